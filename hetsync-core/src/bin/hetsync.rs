@@ -1,0 +1,2 @@
+//! The `hetsync` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A straggler-tolerant synchronisation barrier for distributed training.

@@ -1,0 +1,1 @@
+//! Empty on purpose: redbpf names bindgen as a dependency and never calls it without its `build` feature.

@@ -1,0 +1,1 @@
+//! The functions and types of `bpf-sys` that redbpf names, over raw bpf(2).

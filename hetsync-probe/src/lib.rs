@@ -1,0 +1,1 @@
+//! A bpftrace-style profiler with its own compiler.

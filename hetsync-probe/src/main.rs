@@ -1,0 +1,2 @@
+//! The `hetsync-probe` command.
+fn main() {}
