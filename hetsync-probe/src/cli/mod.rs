@@ -1,0 +1,1 @@
+//! Command line: clap structs, one function per mode.

@@ -1,0 +1,3 @@
+//! Instructions, register allocation with spilling, its independent checker, disassembly.
+
+pub mod insn;

@@ -1,0 +1,126 @@
+//! The compiled script: programs and the maps they need. What `codegen` makes and `object`, `load`
+//! and the eBPF interpreter take. It holds no file descriptors and knows no kernel.
+
+use crate::codegen::insn::Insn;
+use crate::sema::hir;
+use crate::span::Span;
+
+/// Everything that is loaded for one script.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    /// One program an attach point, in script order.
+    pub programs: Vec<Program>,
+    /// The script's maps in [`hir::MapId`] order, then the compiler's own.
+    pub maps: Vec<MapSpec>,
+    /// Index in `maps` of the ring buffer of events, if any program writes one.
+    pub events: Option<usize>,
+    /// Index in `maps` of the loss counters ([`crate::layout::loss_counters`]), if any program can lose something.
+    pub losses: Option<usize>,
+}
+
+/// One eBPF program for one attach point.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// A name the kernel accepts: 1 to 15 bytes of `[A-Za-z0-9_]`.
+    pub name: String,
+    /// Index of its probe in [`hir::Program::probes`] and of its point in [`hir::Probe::points`].
+    pub point: (usize, usize),
+    /// What it is attached to and how its context is read.
+    pub kind: ProgramKind,
+    /// The instructions; immediates named in `relocations` are still 0.
+    pub insns: Vec<Insn>,
+    /// Immediate loads to be completed before loading.
+    pub relocations: Vec<Relocation>,
+    /// Place in the script of each instruction; as long as `insns`.
+    pub spans: Vec<Span>,
+}
+
+/// How a program is attached and what its context register points to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ProgramKind {
+    /// `begin`, `end`, `interval`: run by user space through `BPF_PROG_TEST_RUN` of a raw-tracepoint program; no context.
+    Run,
+    /// kprobe on a function: `struct pt_regs`.
+    Kprobe {
+        /// The function's symbol.
+        function: String,
+        /// Bytes past its start.
+        offset: u64,
+    },
+    /// kretprobe on a function: `struct pt_regs`.
+    Kretprobe {
+        /// The function's symbol.
+        function: String,
+    },
+    /// fentry: the arguments, 8 bytes each.
+    Fentry {
+        /// The function's symbol.
+        function: String,
+        /// How many arguments it has.
+        args: u8,
+    },
+    /// fexit: the arguments, 8 bytes each, then the return value.
+    Fexit {
+        /// The function's symbol.
+        function: String,
+        /// How many arguments it has.
+        args: u8,
+    },
+}
+
+/// An immediate load (two slots, at `insn` and `insn + 1`) that needs a number known only when loading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relocation {
+    /// Index of the first slot.
+    pub insn: usize,
+    /// What goes there.
+    pub what: RelocationKind,
+}
+
+/// What a relocation puts into an immediate load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelocationKind {
+    /// The file descriptor of `maps[.0]`; `src` becomes `PSEUDO_MAP_FD`.
+    Map(usize),
+    /// The address of the one value of `maps[.0]` (an array), plus the offset `.1` in bytes; `src` becomes `PSEUDO_MAP_VALUE`.
+    MapValue(usize, u32),
+    /// `bpf_ktime_get_boot_ns()` at the moment of loading, for `elapsed`.
+    StartNs,
+}
+
+/// A map to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapSpec {
+    /// A name the kernel accepts: at most 15 bytes of `[A-Za-z0-9_]`.
+    pub name: String,
+    /// Which kind.
+    pub kind: MapKind,
+    /// Bytes of a key (0 for a ring buffer).
+    pub key_size: u32,
+    /// Bytes of a value on one CPU (0 for a ring buffer).
+    pub value_size: u32,
+    /// Keys, or bytes of a ring buffer (a power of two, whole pages).
+    pub max_entries: u32,
+    /// Whether memory is taken per key when it appears instead of all at once (`BPF_F_NO_PREALLOC`; hashes only).
+    pub on_demand: bool,
+    /// The script's map behind it, if it is one.
+    pub map: Option<hir::MapId>,
+}
+
+/// Kinds of kernel maps used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum MapKind {
+    Hash,
+    Array,
+    PercpuHash,
+    PercpuArray,
+    Ringbuf,
+}
+
+impl MapKind {
+    /// Whether each CPU has a value of its own.
+    pub fn is_percpu(self) -> bool {
+        matches!(self, MapKind::PercpuHash | MapKind::PercpuArray)
+    }
+}

@@ -1,0 +1,1 @@
+//! Two ways to run a script without a kernel: an interpreter of the checked script and one of its eBPF.

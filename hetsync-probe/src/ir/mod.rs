@@ -1,0 +1,1 @@
+//! Blocks, virtual registers, a text form; lowered from [`crate::sema::hir`].

@@ -1,0 +1,284 @@
+//! How values lie in memory: map keys, map values, events. The one place that
+//! knows; code generation writes these layouts, `report` reads them, and
+//! [`record`] is the reference both are tested against.
+//!
+//! Everything is little-endian and 8-byte aligned.
+//!
+//! | what | bytes |
+//! |---|---|
+//! | key | its parts, each [`Type::size`], in order |
+//! | scalar value of a keyed map | [`Type::size`] |
+//! | scalar value of a map without keys | [`Type::size`], then a `u64` that is 1 once it was assigned |
+//! | `count` | `n` |
+//! | `sum`, `avg`, `stats` | `n`, `sum` (wrapping) |
+//! | `min`, `max` | `n`, extreme (see below) |
+//! | `hist`, `lhist` | one `u64` a bucket |
+//! | `summary` | `n`, `sum` (128 bits, low word first), min, max, sum of squares (128 bits), then one saturating `u32` a bucket |
+//!
+//! A maximum is kept as `x ^ bias` and a minimum as `!(x ^ bias)`, both as the *largest* unsigned
+//! number seen, where `bias` is the sign bit for signed samples and 0 otherwise:
+//! a zeroed value is then the right start for either and no "is it the first" test is needed.
+//!
+//! An unkeyed map is an array of one; its value exists once `n` (or any bucket, or the assigned flag) is not 0.
+
+use crate::sema::hir::{Aggregation, Map, MapValue, Type};
+
+/// Linear parts a power of two is split into for `summary`, as a power of two: bucket edges differ by at most 1/64,
+/// so the middle of a bucket is within 1/129 = 0.78 % of any sample in it.
+pub const SUMMARY_BITS: u8 = 6;
+/// Words before the buckets of a `summary`.
+pub const SUMMARY_HEADER_WORDS: usize = 7;
+/// The sign bit, which makes signed order unsigned order.
+pub const SIGN: u64 = 1 << 63;
+
+/// Offsets in words of a `summary`'s header.
+#[allow(missing_docs)]
+pub mod summary_word {
+    pub const N: usize = 0;
+    pub const SUM_LOW: usize = 1;
+    pub const SUM_HIGH: usize = 2;
+    pub const MIN: usize = 3;
+    pub const MAX: usize = 4;
+    pub const SQUARES_LOW: usize = 5;
+    pub const SQUARES_HIGH: usize = 6;
+}
+
+/// Bytes of a map's key; 4 for a map without keys (an array index).
+pub fn key_size(map: &Map) -> usize {
+    if map.key.is_empty() {
+        4
+    } else {
+        map.key.iter().map(|part| part.size()).sum()
+    }
+}
+
+/// Bytes of a map's value on one CPU.
+pub fn value_size(map: &Map) -> usize {
+    match &map.value {
+        MapValue::Scalar(ty) => ty.size() + if map.key.is_empty() { 8 } else { 0 },
+        MapValue::Aggregate(aggregation) => aggregate_size(aggregation),
+    }
+}
+
+/// Bytes of one CPU's part of an aggregation.
+pub fn aggregate_size(aggregation: &Aggregation) -> usize {
+    match aggregation {
+        Aggregation::Count => 8,
+        Aggregation::Sum { .. }
+        | Aggregation::Avg { .. }
+        | Aggregation::Stats { .. }
+        | Aggregation::Min { .. }
+        | Aggregation::Max { .. } => 16,
+        Aggregation::Hist { bits } => 8 * hist_buckets(*bits),
+        Aggregation::Lhist { min, max, step } => 8 * lhist_buckets(*min, *max, *step),
+        Aggregation::Summary { .. } => {
+            (8 * SUMMARY_HEADER_WORDS + 4 * hist_buckets(SUMMARY_BITS)).next_multiple_of(8)
+        }
+    }
+}
+
+/// Buckets of a log-linear histogram of signed samples: one for all negative ones, then those of [`log_linear`].
+pub fn hist_buckets(bits: u8) -> usize {
+    1 + ((64 - bits as usize) << bits)
+}
+
+/// The log-linear bucket of a number below 2^63: exact below `2^(bits+1)`, then `2^bits` equal parts of each power of two.
+pub fn log_linear(n: u64, bits: u8) -> u64 {
+    let bits = u32::from(bits);
+    if n >> bits == 0 {
+        return n;
+    }
+    let log2 = n.ilog2();
+    (u64::from(log2 - bits + 1) << bits) + ((n >> (log2 - bits)) & ((1 << bits) - 1))
+}
+
+/// The numbers `low..=high` that [`log_linear`] puts into `bucket`.
+pub fn log_linear_range(bucket: u64, bits: u8) -> (u64, u64) {
+    let parts = 1u64 << bits;
+    if bucket < parts {
+        return (bucket, bucket);
+    }
+    let shift = (bucket >> bits) - 1;
+    let low = (parts + (bucket & (parts - 1))) << shift;
+    (low, low + ((1u64 << shift) - 1))
+}
+
+/// The bucket of a signed sample in a `hist` (or `summary`, with [`SUMMARY_BITS`]).
+pub fn hist_bucket(sample: i64, bits: u8) -> usize {
+    if sample < 0 {
+        0
+    } else {
+        1 + log_linear(sample as u64, bits) as usize
+    }
+}
+
+/// Buckets of an `lhist`, the open ends included.
+pub fn lhist_buckets(min: i64, max: i64, step: u64) -> usize {
+    (max.wrapping_sub(min) as u64 / step) as usize + 2
+}
+
+/// The bucket of a signed sample in an `lhist`: 0 below `min`, the last from `max` on.
+pub fn lhist_bucket(sample: i64, min: i64, max: i64, step: u64) -> usize {
+    if sample < min {
+        0
+    } else if sample >= max {
+        lhist_buckets(min, max, step) - 1
+    } else {
+        (sample.wrapping_sub(min) as u64 / step) as usize + 1
+    }
+}
+
+/// What `x ^ bias` is for samples of this signedness.
+pub fn bias(signed: bool) -> u64 {
+    if signed { SIGN } else { 0 }
+}
+
+/// Reads word `index` of a value.
+pub fn word(value: &[u8], index: usize) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&value[8 * index..8 * index + 8]);
+    u64::from_le_bytes(bytes)
+}
+
+/// Writes word `index` of a value.
+pub fn set_word(value: &mut [u8], index: usize, word: u64) {
+    value[8 * index..8 * index + 8].copy_from_slice(&word.to_le_bytes());
+}
+
+/// Puts one sample into one CPU's value: what the compiled code does, in plain Rust.
+/// `value` has [`aggregate_size`] bytes; `sample` is the value's bits (ignored for `count`).
+pub fn record(aggregation: &Aggregation, value: &mut [u8], sample: u64) {
+    let add = |value: &mut [u8], index: usize, n: u64| {
+        let sum = word(value, index).wrapping_add(n);
+        set_word(value, index, sum);
+    };
+    let raise = |value: &mut [u8], index: usize, n: u64| {
+        let most = word(value, index).max(n);
+        set_word(value, index, most);
+    };
+    match aggregation {
+        Aggregation::Count => add(value, 0, 1),
+        Aggregation::Sum { .. } | Aggregation::Avg { .. } | Aggregation::Stats { .. } => {
+            add(value, 0, 1);
+            add(value, 1, sample);
+        }
+        Aggregation::Min { signed } => {
+            add(value, 0, 1);
+            raise(value, 1, !(sample ^ bias(*signed)));
+        }
+        Aggregation::Max { signed } => {
+            add(value, 0, 1);
+            raise(value, 1, sample ^ bias(*signed));
+        }
+        Aggregation::Hist { bits } => add(value, hist_bucket(sample as i64, *bits), 1),
+        Aggregation::Lhist { min, max, step } => {
+            add(value, lhist_bucket(sample as i64, *min, *max, *step), 1);
+        }
+        Aggregation::Summary { .. } => record_summary(value, sample as i64),
+    }
+}
+
+fn record_summary(value: &mut [u8], sample: i64) {
+    use summary_word as w;
+    let pair = |value: &[u8], low: usize| {
+        u128::from(word(value, low)) | u128::from(word(value, low + 1)) << 64
+    };
+    let set_pair = |value: &mut [u8], low: usize, n: u128| {
+        set_word(value, low, n as u64);
+        set_word(value, low + 1, (n >> 64) as u64);
+    };
+    let n = word(value, w::N).wrapping_add(1);
+    set_word(value, w::N, n);
+    let sum = pair(value, w::SUM_LOW).wrapping_add(i128::from(sample) as u128);
+    set_pair(value, w::SUM_LOW, sum);
+    let square = u128::from(sample.unsigned_abs()) * u128::from(sample.unsigned_abs());
+    let squares = pair(value, w::SQUARES_LOW).wrapping_add(square);
+    set_pair(value, w::SQUARES_LOW, squares);
+    let biased = sample as u64 ^ SIGN;
+    set_word(value, w::MIN, word(value, w::MIN).max(!biased));
+    set_word(value, w::MAX, word(value, w::MAX).max(biased));
+    let at = 8 * SUMMARY_HEADER_WORDS + 4 * hist_bucket(sample, SUMMARY_BITS);
+    let count = u32::from_le_bytes([value[at], value[at + 1], value[at + 2], value[at + 3]]);
+    value[at..at + 4].copy_from_slice(&count.saturating_add(1).to_le_bytes());
+}
+
+/// Kinds of event records. A record is `kind: u32`, `id: u32`, then its values, each [`Type::size`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EventKind {
+    /// `printf`; `id` is the format, the values are its arguments.
+    Printf = 1,
+    /// `print`; `id` is the print, with one value for [`crate::sema::hir::PrintWhat::Value`].
+    Print = 2,
+    /// `clear`; `id` is the map.
+    Clear = 3,
+    /// `zero`; `id` is the map.
+    Zero = 4,
+    /// `exit`; one integer value, the code.
+    Exit = 5,
+}
+
+/// Bytes of an event record with values of these types.
+pub fn event_size(values: &[Type]) -> usize {
+    8 + values.iter().map(|ty| ty.size()).sum::<usize>()
+}
+
+/// Entries of the loss counters (a per-CPU array of one `u64` each): how many.
+pub fn loss_counters(maps: usize) -> usize {
+    1 + maps
+}
+
+/// The loss counter of events that found the ring buffer full.
+pub const LOSS_EVENTS: u32 = 0;
+
+/// The loss counter of samples or assignments that found map number `map` full.
+pub fn loss_map(map: u32) -> u32 {
+    1 + map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_lies_in_the_range_of_its_bucket() {
+        for bits in 0..=SUMMARY_BITS {
+            let mut previous_high = None;
+            for bucket in 0..(hist_buckets(bits) as u64 - 1) {
+                let (low, high) = log_linear_range(bucket, bits);
+                assert_eq!(log_linear(low, bits), bucket);
+                assert_eq!(log_linear(high, bits), bucket);
+                assert_eq!(low, previous_high.map_or(0, |h: u64| h + 1));
+                previous_high = Some(high);
+            }
+            assert_eq!(previous_high, Some(i64::MAX as u64));
+        }
+    }
+
+    #[test]
+    fn a_summary_bucket_is_within_one_percent() {
+        for bucket in 0..(hist_buckets(SUMMARY_BITS) as u64 - 1) {
+            let (low, high) = log_linear_range(bucket, SUMMARY_BITS);
+            let middle = low as f64 + (high - low) as f64 / 2.0;
+            for edge in [low, high] {
+                assert!((middle - edge as f64).abs() <= edge as f64 / 100.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_summary_counts_signs_squares_and_extremes() {
+        let aggregation = Aggregation::Summary {
+            percentiles: vec![50_000],
+        };
+        let mut value = vec![0; aggregate_size(&aggregation)];
+        for sample in [-5i64, 7, i64::MIN, i64::MAX] {
+            record(&aggregation, &mut value, sample as u64);
+        }
+        assert_eq!(word(&value, summary_word::N), 4);
+        assert_eq!(word(&value, summary_word::SUM_LOW) as i64, 1);
+        assert_eq!(word(&value, summary_word::SUM_HIGH), 0);
+        assert_eq!((!word(&value, summary_word::MIN) ^ SIGN) as i64, i64::MIN);
+        assert_eq!((word(&value, summary_word::MAX) ^ SIGN) as i64, i64::MAX);
+    }
+}

@@ -1,0 +1,27 @@
+//! Every cap on what a script may ask for. Each has an error that names it.
+
+/// Largest script, in bytes.
+pub const SOURCE_BYTES: usize = 1 << 20;
+/// Deepest nesting of expressions and blocks.
+pub const NESTING: usize = 64;
+/// Most probes (after wildcards are expanded, attach points) in a script.
+pub const ATTACH_POINTS: usize = 1024;
+/// Most maps in a script.
+pub const MAPS: usize = 256;
+/// Most `$` variables in one probe body.
+pub const LOCALS: usize = 256;
+/// Most arguments of one `printf`.
+pub const PRINTF_ARGS: usize = 32;
+/// Largest key of a map, in bytes, all parts together.
+pub const KEY_BYTES: usize = 256;
+/// Capacity of a string value in bytes, the closing NUL included.
+pub const STRING_BYTES: usize = 64;
+/// Most buckets of one `lhist`, the two open ends not counted.
+pub const LHIST_BUCKETS: u64 = 1000;
+/// Keys a map holds unless the script or the command line says otherwise.
+pub const DEFAULT_MAX_KEYS: u32 = 4096;
+/// Most instructions in one program (the kernel's own verifier limit is on
+/// instructions *visited*; this bounds what we hand it).
+pub const INSTRUCTIONS: usize = 65_536;
+/// Bytes of stack a program may use, by the kernel (`MAX_BPF_STACK`, include/linux/filter.h).
+pub const STACK_BYTES: usize = 512;

@@ -1,0 +1,1 @@
+//! Loading and attaching; all `unsafe` of the crate lives here.

@@ -1,0 +1,1 @@
+//! The ELF image of a compiled script.

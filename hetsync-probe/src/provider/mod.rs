@@ -1,0 +1,1 @@
+//! One probe kind per file: how its attach points are written and what is allowed in its body.

@@ -1,0 +1,1 @@
+//! Values to tables, histograms, JSON, CSV, pictures.

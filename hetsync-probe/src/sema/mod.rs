@@ -1,0 +1,3 @@
+//! Names, types, and the table of built-ins: an AST in, a [`hir::Program`] or diagnostics out.
+
+pub mod hir;

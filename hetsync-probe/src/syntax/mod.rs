@@ -1,0 +1,1 @@
+//! nom grammar, AST, printer. Knows no kernel and no types.
