@@ -1,0 +1,146 @@
+//! Traffic whose truth is known in advance, for tests and benchmarks of the profiler.
+//!
+//! Every mode prints what it did as `key=value` words on one line when it is done. Traffic stays on loopback.
+//!
+//! ```text
+//! hetsync-workload sends N [SIZE|cycle]   N calls of send(2) from a thread named `sender`
+//! hetsync-workload accepts N              N threads blocked in accept(2) at once, then released
+//! hetsync-workload sleeps N MS            N sleeps of MS milliseconds from a thread named `sleeper`
+//! ```
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const MOST_THREADS: usize = 512;
+/// Send sizes of `cycle`, one after the other: known bytes, several powers of two.
+const CYCLE: [usize; 8] = [1, 7, 64, 100, 512, 1000, 1448, 4000];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["sends", n] => sends(n, "64"),
+        ["sends", n, size] => sends(n, size),
+        ["accepts", n] => accepts(n),
+        ["sleeps", n, ms] => sleeps(n, ms),
+        _ => Err("usage: hetsync-workload sends N [SIZE|cycle] | accepts N | sleeps N MS".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hetsync-workload: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// `n` calls of send(2) on one connection. The peer only reads, so no other thread of ours sends.
+fn sends(n: &str, size: &str) -> Outcome {
+    let n: usize = n.parse()?;
+    let sizes: Vec<usize> = if size == "cycle" {
+        CYCLE.to_vec()
+    } else {
+        vec![size.parse()?]
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let sender = thread::Builder::new()
+        .name("sender".into())
+        .spawn(move || -> Outcome {
+            let mut stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            let payload = vec![7u8; sizes.iter().copied().max().unwrap_or(0)];
+            let begun = Instant::now();
+            let mut bytes = 0u64;
+            for i in 0..n {
+                let size = sizes[i % sizes.len()];
+                // One write is one send: a short write would change the count, so it is an error here.
+                let written = stream.write(&payload[..size])?;
+                if written != size {
+                    return Err(format!("send {i}: {written} of {size} bytes").into());
+                }
+                bytes += size as u64;
+            }
+            let ns = begun.elapsed().as_nanos();
+            println!(
+                "sends={n} bytes={bytes} ns={ns} ns_per_send={}",
+                ns / n.max(1) as u128
+            );
+            Ok(())
+        })?;
+    let (mut peer, _) = listener.accept()?;
+    let mut sink = vec![0u8; 1 << 16];
+    while peer.read(&mut sink)? > 0 {}
+    sender.join().map_err(|_| "the sender panicked")?
+}
+
+/// `n` threads that all sit in accept(2) before the first connection comes.
+fn accepts(n: &str) -> Outcome {
+    let n: usize = n.parse()?;
+    if n > MOST_THREADS {
+        return Err(format!("at most {MOST_THREADS} threads").into());
+    }
+    let listener = Arc::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?);
+    let address = listener.local_addr()?;
+    let threads: Vec<_> = (0..n)
+        .map(|_| {
+            let listener = Arc::clone(&listener);
+            thread::Builder::new()
+                .name("acceptor".into())
+                .spawn(move || listener.accept().map(drop))
+        })
+        .collect::<Result<_, _>>()?;
+    let all_blocked = (0..1000).any(|_| {
+        let blocked = blocked_in_accept();
+        if blocked < n {
+            thread::sleep(Duration::from_millis(20));
+        }
+        blocked == n
+    });
+    if !all_blocked {
+        return Err(format!("only {} of {n} threads reached accept", blocked_in_accept()).into());
+    }
+    let connections: Vec<_> = (0..n)
+        .map(|_| TcpStream::connect(address))
+        .collect::<Result<_, _>>()?;
+    for thread in threads {
+        thread.join().map_err(|_| "an acceptor panicked")??;
+    }
+    drop(connections);
+    println!("accepts={n}");
+    Ok(())
+}
+
+/// How many threads of this process sleep in `inet_csk_accept`, by their kernel wait channel.
+fn blocked_in_accept() -> usize {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+        return 0;
+    };
+    tasks
+        .flatten()
+        .filter(|task| {
+            std::fs::read_to_string(task.path().join("wchan"))
+                .is_ok_and(|wchan| wchan.contains("accept"))
+        })
+        .count()
+}
+
+fn sleeps(n: &str, ms: &str) -> Outcome {
+    let (n, ms): (usize, u64) = (n.parse()?, ms.parse()?);
+    let sleeper = thread::Builder::new()
+        .name("sleeper".into())
+        .spawn(move || {
+            for _ in 0..n {
+                thread::sleep(Duration::from_millis(ms));
+            }
+        })?;
+    sleeper.join().map_err(|_| "the sleeper panicked")?;
+    println!("sleeps={n} ms={ms}");
+    Ok(())
+}
