@@ -156,6 +156,9 @@ impl Type {
 }
 
 /// An expression with its type and its place.
+///
+/// The signedness in an integer's `ty` says how the *reader* of the value takes it and may differ from
+/// that of the variable or map read: the bits are the same, so such a conversion has no node of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expr {
     /// What it computes.
@@ -392,8 +395,39 @@ pub struct Map {
     pub value: MapValue,
     /// Keys it can hold; 1 for a map without keys.
     pub max_entries: u32,
+    /// The unit of its values or samples where the script names one (`us(..)`, `ms(..)`): for table headers
+    /// only, the numbers are already in it.
+    pub unit: Option<Unit>,
     /// Its first mention in the source.
     pub span: Span,
+}
+
+/// The unit of a number, for headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// Nanoseconds.
+    Ns,
+    /// Microseconds.
+    Us,
+    /// Milliseconds.
+    Ms,
+    /// Seconds.
+    S,
+    /// Bytes.
+    Bytes,
+}
+
+impl Unit {
+    /// How it is written after a number or in a header.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Unit::Ns => "ns",
+            Unit::Us => "us",
+            Unit::Ms => "ms",
+            Unit::S => "s",
+            Unit::Bytes => "bytes",
+        }
+    }
 }
 
 /// What a map holds.
