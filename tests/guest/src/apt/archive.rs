@@ -1,0 +1,201 @@
+//! One release of the archive, with an apt state of its own.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::sources::{self, Source};
+use crate::{
+    error::{Error, Result, at},
+    paths::{self, output},
+};
+
+/// A release of Debian and the folder that holds apt's state for it.
+pub(crate) struct Archive {
+    suite: &'static str,
+    folder: PathBuf,
+}
+
+impl Archive {
+    /// The release `suite` with an up-to-date list of its packages.
+    ///
+    /// The caller holds the lock on `home`. `frozen` says that the release
+    /// gets no more updates, so that its signed date may have passed.
+    pub(crate) fn open(home: &Path, suite: &'static str, frozen: bool) -> Result<Self> {
+        let sources = machine_sources();
+        let text = sources::derive(&sources, suite, frozen).ok_or(Error::NoArchive)?;
+        let archive = Archive {
+            suite,
+            folder: home.join("apt").join(suite),
+        };
+        for folder in ["lists/partial", "cache/archives/partial", "etc", "debs"] {
+            let path = archive.folder.join(folder);
+            fs::create_dir_all(&path).map_err(at(&path))?;
+        }
+        let list = archive.folder.join("etc/archive.sources");
+        fs::write(&list, text).map_err(at(&list))?;
+        // No package counts as installed: every dependency is followed.
+        let status = archive.folder.join("status");
+        fs::write(&status, "").map_err(at(&status))?;
+        eprintln!("guest: reading the package lists of {suite}");
+        output(
+            archive
+                .apt("apt-get")
+                .args(["-q", "-o", "APT::Update::Error-Mode=any", "update"]),
+            "apt",
+        )?;
+        Ok(archive)
+    }
+
+    /// apt with its state in our folder.
+    fn apt(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let folder = self.folder.display();
+        for option in [
+            format!("Dir::State={folder}"),
+            format!("Dir::State::lists={folder}/lists"),
+            format!("Dir::State::status={folder}/status"),
+            format!("Dir::Cache={folder}/cache"),
+            format!("Dir::Etc::sourcelist={folder}/etc/archive.sources"),
+            "Dir::Etc::sourceparts=/dev/null".to_owned(),
+            "Dir::Etc::preferences=/dev/null".to_owned(),
+            "Dir::Etc::preferencesparts=/dev/null".to_owned(),
+            "APT::Architecture=amd64".to_owned(),
+            "APT::Default-Release=".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+            "Acquire::Retries=3".to_owned(),
+            // apt's own user usually may not enter a source checkout.
+            "APT::Sandbox::User=root".to_owned(),
+            "Debug::NoLocking=true".to_owned(),
+        ] {
+            command.args(["-o", &option]);
+        }
+        command
+    }
+
+    /// The versioned package that a meta package stands for, as
+    /// `linux-image-cloud-amd64` does for one kernel.
+    pub(crate) fn follow(&self, package: &str) -> Result<String> {
+        let text = output(
+            self.apt("apt-cache")
+                .args(["depends", "--no-recommends", package]),
+            "apt",
+        )
+        .map_err(|error| self.no_package(package, &error))?;
+        String::from_utf8_lossy(&text)
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Depends: "))
+            .map(str::to_owned)
+            .ok_or_else(|| Error::NoPackage {
+                package: package.to_owned(),
+                suite: self.suite,
+                detail: "it depends on nothing".to_owned(),
+            })
+    }
+
+    /// The named packages and all they depend on, as `name=version`.
+    pub(crate) fn closure(&self, packages: &[String]) -> Result<Vec<String>> {
+        let text = output(
+            self.apt("apt-get")
+                .args(["-s", "-q", "--no-install-recommends", "install", "--"])
+                .args(packages),
+            "apt",
+        )
+        .map_err(|error| self.no_package(&packages.join(" "), &error))?;
+        let mut names: Vec<String> = String::from_utf8_lossy(&text)
+            .lines()
+            .filter_map(installed)
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Fetches packages (each a name or `name=version`) and returns their files.
+    /// apt refuses any whose signature chain does not hold.
+    pub(crate) fn download(&self, packages: &[String]) -> Result<Vec<PathBuf>> {
+        let debs = self.folder.join("debs");
+        paths::remove_folder(&debs)?;
+        fs::create_dir_all(&debs).map_err(at(&debs))?;
+        output(
+            self.apt("apt-get")
+                .current_dir(&debs)
+                .args(["-q", "download"])
+                .args(packages),
+            "apt",
+        )
+        .map_err(|error| self.no_package(&packages.join(" "), &error))?;
+        let entries = fs::read_dir(&debs).map_err(at(&debs))?;
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|end| end == "deb"))
+            .collect();
+        files.sort();
+        Ok(files)
+    }
+
+    /// Removes what was downloaded; the lists stay for the next time.
+    pub(crate) fn clean(&self) -> Result<()> {
+        paths::remove_folder(&self.folder.join("debs"))
+    }
+
+    fn no_package(&self, package: &str, error: &Error) -> Error {
+        Error::NoPackage {
+            package: package.to_owned(),
+            suite: self.suite,
+            detail: error.to_string(),
+        }
+    }
+}
+
+/// The package in a line of a simulated installation:
+/// `Inst libc6 (2.41-12 Debian:13/stable [amd64])`.
+fn installed(line: &str) -> Option<String> {
+    let mut words = line.strip_prefix("Inst ")?.split_whitespace();
+    let name = words.next()?;
+    let version = words.find_map(|word| word.strip_prefix('('))?;
+    Some(format!("{name}={version}"))
+}
+
+/// The sources of this machine, or the one that `HETSYNC_APT_URI` names.
+fn machine_sources() -> Vec<Source> {
+    if let Ok(uri) = env::var("HETSYNC_APT_URI") {
+        return vec![Source::from_uri(&uri)];
+    }
+    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
+    if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
+        files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+    }
+    files.sort();
+    let mut sources = Vec::new();
+    for file in files {
+        let Ok(text) = fs::read_to_string(&file) else {
+            continue;
+        };
+        match file.extension().and_then(|end| end.to_str()) {
+            Some("list") => sources.extend(sources::parse_list(&text)),
+            Some("sources") => sources.extend(sources::parse_deb822(&text)),
+            _ => {}
+        }
+    }
+    sources
+}
+
+#[cfg(test)]
+mod tests {
+    use super::installed;
+
+    #[test]
+    fn a_simulated_installation_names_packages_and_versions() {
+        let line = "Inst libcap2 (1:2.75-10+b3 Debian:13.7/stable [amd64]) []";
+        assert_eq!(installed(line).as_deref(), Some("libcap2=1:2.75-10+b3"));
+        let upgrade = "Inst libc6 [2.36-9] (2.41-12 Debian:13.7/stable [amd64])";
+        assert_eq!(installed(upgrade).as_deref(), Some("libc6=2.41-12"));
+        assert_eq!(
+            installed("Conf libcap2 (1:2.75-10+b3 Debian [amd64])"),
+            None
+        );
+        assert_eq!(installed("Inst"), None);
+    }
+}
