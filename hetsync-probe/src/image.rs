@@ -1,7 +1,7 @@
 //! The compiled script: programs and the maps they need. What `codegen` makes and `object`, `load`
 //! and the eBPF interpreter take. It holds no file descriptors and knows no kernel.
 
-use crate::codegen::insn::Insn;
+use crate::codegen::insn::{Insn, op};
 use crate::sema::hir;
 use crate::span::Span;
 
@@ -123,4 +123,50 @@ impl MapKind {
     pub fn is_percpu(self) -> bool {
         matches!(self, MapKind::PercpuHash | MapKind::PercpuArray)
     }
+}
+
+/// The instructions of a program with its relocations put in: `fds[i]` is the descriptor of `maps[i]`, `start_ns` the
+/// boot-clock time of loading.
+///
+/// # Errors
+/// A relocation names an instruction that is not a 64-bit immediate load, or a map without a descriptor.
+pub fn resolve(program: &Program, fds: &[i32], start_ns: u64) -> Result<Vec<Insn>, ResolveError> {
+    const LOAD_IMMEDIATE: u8 = op::LD | op::DW | op::IMM;
+    let mut insns = program.insns.clone();
+    for &Relocation { insn, what } in &program.relocations {
+        let fd = |map: usize| fds.get(map).copied().ok_or(ResolveError::Map { insn, map });
+        let (src, low, high) = match what {
+            RelocationKind::Map(map) => (op::PSEUDO_MAP_FD, fd(map)?, 0),
+            RelocationKind::MapValue(map, offset) => {
+                (op::PSEUDO_MAP_VALUE, fd(map)?, offset as i32)
+            }
+            RelocationKind::StartNs => (0, start_ns as i32, (start_ns >> 32) as i32),
+        };
+        match insns.get_mut(insn..insn.saturating_add(2)) {
+            Some([first, second]) if first.code == LOAD_IMMEDIATE => {
+                (first.src, first.imm, second.imm) = (src, low, high);
+            }
+            _ => return Err(ResolveError::Insn { insn }),
+        }
+    }
+    Ok(insns)
+}
+
+/// Why an image's relocations cannot be put in: a defect of the compiler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// Not the place of an immediate load.
+    #[error("relocation of instruction {insn}, which is not a 64-bit immediate load")]
+    Insn {
+        /// Index of the instruction.
+        insn: usize,
+    },
+    /// No such map.
+    #[error("relocation of instruction {insn} names map {map}, which does not exist")]
+    Map {
+        /// Index of the instruction.
+        insn: usize,
+        /// Index of the map.
+        map: usize,
+    },
 }

@@ -1,0 +1,232 @@
+//! Programs: loading with a readable refusal, running, and what the kernel knows of them.
+
+use super::call::{self, Info, ProgLoad, TestRun, command};
+use super::verifier::log_end;
+use crate::codegen::insn::{self, Insn};
+use crate::load::error::LoadError;
+use crate::span::Span;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// The helpers programs use (`ktime_get_ns`, `probe_read_kernel`) are given to GPL-compatible programs only.
+const LICENCE: &std::ffi::CStr = c"GPL";
+/// First size of the log buffer, and the largest: kernels before 5.19 take at most 2^24 - 1 bytes.
+const LOG_BYTES: usize = 1 << 18;
+const LOG_BYTES_MOST: usize = (1 << 24) - 1;
+
+/// What the kernel is told a program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProgramType {
+    /// kprobe and kretprobe: the context is `struct pt_regs`.
+    Kprobe,
+    /// A raw tracepoint: the context is its arguments. Also what user space runs by [`Program::test_run`].
+    RawTracepoint,
+    /// A tracepoint: the context is its record.
+    Tracepoint,
+    /// fentry of the function with this BTF id.
+    Fentry(u32),
+    /// fexit of the function with this BTF id.
+    Fexit(u32),
+}
+
+impl ProgramType {
+    /// `BPF_PROG_TYPE_*`, `expected_attach_type`, `attach_btf_id`.
+    fn numbers(self) -> (u32, u32, u32) {
+        match self {
+            ProgramType::Kprobe => (2, 0, 0),
+            ProgramType::Tracepoint => (5, 0, 0),
+            ProgramType::RawTracepoint => (17, 0, 0),
+            ProgramType::Fentry(btf_id) => (26, 24, btf_id),
+            ProgramType::Fexit(btf_id) => (26, 25, btf_id),
+        }
+    }
+}
+
+/// A program in the kernel; it lives as long as this value or something it is attached to.
+#[derive(Debug)]
+pub struct Program {
+    fd: OwnedFd,
+    name: String,
+}
+
+/// What the kernel knows of a program (`struct bpf_prog_info`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ProgramInfo {
+    /// Bytes of eBPF after the verifier's rewriting.
+    pub translated_bytes: u32,
+    /// Bytes of machine code; 0 without a JIT.
+    pub compiled_bytes: u32,
+    /// Nanoseconds spent in it and times it ran, while `kernel.bpf_stats_enabled` is 1; else 0.
+    pub run_time_ns: u64,
+    /// See `run_time_ns`.
+    pub run_count: u64,
+    /// Times it was not run because it (or another one) was running on that CPU; `None` on a kernel that does not say.
+    pub recursion_misses: Option<u64>,
+}
+
+impl Program {
+    /// Loads a resolved program (`crate::image::resolve`). `spans` are the places of its instructions in the script.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`] with the verifier's last lines and the script's place; [`LoadError::NotPermitted`].
+    pub fn load(
+        name: &str,
+        kind: ProgramType,
+        insns: &[Insn],
+        spans: &[Span],
+    ) -> Result<Program, LoadError> {
+        let code = insn::encode(insns);
+        // Without a log first: the log costs time, and too small a buffer is an error by itself on older kernels.
+        let source = match call::with_memlock(|| load(name, kind, &code, None)) {
+            Ok(fd) => {
+                return Ok(Program {
+                    fd,
+                    name: name.to_owned(),
+                });
+            }
+            Err(error) => error,
+        };
+        let end = match refusal_log(name, kind, &code) {
+            Again::Loaded(fd) => {
+                return Ok(Program {
+                    fd,
+                    name: name.to_owned(),
+                });
+            }
+            Again::Refused(log) => log_end(&log),
+        };
+        if source.raw_os_error() == Some(libc::EPERM) && end.lines.is_empty() {
+            return Err(LoadError::NotPermitted {
+                action: format!("load program \"{name}\""),
+                hint: None,
+                source,
+            });
+        }
+        let span = end.insn.and_then(|at| spans.get(at).copied());
+        Err(LoadError::Refused {
+            program: name.to_owned(),
+            log: end.lines,
+            insn: end.insn,
+            span,
+            source,
+        })
+    }
+
+    /// The name it was loaded with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs a raw-tracepoint program once on this CPU and returns its `r0`. `context` is what `r1` points to: at most 12
+    /// words of 8 bytes, and at least as far as the program reads.
+    ///
+    /// # Errors
+    /// The kernel's reason.
+    pub fn test_run(&self, context: &[u64]) -> Result<u32, LoadError> {
+        let mut attr = TestRun {
+            prog_fd: self.fd.as_raw_fd() as u32,
+            ctx_size_in: size_of_val(context) as u32,
+            ctx_in: if context.is_empty() {
+                0
+            } else {
+                context.as_ptr() as u64
+            },
+            ..TestRun::default()
+        };
+        // SAFETY: `context` is live and as long as said; nothing is written but the attribute.
+        match unsafe { call::bpf(command::PROG_TEST_RUN, &mut attr) } {
+            Ok(_) => Ok(attr.retval),
+            Err(source) => Err(LoadError::Run {
+                program: self.name.clone(),
+                source,
+            }),
+        }
+    }
+
+    /// Sizes, run times and misses.
+    ///
+    /// # Errors
+    /// The kernel's reason.
+    pub fn info(&self) -> io::Result<ProgramInfo> {
+        // Offsets in `struct bpf_prog_info`; the kernel fills what it knows and says how much that was.
+        const BYTES: usize = 216;
+        let mut info = [0u8; BYTES];
+        let mut attr = Info {
+            bpf_fd: self.fd.as_raw_fd() as u32,
+            info_len: BYTES as u32,
+            info: info.as_mut_ptr() as u64,
+        };
+        // SAFETY: `info` is `info_len` writable bytes; being zero it names no buffers of its own.
+        unsafe { call::bpf(command::OBJ_GET_INFO_BY_FD, &mut attr) }?;
+        let u32_at = |at: usize| info[at..at + 4].try_into().map_or(0, u32::from_ne_bytes);
+        let u64_at = |at: usize| info[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
+        Ok(ProgramInfo {
+            compiled_bytes: u32_at(16),
+            translated_bytes: u32_at(20),
+            run_time_ns: u64_at(192),
+            run_count: u64_at(200),
+            recursion_misses: (attr.info_len as usize >= BYTES).then(|| u64_at(208)),
+        })
+    }
+}
+
+impl AsFd for Program {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Program {
+    fn as_raw_fd(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+}
+
+fn load(name: &str, kind: ProgramType, code: &[u8], log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
+    let (prog_type, expected_attach_type, attach_btf_id) = kind.numbers();
+    let (log_level, log_size, log_buf) = log.map_or((0, 0, 0), |log| {
+        (1, log.len() as u32, log.as_mut_ptr() as u64)
+    });
+    let mut attr = ProgLoad {
+        prog_type,
+        expected_attach_type,
+        attach_btf_id,
+        insn_cnt: (code.len() / 8) as u32,
+        insns: code.as_ptr() as u64,
+        license: LICENCE.as_ptr() as u64,
+        log_level,
+        log_size,
+        log_buf,
+        prog_name: call::object_name(name),
+        ..ProgLoad::default()
+    };
+    // SAFETY: instructions, licence and log are live and as long as said; only the log is written.
+    unsafe { call::bpf_fd(command::PROG_LOAD, &mut attr) }
+}
+
+/// What came of loading once more with a log.
+enum Again {
+    /// It went well this time (memory had been short).
+    Loaded(OwnedFd),
+    /// What the verifier says.
+    Refused(Vec<u8>),
+}
+
+fn refusal_log(name: &str, kind: ProgramType, code: &[u8]) -> Again {
+    let mut bytes = LOG_BYTES;
+    loop {
+        let mut log = vec![0; bytes];
+        match load(name, kind, code, Some(&mut log)) {
+            Ok(fd) => return Again::Loaded(fd),
+            // Before 6.4 the buffer holds the log's beginning and its end, the part that matters, is lost.
+            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && bytes < LOG_BYTES_MOST => {
+                bytes = (bytes * 4).min(LOG_BYTES_MOST);
+            }
+            Err(_) => {
+                let used = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
+                log.truncate(used);
+                return Again::Refused(log);
+            }
+        }
+    }
+}
