@@ -1,0 +1,27 @@
+//! What becomes of a round's gradients.
+//!
+//! One file per rule; the float loops are apart in `kernel`.
+//!
+//! Invariant: a rule is given the gradients in roster order, which is the
+//! order in which the workers connected, whatever the order in which they
+//! arrived, and it adds them in that order. Float addition is not
+//! associative, so this is what makes a result repeat bit for bit.
+
+mod kernel;
+mod mean;
+mod sum;
+
+pub use mean::Mean;
+pub use sum::Sum;
+
+/// A rule that makes one vector of several.
+pub trait Aggregate: std::fmt::Debug + Send {
+    /// A short name for logs and reports.
+    fn name(&self) -> &'static str;
+
+    /// Reduces `inputs` (at least one, each as long as `out`, a whole number
+    /// of little-endian f32s, all finite) into `out`, overwriting it.
+    /// Returns how many elements left the range of f32 and were set to its
+    /// largest or smallest finite value.
+    fn reduce(&self, inputs: &[&[u8]], out: &mut [u8]) -> usize;
+}

@@ -1,2 +1,0 @@
-//! The `hetsync` command.
-fn main() {}

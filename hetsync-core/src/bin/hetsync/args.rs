@@ -1,0 +1,283 @@
+//! The command line's flags, and their defaults.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hetsync_core::Span;
+
+/// A straggler-tolerant synchronisation barrier for distributed training.
+///
+/// Workers send gradients, the server adds up what has come and sends the
+/// sum back. A round closes when everyone has come or when its deadline
+/// passes, so one slow worker does not hold up the others.
+#[derive(Debug, Parser)]
+#[command(name = "hetsync", version, propagate_version = true)]
+#[command(
+    after_help = "Try it: `hetsync serve` in one terminal, and in another\n  \
+    hetsync worker --count 3 & hetsync worker --straggle 5s"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the parameter server until Ctrl-C or SIGTERM.
+    Serve(ServeArgs),
+    /// Run one or more workers that compute nothing but take their time.
+    Worker(WorkerArgs),
+    /// Measure updates per second with 0 to 75 % stragglers, strict against
+    /// deadline.
+    Bench(BenchArgs),
+    /// Print a shell's completion script.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man {
+        /// Write a page for each command into this directory instead.
+        #[arg(long, value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// When rounds close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolicyName {
+    /// When everyone has come, or when the deadline passes.
+    Deadline,
+    /// When everyone has come, however long that takes.
+    Strict,
+}
+
+/// What becomes of a round's gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AggregateName {
+    /// Added.
+    Sum,
+    /// Added and divided by the number of gradients that are in.
+    Mean,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address and port to listen on.
+    #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:9999")]
+    pub(crate) listen: SocketAddr,
+
+    /// Workers that the first round waits for. Later rounds wait for those
+    /// that have taken part and are still connected, be they more or fewer.
+    #[arg(short, long, value_name = "N", default_value = "4", value_parser = positive)]
+    pub(crate) workers: usize,
+
+    /// Close a round this long after its first gradient, with who is in.
+    #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    pub(crate) deadline: Span,
+
+    /// When rounds close.
+    #[arg(short, long, value_enum, default_value_t = PolicyName::Deadline)]
+    pub(crate) policy: PolicyName,
+
+    /// What becomes of the gradients.
+    #[arg(short, long, value_enum, default_value_t = AggregateName::Sum)]
+    pub(crate) aggregate: AggregateName,
+
+    /// Length of the model. Without it, the first gradient sets it.
+    #[arg(short, long, value_name = "N", value_parser = positive)]
+    pub(crate) floats: Option<usize>,
+
+    /// Longest gradient that is taken, in bytes; K, M and G are understood.
+    #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
+    pub(crate) max_payload: u64,
+
+    /// Connections at one time; more are closed at once.
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = positive)]
+    pub(crate) max_connections: usize,
+
+    /// Disconnect a worker that should speak and has not for this long.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    pub(crate) idle: Span,
+
+    /// How long a stopping server lets an open round go on.
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time)]
+    pub(crate) grace: Span,
+
+    /// Do not spare old workers, which write header and payload apart, the
+    /// 40 ms of a delayed acknowledgement. For measuring what it spares.
+    #[arg(long)]
+    pub(crate) no_quick_ack: bool,
+
+    /// A line for every round and connection.
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+
+    /// No lines but errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorkerArgs {
+    /// The server's address and port.
+    #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:9999")]
+    pub(crate) connect: SocketAddr,
+
+    /// Workers to run in this process, each with its own connection.
+    #[arg(short = 'n', long, value_name = "N", default_value = "1", value_parser = positive)]
+    pub(crate) count: usize,
+
+    /// Time that a step takes.
+    #[arg(short, long, value_name = "TIME", default_value = "100ms", value_parser = time)]
+    pub(crate) think: Span,
+
+    /// Vary each step's time by up to this share of it, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    pub(crate) jitter: f64,
+
+    /// Be a straggler: a step takes this long instead.
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    pub(crate) straggle: Option<Span>,
+
+    /// Share of the steps that straggle, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = percent, requires = "straggle")]
+    pub(crate) straggle_chance: f64,
+
+    /// Wait this long before the first step.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
+    pub(crate) delay: Span,
+
+    /// Stop after this many rounds; without it, at Ctrl-C or SIGTERM.
+    #[arg(short, long, value_name = "N", value_parser = positive)]
+    pub(crate) rounds: Option<usize>,
+
+    /// Length of the gradients.
+    #[arg(short, long, value_name = "N", default_value = "10", value_parser = positive)]
+    pub(crate) floats: usize,
+
+    /// Seed of the gradients, the jitter and the straggling.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// A line for every round.
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+
+    /// No lines but errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// How long each cell of the table is measured. All cells run at the
+    /// same time: they sleep, and the machine has little to do.
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = time)]
+    pub(crate) duration: Span,
+
+    /// Workers, stragglers included.
+    #[arg(short, long, value_name = "N", default_value = "4", value_parser = positive)]
+    pub(crate) workers: usize,
+
+    /// Time that a step takes.
+    #[arg(short, long, value_name = "TIME", default_value = "100ms", value_parser = time)]
+    pub(crate) think: Span,
+
+    /// Time that a straggler's step takes.
+    #[arg(short, long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    pub(crate) straggle: Span,
+
+    /// Deadline of the deadline policy.
+    #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    pub(crate) deadline: Span,
+
+    /// Length of the gradients.
+    #[arg(short, long, value_name = "N", default_value = "10", value_parser = positive)]
+    pub(crate) floats: usize,
+
+    /// Write the table as CSV.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+
+    /// Write the table, with its settings, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write the chart as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+
+    /// Write the chart as PNG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: Option<PathBuf>,
+
+    /// No progress bar.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+fn time(text: &str) -> Result<Span, hetsync_core::time::ParseSpanError> {
+    text.parse()
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("write a number from 0 to 100".into()),
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, factor) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
+        Some(b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    let number: u64 = digits.parse().map_err(|_| {
+        String::from("write a number of bytes, or one with K, M or G behind it, as in 64M")
+    })?;
+    match number.checked_mul(factor) {
+        Some(bytes @ 4..) => Ok(bytes),
+        Some(_) => Err("must hold at least one float (4 bytes)".into()),
+        None => Err("is too large".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn byte_counts_parse() {
+        assert_eq!(bytes("1G"), Ok(1 << 30));
+        assert_eq!(bytes("64k"), Ok(64 << 10));
+        assert_eq!(bytes("4"), Ok(4));
+        for text in [
+            "",
+            "G",
+            "3",
+            "-1",
+            "99999999999999999999",
+            "18446744073709551615K",
+        ] {
+            assert!(bytes(text).is_err(), "{text} was taken");
+        }
+    }
+}

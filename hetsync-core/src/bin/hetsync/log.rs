@@ -1,0 +1,285 @@
+//! The server's log: what a person wants to read on the terminal.
+//!
+//! A line for everything unusual, at once: a round that its deadline
+//! closed, a late gradient, a refusal, somebody coming or going. Rounds
+//! that close as they should are many, so they share one line a second.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use hetsync_core::net::{Departure, Notice};
+use hetsync_core::policy::Outcome;
+use hetsync_core::server::{ConnId, Event, RoundReport};
+use hetsync_core::stats::{Histogram, Stats};
+use hetsync_core::{Span, Time};
+
+/// How much to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(crate) enum Level {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// Lines of the summary are at least this far apart.
+const SUMMARY_EVERY: Span = Span::from_secs(1);
+
+/// Names in one line; beyond that only their number is told.
+const NAMES: usize = 6;
+
+/// Turns notices into lines.
+pub(crate) struct Log<W> {
+    level: Level,
+    out: W,
+    peers: HashMap<ConnId, SocketAddr>,
+    even: Option<EvenRounds>,
+}
+
+/// Rounds that closed full, not yet told.
+struct EvenRounds {
+    first: RoundReport,
+    last: RoundReport,
+    since: Time,
+    until: Time,
+    durations: Histogram,
+}
+
+impl<W: FnMut(&str)> Log<W> {
+    pub(crate) fn new(level: Level, out: W) -> Self {
+        Self {
+            level,
+            out,
+            peers: HashMap::new(),
+            even: None,
+        }
+    }
+
+    /// Tells of one notice.
+    pub(crate) fn notice(&mut self, now: Time, notice: &Notice) {
+        match notice {
+            Notice::Listening { address } => {
+                self.say(now, Level::Normal, &format!("listening on {address}"));
+            }
+            Notice::Connected { conn, peer } => {
+                self.peers.insert(*conn, *peer);
+                self.say(
+                    now,
+                    Level::Verbose,
+                    &format!("{} connected", self.name(*conn)),
+                );
+            }
+            Notice::TurnedAway { peer, limit } => {
+                let text = format!(
+                    "turned {peer} away: there are {limit} connections already (--max-connections)"
+                );
+                self.say(now, Level::Quiet, &text);
+            }
+            Notice::AcceptFailed { error } => {
+                self.say(
+                    now,
+                    Level::Quiet,
+                    &format!("cannot accept a connection: {error}"),
+                );
+            }
+            Notice::Machine(event) => self.event(now, event),
+            Notice::Disconnected { conn, why } => {
+                // Refusals were told by the machine, with their reason.
+                if !matches!(why, Departure::Refused) {
+                    self.say(
+                        now,
+                        Level::Normal,
+                        &format!("{} left: {why}", self.name(*conn)),
+                    );
+                }
+                self.peers.remove(conn);
+            }
+            Notice::Stopping { round_open } => {
+                let what = match round_open {
+                    true => "stopping once the open round has closed",
+                    false => "stopping",
+                };
+                self.say(now, Level::Normal, what);
+            }
+        }
+    }
+
+    /// The last line.
+    pub(crate) fn farewell(&mut self, now: Time, stats: &Stats) {
+        let median = stats.round_duration.quantile(0.5).unwrap_or_default();
+        let text = format!(
+            "{} rounds: {} full, {} closed by their deadline; median {median} from first gradient to close; gradients: {} taken, {} late and dropped, {} refused",
+            stats.rounds(),
+            stats.full_rounds,
+            stats.deadline_rounds,
+            stats.accepted,
+            stats.late,
+            stats.refused,
+        );
+        self.say(now, Level::Normal, &text);
+    }
+
+    fn event(&mut self, now: Time, event: &Event) {
+        match event {
+            Event::Joined { .. } | Event::Left { .. } => {}
+            Event::ModelLength { conn, floats } => {
+                let text = format!("model has {floats} floats, says {}", self.name(*conn));
+                self.say(now, Level::Normal, &text);
+            }
+            Event::Closed(report) => self.closed(now, report),
+            Event::Late { conn, missed } => {
+                let rounds = if *missed == 1 { "round" } else { "rounds" };
+                let text = format!(
+                    "{} came late, {missed} {rounds} behind: gradient dropped, newest result handed back",
+                    self.name(*conn)
+                );
+                self.say(now, Level::Normal, &text);
+            }
+            Event::Duplicate { conn } => {
+                let text = format!(
+                    "{} sent twice in one round: the first stands",
+                    self.name(*conn)
+                );
+                self.say(now, Level::Normal, &text);
+            }
+            Event::Refused { conn, refusal } => {
+                let text = format!("{} refused and disconnected: {refusal}", self.name(*conn));
+                self.say(now, Level::Quiet, &text);
+            }
+            Event::Abandoned { round, gradients } => {
+                let text =
+                    format!("round {round} abandoned: everyone left ({gradients} gradients in)");
+                self.say(now, Level::Normal, &text);
+            }
+        }
+    }
+
+    fn closed(&mut self, now: Time, report: &RoundReport) {
+        if self.level == Level::Quiet && report.saturated == 0 {
+            return;
+        }
+        let is_even =
+            report.outcome == Outcome::Full && report.saturated == 0 && self.level < Level::Verbose;
+        if !is_even {
+            let text = self.describe(report);
+            let level = match report.saturated {
+                0 => Level::Normal,
+                _ => Level::Quiet,
+            };
+            self.say(now, level, &text);
+            return;
+        }
+        // Another set of workers deserves another line.
+        let changed = self.even.as_ref().is_some_and(|even| {
+            let same_in = even.last.arrivals.len() == report.arrivals.len();
+            !same_in || even.last.overdue != report.overdue
+        });
+        if changed {
+            self.tell_even_rounds(now);
+        }
+        let even = self.even.get_or_insert_with(|| EvenRounds {
+            first: report.clone(),
+            last: report.clone(),
+            since: now,
+            until: now,
+            durations: Histogram::default(),
+        });
+        even.durations.record(report.lasted);
+        even.until = now;
+        even.last = report.clone();
+        // The very first round is told at once: it shows that all is well.
+        if report.round.0 == 0 || now - even.since >= SUMMARY_EVERY {
+            self.tell_even_rounds(now);
+        }
+    }
+
+    /// One line for one round.
+    fn describe(&self, report: &RoundReport) -> String {
+        let came = report.arrivals.len();
+        let mut text = format!("round {} closed {}", report.round, how(report.outcome));
+        let _ = write!(text, " after {}, {came} in", report.lasted);
+        if !report.missed.is_empty() || report.absent > 0 {
+            let _ = write!(text, "; left out: {}", self.names(&report.missed));
+            if report.absent > 0 {
+                let and = if report.missed.is_empty() {
+                    ""
+                } else {
+                    " and "
+                };
+                let _ = write!(text, "{and}{} never connected", report.absent);
+            }
+        }
+        if !report.overdue.is_empty() {
+            let _ = write!(text, "; not waited for: {}", self.names(&report.overdue));
+        }
+        if report.saturated > 0 {
+            let _ = write!(
+                text,
+                "; {} elements of the result left the range of f32 and were clamped",
+                report.saturated
+            );
+        }
+        text
+    }
+
+    /// One line for all the even rounds since the last such line.
+    fn tell_even_rounds(&mut self, now: Time) {
+        let Some(even) = self.even.take() else {
+            return;
+        };
+        let count = even.durations.count();
+        if count == 1 {
+            let text = self.describe(&even.last);
+            self.line(now, &text);
+            return;
+        }
+        let median = even.durations.quantile(0.5).unwrap_or_default();
+        let took = (even.until - even.since).as_secs_f64();
+        let mut text = format!(
+            "rounds {} to {} closed full, {} in, {:.1} rounds/s, median {median}",
+            even.first.round,
+            even.last.round,
+            even.last.arrivals.len(),
+            (count - 1) as f64 / took.max(1e-9),
+        );
+        if !even.last.overdue.is_empty() {
+            let names = self.names(&even.last.overdue);
+            let _ = write!(text, "; not waited for: {names}");
+        }
+        self.line(now, &text);
+    }
+
+    fn say(&mut self, now: Time, level: Level, text: &str) {
+        if level <= self.level {
+            self.tell_even_rounds(now);
+            self.line(now, text);
+        }
+    }
+
+    fn line(&mut self, now: Time, text: &str) {
+        let seconds = now.since(Time::ZERO).as_secs_f64();
+        (self.out)(&format!("{seconds:9.3}  {text}"));
+    }
+
+    fn name(&self, conn: ConnId) -> String {
+        match self.peers.get(&conn) {
+            Some(peer) => format!("{conn} ({peer})"),
+            None => conn.to_string(),
+        }
+    }
+
+    fn names(&self, conns: &[ConnId]) -> String {
+        let mut names: Vec<String> = conns.iter().take(NAMES).map(|c| self.name(*c)).collect();
+        if conns.len() > NAMES {
+            names.push(format!("{} more", conns.len() - NAMES));
+        }
+        names.join(", ")
+    }
+}
+
+fn how(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Full => "full",
+        Outcome::Deadline => "by its deadline",
+    }
+}

@@ -1,0 +1,65 @@
+//! `hetsync serve`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use hetsync_core::aggregate::{Mean, Sum};
+use hetsync_core::net::{Server, listen};
+use hetsync_core::policy::{Deadline, Strict};
+use hetsync_core::{Span, Time};
+
+use crate::args::{AggregateName, PolicyName, ServeArgs};
+use crate::log::{Level, Log};
+use crate::signals::Stop;
+use crate::{Failure, on_named_thread};
+
+pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+    let stop = Stop::install()?;
+    on_named_thread("hetsync-server", move || serve(&args, &stop))?
+}
+
+fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
+    let listener = listen(args.listen).map_err(|error| {
+        let address = args.listen;
+        format!("cannot listen on {address}: {error}. Another --listen address or port may be free")
+    })?;
+    let level = match (args.quiet, args.verbose) {
+        (true, _) => Level::Quiet,
+        (_, true) => Level::Verbose,
+        _ => Level::Normal,
+    };
+    let log = Arc::new(Mutex::new(Log::new(level, |line: &str| {
+        eprintln!("{line}")
+    })));
+    let observer_log = Arc::clone(&log);
+
+    let mut builder = Server::builder()
+        .workers(args.workers)
+        .max_payload_bytes(args.max_payload)
+        .max_connections(args.max_connections)
+        .idle(args.idle)
+        .grace(args.grace)
+        .quick_ack(!args.no_quick_ack)
+        .observer(move |now, notice| lock(&observer_log).notice(now, notice));
+    if let Some(floats) = args.floats {
+        builder = builder.floats(floats);
+    }
+    builder = match args.policy {
+        PolicyName::Deadline => builder.policy(Deadline::new(args.deadline)),
+        PolicyName::Strict => builder.policy(Strict),
+    };
+    builder = match args.aggregate {
+        AggregateName::Sum => builder.aggregate(Sum),
+        AggregateName::Mean => builder.aggregate(Mean),
+    };
+
+    let started = Instant::now();
+    let stats = smol::block_on(builder.build().run(listener, stop.requested()))?;
+    let now = Time::ZERO + Span::from(started.elapsed());
+    lock(&log).farewell(now, &stats);
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

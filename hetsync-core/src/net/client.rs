@@ -1,0 +1,231 @@
+//! A worker's connection: the [`Worker`] machine on a socket.
+
+use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use async_io::{Async, Timer};
+
+use super::socket;
+use crate::payload::Payload;
+use crate::time::{Span, Time};
+use crate::wire::{WireError, v0};
+use crate::worker::{Busy, Output, Retry, Worker};
+
+/// Longest result that is taken, in bytes; the caller's own gradients are
+/// the real measure, and a result is as long as they are.
+const MAX_RESULT_BYTES: u64 = 1 << 40;
+
+/// Why no result came.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No connection after all attempts.
+    #[error("cannot connect to {address}: {source}. Is `hetsync serve` running there?")]
+    Unreachable {
+        /// The server's address.
+        address: SocketAddr,
+        /// What the last attempt met with.
+        source: io::Error,
+    },
+    /// The connection broke while the gradient was out. The next
+    /// [`Client::submit`] opens another one.
+    #[error(
+        "connection to {address} broke before the result came: {source}. The server's log says why, if it was the server's doing"
+    )]
+    Lost {
+        /// The server's address.
+        address: SocketAddr,
+        /// What happened.
+        source: io::Error,
+    },
+    /// The server answered with something else than a result.
+    #[error("the server's answer is no result: {0}")]
+    Wire(#[from] WireError),
+    /// A result is still outstanding, as an earlier call was dropped.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+}
+
+/// A worker that speaks protocol 0.
+///
+/// See [`Server`](super::Server) for an example.
+#[derive(Debug)]
+pub struct Client {
+    address: SocketAddr,
+    retry: Retry,
+    worker: Worker,
+    stream: Option<Async<TcpStream>>,
+    decoder: v0::Decoder,
+    clock: Instant,
+    last_error: Option<io::Error>,
+}
+
+impl Client {
+    /// A worker of the server at `address`. It connects with its first
+    /// gradient.
+    pub fn new(address: SocketAddr) -> Self {
+        Self::with_retry(address, Retry::default())
+    }
+
+    /// The same, with its own idea of patience.
+    pub fn with_retry(address: SocketAddr, retry: Retry) -> Self {
+        Self {
+            address,
+            retry,
+            worker: Worker::new(retry),
+            stream: None,
+            decoder: v0::Decoder::new(MAX_RESULT_BYTES),
+            clock: Instant::now(),
+            last_error: None,
+        }
+    }
+
+    /// Connects now instead of with the first gradient.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] after all attempts.
+    pub async fn connect(&mut self) -> Result<(), ClientError> {
+        while self.stream.is_none() {
+            if let Some(done) = self.step().await? {
+                debug_assert!(false, "a result nobody asked for: {done:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a gradient and waits for the round's result, a vector of the
+    /// same length.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. After any of them this can be called again.
+    pub async fn submit(&mut self, gradient: Payload) -> Result<Payload, ClientError> {
+        self.decoder.expect_length(Some(gradient.as_bytes().len()));
+        self.worker.push(gradient)?;
+        loop {
+            if let Some(result) = self.step().await? {
+                return Ok(result);
+            }
+        }
+    }
+
+    /// Gives back a buffer that a result was in, so that the next one needs
+    /// no new memory.
+    pub fn recycle(&mut self, result: Payload) {
+        self.decoder.lend(result.into_bytes());
+    }
+
+    /// Does one thing that the machine wants, or waits for what it needs.
+    async fn step(&mut self) -> Result<Option<Payload>, ClientError> {
+        let address = self.address;
+        match self.worker.poll_output() {
+            Some(Output::Connect) => match self.open().await {
+                Ok(stream) => {
+                    self.stream = Some(stream);
+                    self.worker.handle_connected();
+                }
+                Err(error) => self.fail(error),
+            },
+            Some(Output::Send(gradient)) => {
+                if let Err(error) = self.send(&gradient).await {
+                    self.fail(error);
+                }
+            }
+            Some(Output::Deliver(result)) => return Ok(Some(result)),
+            Some(Output::Lost) => {
+                let source = self.take_error();
+                return Err(ClientError::Lost { address, source });
+            }
+            Some(Output::GaveUp) => {
+                let source = self.take_error();
+                // Another call begins anew.
+                self.worker = Worker::new(self.retry);
+                return Err(ClientError::Unreachable { address, source });
+            }
+            None => match self.worker.poll_timeout() {
+                Some(at) => {
+                    Timer::at(self.clock + at.since(Time::ZERO).into()).await;
+                    let now = self.now();
+                    self.worker.handle_timeout(now);
+                }
+                None => match self.receive().await {
+                    Ok(Ok(result)) => {
+                        let now = self.now();
+                        self.worker.handle_result(now, result);
+                    }
+                    Ok(Err(error)) => {
+                        self.fail(io::ErrorKind::InvalidData.into());
+                        self.worker = Worker::new(self.retry);
+                        return Err(error.into());
+                    }
+                    Err(error) => self.fail(error),
+                },
+            },
+        }
+        Ok(None)
+    }
+
+    async fn open(&self) -> io::Result<Async<TcpStream>> {
+        let stream = Async::<TcpStream>::connect(self.address).await?;
+        socket::prepare(stream.get_ref())?;
+        Ok(stream)
+    }
+
+    async fn send(&self, gradient: &Payload) -> io::Result<()> {
+        let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let bytes = gradient.as_bytes();
+        let header = v0::encode_header(bytes.len() as u64);
+        let mut written = 0;
+        while written < header.len() + bytes.len() {
+            let head = &header[written.min(header.len())..];
+            let body = &bytes[written.saturating_sub(header.len())..];
+            let slices = [IoSlice::new(head), IoSlice::new(body)];
+            written += stream
+                .write_with(|stream| socket::send(stream, &slices))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> io::Result<Result<Payload, WireError>> {
+        let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        loop {
+            let [header, payload] = self.decoder.unfilled();
+            let count = if header.is_empty() {
+                stream.read_with(|mut stream| stream.read(payload)).await?
+            } else {
+                stream
+                    .read_with(|mut stream| {
+                        let header = IoSliceMut::new(&mut *header);
+                        let payload = IoSliceMut::new(&mut *payload);
+                        stream.read_vectored(&mut [header, payload])
+                    })
+                    .await?
+            };
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match self.decoder.advance(count) {
+                Ok(Some(result)) => return Ok(Ok(result)),
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        self.stream = None;
+        self.decoder.reset();
+        self.last_error = Some(error);
+        let now = self.now();
+        self.worker.handle_disconnected(now);
+    }
+
+    fn take_error(&mut self) -> io::Error {
+        let other = || io::Error::other("no connection");
+        self.last_error.take().unwrap_or_else(other)
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + Span::from(self.clock.elapsed())
+    }
+}

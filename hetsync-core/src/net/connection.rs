@@ -1,0 +1,245 @@
+//! One accepted connection: reads frames, writes replies.
+//!
+//! A reply is first written by whoever closes the round, at once and to all
+//! workers in a row, without waking their tasks; what a socket does not
+//! take then is written by the connection's own task as room appears.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use async_io::Async;
+
+use super::notice::Departure;
+use super::socket;
+use crate::payload::Payload;
+use crate::server::{ConnId, RoundResult};
+use crate::time::Time;
+use crate::wire::{WireError, v0};
+
+/// Why reading a frame ended without one.
+pub(super) enum ReadEnd {
+    Gone(Departure),
+    Wire(WireError),
+}
+
+/// A reply on its way out.
+struct Outgoing {
+    result: Arc<RoundResult>,
+    written: usize,
+}
+
+#[derive(Default)]
+enum Reply {
+    /// None is due.
+    #[default]
+    None,
+    Sending(Outgoing),
+    Sent,
+    Failed(io::Error),
+}
+
+pub(super) struct Connection {
+    pub(super) id: ConnId,
+    stream: Async<TcpStream>,
+    reply: Mutex<(Reply, Option<Waker>)>,
+    /// When a byte last moved, in nanoseconds on the shell's clock.
+    moved_ns: AtomicU64,
+    /// Its gradient is in: it is the round that is waited for, not the peer.
+    is_patient: AtomicBool,
+    /// Closed by the server; what the task then sees is only an echo.
+    condemned: Mutex<Option<Departure>>,
+}
+
+impl Connection {
+    pub(super) fn new(id: ConnId, stream: Async<TcpStream>, now: Time) -> Self {
+        Self {
+            id,
+            stream,
+            reply: Mutex::default(),
+            moved_ns: AtomicU64::new(now.as_nanos()),
+            is_patient: AtomicBool::new(false),
+            condemned: Mutex::new(None),
+        }
+    }
+
+    /// Reads until `decoder` has a whole frame.
+    pub(super) async fn read_frame(
+        &self,
+        decoder: &mut v0::Decoder,
+        quick_ack: bool,
+        model_bytes: impl Fn() -> Option<usize>,
+        now: impl Fn() -> Time,
+    ) -> Result<Payload, ReadEnd> {
+        // A worker that has just been answered computes first, so do not
+        // try to read before there is something: that saves a call.
+        let mut is_ready = false;
+        loop {
+            if !is_ready {
+                let readable = self.stream.readable().await;
+                readable.map_err(|error| self.read_failed(error))?;
+            }
+            if decoder.at_start() {
+                decoder.expect_length(model_bytes());
+            }
+            let count = match self.read_into(decoder) {
+                Ok(0) => return Err(ReadEnd::Gone(self.end_of_stream(decoder))),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    is_ready = false;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.read_failed(error)),
+            };
+            self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
+            if let Some(payload) = decoder.advance(count).map_err(ReadEnd::Wire)? {
+                return Ok(payload);
+            }
+            if quick_ack && decoder.at_payload_start() {
+                socket::acknowledge_now(self.stream.get_ref());
+            }
+            is_ready = true;
+        }
+    }
+
+    fn read_into(&self, decoder: &mut v0::Decoder) -> io::Result<usize> {
+        let [header, payload] = decoder.unfilled();
+        let mut stream = self.stream.get_ref();
+        if header.is_empty() {
+            stream.read(payload)
+        } else if payload.is_empty() {
+            stream.read(header)
+        } else {
+            stream.read_vectored(&mut [IoSliceMut::new(header), IoSliceMut::new(payload)])
+        }
+    }
+
+    fn end_of_stream(&self, decoder: &v0::Decoder) -> Departure {
+        let seen = match decoder.at_start() {
+            true => Departure::Closed,
+            false => Departure::MidFrame,
+        };
+        lock(&self.condemned).take().unwrap_or(seen)
+    }
+
+    fn read_failed(&self, error: io::Error) -> ReadEnd {
+        let seen = Departure::Failed(error);
+        ReadEnd::Gone(lock(&self.condemned).take().unwrap_or(seen))
+    }
+
+    /// From here on the server owes this worker an answer.
+    pub(super) fn owe_reply(&self) {
+        self.is_patient.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends as much of `result` as the socket takes now and leaves the
+    /// rest to [`reply_sent`](Self::reply_sent).
+    pub(super) fn start_reply(&self, result: Arc<RoundResult>, now: Time) {
+        self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
+        self.is_patient.store(false, Ordering::Relaxed);
+        let mut reply = lock(&self.reply);
+        let outgoing = Outgoing { result, written: 0 };
+        reply.0 = write_some(self.stream.get_ref(), outgoing);
+        if let Some(waker) = reply.1.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until the reply that is owed has been sent in whole.
+    pub(super) async fn reply_sent(&self, now: impl Fn() -> Time) -> Result<(), Departure> {
+        poll_fn(|cx| self.poll_reply(cx, &now)).await
+    }
+
+    fn poll_reply(
+        &self,
+        cx: &mut Context<'_>,
+        now: &impl Fn() -> Time,
+    ) -> Poll<Result<(), Departure>> {
+        let mut reply = lock(&self.reply);
+        loop {
+            match std::mem::take(&mut reply.0) {
+                Reply::Sent => return Poll::Ready(Ok(())),
+                Reply::Failed(error) => return Poll::Ready(Err(self.write_failed(error))),
+                Reply::None => {
+                    if let Some(why) = lock(&self.condemned).take() {
+                        return Poll::Ready(Err(why));
+                    }
+                    reply.1 = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Reply::Sending(outgoing) => {
+                    match self.stream.poll_writable(cx) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(error)) => {
+                            return Poll::Ready(Err(self.write_failed(error)));
+                        }
+                        Poll::Pending => {
+                            reply.0 = Reply::Sending(outgoing);
+                            reply.1 = Some(cx.waker().clone());
+                            return Poll::Pending;
+                        }
+                    }
+                    self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
+                    reply.0 = write_some(self.stream.get_ref(), outgoing);
+                }
+            }
+        }
+    }
+
+    fn write_failed(&self, error: io::Error) -> Departure {
+        let seen = Departure::Failed(error);
+        lock(&self.condemned).take().unwrap_or(seen)
+    }
+
+    /// Whether a reply is still on its way out.
+    pub(super) fn is_sending(&self) -> bool {
+        matches!(lock(&self.reply).0, Reply::Sending(_))
+    }
+
+    /// When a byte last moved, unless it is the server's turn to speak.
+    pub(super) fn quiet_since(&self) -> Option<Time> {
+        (!self.is_patient.load(Ordering::Relaxed))
+            .then(|| Time::from_nanos(self.moved_ns.load(Ordering::Relaxed)))
+    }
+
+    /// Ends the connection from the server's side; its task notices.
+    pub(super) fn condemn(&self, why: Departure) {
+        lock(&self.condemned).get_or_insert(why);
+        // If it is gone already, all the better.
+        let _ = self.stream.get_ref().shutdown(Shutdown::Both);
+        if let Some(waker) = lock(&self.reply).1.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Writes until the socket is full or the reply is out.
+fn write_some(stream: &TcpStream, mut outgoing: Outgoing) -> Reply {
+    let bytes = outgoing.result.as_bytes();
+    let header = v0::encode_header(bytes.len() as u64);
+    let total = header.len() + bytes.len();
+    loop {
+        let head = &header[outgoing.written.min(header.len())..];
+        let body = &bytes[outgoing.written.saturating_sub(header.len())..];
+        match socket::send(stream, &[IoSlice::new(head), IoSlice::new(body)]) {
+            Ok(count) => outgoing.written += count,
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => return Reply::Sending(outgoing),
+                io::ErrorKind::Interrupted => continue,
+                _ => return Reply::Failed(error),
+            },
+        }
+        if outgoing.written == total {
+            return Reply::Sent;
+        }
+    }
+}
+
+/// A panic elsewhere leaves these values whole, so poison means nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

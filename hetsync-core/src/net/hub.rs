@@ -1,0 +1,211 @@
+//! What all connections share: the machine, its outputs, the round's timer.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use async_io::Timer;
+use smol::channel::{Receiver, Sender};
+use smol::future::FutureExt;
+
+use super::connection::Connection;
+use super::notice::{Departure, Notice};
+use crate::server::{ConnId, Machine, Output};
+use crate::stats::Stats;
+use crate::time::{Span, Time};
+
+/// Called with each notice, in order. It holds up the server, so it should
+/// return soon.
+pub(super) type Observer = Box<dyn FnMut(Time, &Notice) + Send>;
+
+pub(super) struct Hub {
+    clock: Instant,
+    state: Mutex<State>,
+    /// The model's length for readers, without taking the lock; 0 if it is
+    /// not known.
+    model_bytes: AtomicUsize,
+    wake_timer: Sender<()>,
+    timer_woken: Receiver<()>,
+}
+
+struct State {
+    machine: Machine,
+    connections: HashMap<ConnId, Arc<Connection>>,
+    observer: Observer,
+    /// When the round timer goes off, if it is set.
+    armed: Option<Time>,
+    connected: u64,
+}
+
+impl Hub {
+    pub(super) fn new(machine: Machine, observer: Observer) -> Self {
+        let (wake_timer, timer_woken) = smol::channel::bounded(1);
+        let model_bytes = AtomicUsize::new(machine.model_bytes().unwrap_or(0));
+        Self {
+            clock: Instant::now(),
+            state: Mutex::new(State {
+                machine,
+                connections: HashMap::new(),
+                observer,
+                armed: None,
+                connected: 0,
+            }),
+            model_bytes,
+            wake_timer,
+            timer_woken,
+        }
+    }
+
+    pub(super) fn now(&self) -> Time {
+        Time::ZERO + Span::from(self.clock.elapsed())
+    }
+
+    pub(super) fn model_bytes(&self) -> Option<usize> {
+        match self.model_bytes.load(Ordering::Relaxed) {
+            0 => None,
+            bytes => Some(bytes),
+        }
+    }
+
+    /// Tells the machine of one change and does all that it then wants.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Machine, Time)) {
+        let mut deliveries = Vec::new();
+        let now = self.now();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        change(&mut state.machine, now);
+        while let Some(output) = state.machine.poll_output() {
+            match output {
+                Output::Deliver { to, result } => {
+                    if let Some(connection) = state.connections.get(&to) {
+                        deliveries.push((Arc::clone(connection), result));
+                    }
+                }
+                Output::Disconnect { conn } => {
+                    if let Some(connection) = state.connections.get(&conn) {
+                        connection.condemn(Departure::Refused);
+                    }
+                }
+                Output::Event(event) => (state.observer)(now, &Notice::Machine(event)),
+            }
+        }
+        let model_bytes = state.machine.model_bytes().unwrap_or(0);
+        self.model_bytes.store(model_bytes, Ordering::Relaxed);
+        // The timer is left alone while it goes off early enough: rounds
+        // that close in time then cost it nothing. It looks again when it
+        // goes off.
+        if let Some(due) = state.machine.poll_timeout()
+            && state.armed.is_none_or(|armed| due < armed)
+        {
+            state.armed = Some(due);
+            // A full channel means that it is being woken already.
+            let _ = self.wake_timer.try_send(());
+        }
+        drop(guard);
+        for (connection, result) in deliveries {
+            connection.start_reply(result, now);
+        }
+    }
+
+    /// Runs the round timer, for ever.
+    pub(super) async fn keep_time(&self) {
+        loop {
+            let armed = self.state().armed;
+            let timer = async {
+                match armed {
+                    Some(due) => {
+                        Timer::at(self.clock + due.since(Time::ZERO).into()).await;
+                    }
+                    None => smol::future::pending().await,
+                }
+                true
+            };
+            let woken = async {
+                // The sender lives as long as this hub.
+                let _ = self.timer_woken.recv().await;
+                false
+            };
+            if timer.or(woken).await {
+                self.state().armed = None;
+                self.change(Machine::handle_timeout);
+            }
+        }
+    }
+
+    /// Puts a new connection on the roster; `None` if there are too many.
+    pub(super) fn admit(
+        &self,
+        limit: usize,
+        make: impl FnOnce(ConnId, Time) -> (Connection, std::net::SocketAddr),
+    ) -> Option<Arc<Connection>> {
+        let mut state = self.state();
+        if state.connections.len() >= limit {
+            return None;
+        }
+        let id = ConnId(state.connected);
+        state.connected += 1;
+        let now = self.now();
+        let (connection, peer) = make(id, now);
+        let connection = Arc::new(connection);
+        state.connections.insert(id, Arc::clone(&connection));
+        (state.observer)(now, &Notice::Connected { conn: id, peer });
+        drop(state);
+        self.change(|machine, now| machine.handle_connect(now, id));
+        Some(connection)
+    }
+
+    /// Takes a connection off for good.
+    pub(super) fn dismiss(&self, conn: ConnId, why: Departure) {
+        let mut state = self.state();
+        state.connections.remove(&conn);
+        let notice = Notice::Disconnected { conn, why };
+        (state.observer)(self.now(), &notice);
+        drop(state);
+        self.change(|machine, now| machine.handle_disconnect(now, conn));
+    }
+
+    /// Ends connections on which nothing has moved for `idle`.
+    pub(super) fn sweep(&self, idle: Span) {
+        let now = self.now();
+        for connection in self.state().connections.values() {
+            if let Some(since) = connection.quiet_since()
+                && now - since >= idle
+            {
+                connection.condemn(Departure::Idle(idle));
+            }
+        }
+    }
+
+    /// Whether a round is open or a reply on its way.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.machine.has_open_round()
+            || state
+                .connections
+                .values()
+                .any(|connection| connection.is_sending())
+    }
+
+    pub(super) fn has_open_round(&self) -> bool {
+        self.state().machine.has_open_round()
+    }
+
+    pub(super) fn spare_buffer(&self) -> Option<Vec<u8>> {
+        self.state().machine.spare_buffer()
+    }
+
+    pub(super) fn tell(&self, notice: &Notice) {
+        let now = self.now();
+        (self.state().observer)(now, notice);
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.state().machine.stats().clone()
+    }
+
+    /// The machine makes no half changes that a panic could leave behind.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

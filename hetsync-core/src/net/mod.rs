@@ -1,0 +1,21 @@
+//! The socket shell on smol: the only async code, the only sockets and the
+//! only clock of this crate.
+//!
+//! It decides nothing. It moves bytes between sockets and the decoder,
+//! tells the machines what happened and when, and does what they say.
+//!
+//! Invariants: a connection is not read while its reply is outstanding, so
+//! a peer that runs ahead is slowed by its own socket buffer; and a reply
+//! that a slow peer has not taken occupies one shared buffer, not a copy.
+
+mod client;
+mod connection;
+mod hub;
+mod notice;
+mod server;
+mod socket;
+
+pub use client::{Client, ClientError};
+pub use notice::{Departure, Notice};
+pub use server::{Builder, Server};
+pub use socket::listen;

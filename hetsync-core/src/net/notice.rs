@@ -1,0 +1,70 @@
+//! What the shell has to tell besides the machine's own events.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::server::{ConnId, Event};
+use crate::time::Span;
+
+/// Something worth a line in the log.
+#[derive(Debug)]
+pub enum Notice {
+    /// The server takes connections.
+    Listening {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// A connection was accepted.
+    Connected {
+        /// Its number.
+        conn: ConnId,
+        /// Where it comes from.
+        peer: SocketAddr,
+    },
+    /// A connection was closed at once, as there are too many.
+    TurnedAway {
+        /// Where it came from.
+        peer: SocketAddr,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// No connection could be accepted for a while.
+    AcceptFailed {
+        /// The system's words.
+        error: io::Error,
+    },
+    /// The state machine's own.
+    Machine(Event),
+    /// A connection has ended.
+    Disconnected {
+        /// Which.
+        conn: ConnId,
+        /// Why.
+        why: Departure,
+    },
+    /// The server was asked to stop.
+    Stopping {
+        /// Whether it lets an open round come to its close first.
+        round_open: bool,
+    },
+}
+
+/// How a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Departure {
+    /// Closed by the worker between frames.
+    #[error("closed by the worker")]
+    Closed,
+    /// Closed by the worker in the middle of a frame, which was discarded.
+    #[error("closed by the worker in the middle of a gradient, which was discarded")]
+    MidFrame,
+    /// Broken.
+    #[error("connection failed: {0}")]
+    Failed(#[source] io::Error),
+    /// Nothing moved for too long.
+    #[error("nothing moved for {0}; raise --idle if its steps take that long")]
+    Idle(Span),
+    /// Closed by the server; the machine has said why.
+    #[error("refused")]
+    Refused,
+}

@@ -1,0 +1,292 @@
+//! The server: accepts, spawns, stops.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use smol::Executor;
+use smol::future::FutureExt;
+
+use super::connection::{Connection, ReadEnd};
+use super::hub::{Hub, Observer};
+use super::notice::{Departure, Notice};
+use super::socket;
+use crate::aggregate::Aggregate;
+use crate::policy::Policy;
+use crate::server::{Config, Machine};
+use crate::stats::Stats;
+use crate::time::{Span, Time};
+use crate::wire::v0;
+
+/// A server that is ready to run.
+///
+/// ```
+/// use hetsync_core::net::{Client, Server, listen};
+/// use hetsync_core::Payload;
+///
+/// smol::block_on(async {
+///     let listener = listen(([127, 0, 0, 1], 0).into())?;
+///     let address = listener.get_ref().local_addr()?;
+///     let (stop, stopped) = smol::channel::bounded::<()>(1);
+///     let server = Server::builder().workers(1).build();
+///     let running = smol::spawn(server.run(listener, async move {
+///         let _ = stopped.recv().await;
+///     }));
+///
+///     let mut client = Client::new(address);
+///     let sum = client.submit(Payload::from_floats(&[1.0, 2.0])).await?;
+///     assert_eq!(sum.to_floats(), [1.0, 2.0]);
+///
+///     drop(stop);
+///     assert_eq!(running.await?.rounds(), 1);
+///     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// }).unwrap();
+/// ```
+#[must_use = "a server does nothing until it is run"]
+pub struct Server {
+    config: Config,
+    limits: Limits,
+    observer: Observer,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    max_payload_bytes: u64,
+    max_connections: usize,
+    idle: Span,
+    grace: Span,
+    quick_ack: bool,
+}
+
+/// Settings of a [`Server`]; what is not set is as in the original, or
+/// without effect on anyone who keeps to the protocol.
+#[must_use]
+pub struct Builder {
+    config: Config,
+    limits: Limits,
+    observer: Observer,
+}
+
+impl Builder {
+    /// Gradients that make up the first round of a job. Default 4.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// Length of the model in floats. By default the first gradient of a
+    /// job sets it.
+    pub fn floats(mut self, floats: usize) -> Self {
+        self.config.floats = Some(floats);
+        self
+    }
+
+    /// When rounds close. By default two seconds after they opened.
+    pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
+        self.config.policy = Box::new(policy);
+        self
+    }
+
+    /// What becomes of the gradients. Default sum.
+    pub fn aggregate(mut self, aggregate: impl Aggregate + 'static) -> Self {
+        self.config.aggregate = Box::new(aggregate);
+        self
+    }
+
+    /// Longest payload that is taken, in bytes. Default 1 GiB.
+    pub fn max_payload_bytes(mut self, bytes: u64) -> Self {
+        self.limits.max_payload_bytes = bytes;
+        self
+    }
+
+    /// Connections at one time; more are closed at once. Default 1024.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.limits.max_connections = connections;
+        self
+    }
+
+    /// A worker that is expected to move bytes and has moved none for this
+    /// long is disconnected. Default ten minutes.
+    pub fn idle(mut self, idle: Span) -> Self {
+        self.limits.idle = idle;
+        self
+    }
+
+    /// How long an open round may go on after the server was asked to stop.
+    /// Default three seconds.
+    pub fn grace(mut self, grace: Span) -> Self {
+        self.limits.grace = grace;
+        self
+    }
+
+    /// Whether workers that write header and payload apart are spared the
+    /// 40 ms of a delayed acknowledgement. Default yes.
+    pub fn quick_ack(mut self, quick_ack: bool) -> Self {
+        self.limits.quick_ack = quick_ack;
+        self
+    }
+
+    /// Whom to tell what happens. Called in order, with the time since the
+    /// server was built; it holds up the server, so it should return soon.
+    pub fn observer(mut self, observer: impl FnMut(Time, &Notice) + Send + 'static) -> Self {
+        self.observer = Box::new(observer);
+        self
+    }
+
+    /// The server.
+    pub fn build(self) -> Server {
+        Server {
+            config: self.config,
+            limits: self.limits,
+            observer: self.observer,
+        }
+    }
+}
+
+impl Server {
+    /// Settings to start from.
+    pub fn builder() -> Builder {
+        Builder {
+            config: Config::default(),
+            limits: Limits {
+                max_payload_bytes: 1 << 30,
+                max_connections: 1024,
+                idle: Span::from_secs(600),
+                grace: Span::from_secs(3),
+                quick_ack: true,
+            },
+            observer: Box::new(|_, _| {}),
+        }
+    }
+
+    /// Serves until `shutdown` is ready; then takes no new connections, lets
+    /// an open round come to its close within the grace, and returns what
+    /// was counted. Dropping the future stops the server at once.
+    ///
+    /// # Errors
+    /// If the listener itself fails. What a peer does is never an error.
+    pub async fn run(
+        self,
+        listener: Async<TcpListener>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<Stats> {
+        let limits = self.limits;
+        let hub = Arc::new(Hub::new(Machine::new(self.config), self.observer));
+        let address = listener.get_ref().local_addr()?;
+        hub.tell(&Notice::Listening { address });
+
+        let executor = Executor::new();
+        let timer_hub = Arc::clone(&hub);
+        let timer = executor.spawn(async move { timer_hub.keep_time().await });
+        let sweep_hub = Arc::clone(&hub);
+        let sweeper = executor.spawn(async move { sweep(&sweep_hub, limits.idle).await });
+        let serve = async {
+            let accept = accept_all(&executor, &hub, &listener, limits);
+            accept.or(shutdown).await;
+            drop(listener);
+            drain(&hub, limits.grace).await;
+            hub.stats()
+        };
+        let stats = executor.run(serve).await;
+        drop((timer, sweeper));
+        Ok(stats)
+    }
+}
+
+/// Accepts for ever.
+async fn accept_all(
+    executor: &Executor<'static>,
+    hub: &Arc<Hub>,
+    listener: &Async<TcpListener>,
+    limits: Limits,
+) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // A peer that hung up while it waited, or no file
+                // descriptors left: neither is a reason to stop.
+                let is_ours = error.kind() != io::ErrorKind::ConnectionAborted;
+                hub.tell(&Notice::AcceptFailed { error });
+                if is_ours {
+                    Timer::after(Duration::from_millis(100)).await;
+                }
+                continue;
+            }
+        };
+        if let Err(error) = socket::prepare(stream.get_ref()) {
+            hub.tell(&Notice::AcceptFailed { error });
+            continue;
+        }
+        let make = |id, now| (Connection::new(id, stream, now), peer);
+        match hub.admit(limits.max_connections, make) {
+            Some(connection) => {
+                let hub = Arc::clone(hub);
+                executor
+                    .spawn(async move { attend(&hub, &connection, limits).await })
+                    .detach();
+            }
+            None => hub.tell(&Notice::TurnedAway {
+                peer,
+                limit: limits.max_connections,
+            }),
+        }
+    }
+}
+
+/// One connection's life: gradient in, result out, until it ends.
+async fn attend(hub: &Hub, connection: &Connection, limits: Limits) {
+    let conn = connection.id;
+    let mut decoder = v0::Decoder::new(limits.max_payload_bytes);
+    let why = loop {
+        let frame = connection
+            .read_frame(
+                &mut decoder,
+                limits.quick_ack,
+                || hub.model_bytes(),
+                || hub.now(),
+            )
+            .await;
+        match frame {
+            Ok(gradient) => {
+                connection.owe_reply();
+                hub.change(|machine, now| machine.handle_gradient(now, conn, gradient));
+            }
+            Err(ReadEnd::Wire(error)) => {
+                hub.change(|machine, now| machine.handle_wire_error(now, conn, error));
+                break Departure::Refused;
+            }
+            Err(ReadEnd::Gone(why)) => break why,
+        }
+        if let Err(why) = connection.reply_sent(|| hub.now()).await {
+            break why;
+        }
+        if let Some(buffer) = hub.spare_buffer() {
+            decoder.lend(buffer);
+        }
+    };
+    hub.dismiss(conn, why);
+}
+
+/// Looks for idle connections, for ever.
+async fn sweep(hub: &Hub, idle: Span) {
+    let pause = Duration::from(idle) / 4;
+    loop {
+        Timer::after(pause.max(Duration::from_millis(1))).await;
+        hub.sweep(idle);
+    }
+}
+
+/// Waits until nothing is under way, for at most `grace`. It looks every
+/// few milliseconds: a stop happens once, and an event for it would be one
+/// more thing for every round to signal.
+async fn drain(hub: &Hub, grace: Span) {
+    let round_open = hub.has_open_round();
+    hub.tell(&Notice::Stopping { round_open });
+    let until = hub.now() + grace;
+    while hub.is_busy() && hub.now() < until {
+        Timer::after(Duration::from_millis(2)).await;
+    }
+}

@@ -1,0 +1,406 @@
+//! The parameter server as a state machine: no sockets, no clock, no
+//! runtime. Also the place where a round's life is written down.
+//!
+//! # A round
+//! A round opens with its first gradient. After each change the policy is
+//! asked; when it says so, the gradients that are in are reduced in roster
+//! order and each of their senders is sent the result. Then the next round
+//! waits for its first gradient.
+//!
+//! # In step, late, waited for
+//! Protocol 0 carries no round number, so the server keeps for each worker
+//! the round its next gradient can belong to: the one that was open when the
+//! server last spoke to it, by a result or by accepting its connection.
+//! - A gradient of the current round is *in step* and is accepted.
+//! - Any other is *late*. It is never added to a sum. Its sender is handed
+//!   at once the newest result it has missed, and is in step again. It gets
+//!   exactly one answer per gradient, so it cannot fall a round behind.
+//! - *Waited for* are the workers that are connected, have sent a gradient
+//!   before, and are in step. A worker that missed a round is not waited
+//!   for until it speaks: what it sends next is late by construction, so
+//!   waiting could bring nothing. At the start of a job, when no round has
+//!   closed, as many as configured are waited for.
+//! - When the last worker leaves, the server is as new: an open round is
+//!   abandoned, the model's length is forgotten unless it was configured.
+//!
+//! # Invariants
+//! Rounds close in order, each at most once. A worker gets at most one
+//! result of a round. Each gradient is reported exactly once: in a round's
+//! report, or as late, duplicate, refused or abandoned.
+
+mod output;
+mod roster;
+mod round;
+
+pub use output::{Event, Output, Refusal, RoundReport, RoundResult};
+pub use roster::ConnId;
+pub use round::RoundId;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::aggregate::{Aggregate, Sum};
+use crate::payload::{FLOAT_BYTES, Payload};
+use crate::policy::{Deadline, Outcome, Policy, RoundView, Verdict};
+use crate::stats::Stats;
+use crate::time::{Span, Time};
+use crate::wire::WireError;
+use roster::{Roster, Standing};
+use round::Round;
+
+/// What a [`Machine`] is told once.
+#[derive(Debug)]
+pub struct Config {
+    /// Gradients that make up the first round of a job.
+    pub workers: usize,
+    /// Length of the model in floats; `None` to take it from the first
+    /// gradient that is accepted.
+    pub floats: Option<usize>,
+    /// When rounds close.
+    pub policy: Box<dyn Policy>,
+    /// What becomes of the gradients.
+    pub aggregate: Box<dyn Aggregate>,
+}
+
+/// The original's: four workers, two seconds, sum.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: 4,
+            floats: None,
+            policy: Box::new(Deadline::new(Span::from_secs(2))),
+            aggregate: Box::new(Sum),
+        }
+    }
+}
+
+/// The server's state. Tell it what happened with `handle_*`, then drain
+/// [`poll_output`](Self::poll_output), then sleep no longer than
+/// [`poll_timeout`](Self::poll_timeout). One change, then drain.
+///
+/// ```
+/// use hetsync_core::server::{Config, ConnId, Machine, Output};
+/// use hetsync_core::{Payload, Time};
+///
+/// let mut machine = Machine::new(Config { workers: 2, ..Config::default() });
+/// for id in 0..2 {
+///     machine.handle_connect(Time::ZERO, ConnId(id));
+///     machine.handle_gradient(Time::ZERO, ConnId(id), Payload::from_floats(&[1.5]));
+/// }
+/// let mut sums = Vec::new();
+/// while let Some(output) = machine.poll_output() {
+///     if let Output::Deliver { to, result } = output {
+///         sums.push((to.0, result.payload().to_floats()));
+///     }
+/// }
+/// assert_eq!(sums, [(0, vec![3.0]), (1, vec![3.0])]);
+/// ```
+#[derive(Debug)]
+pub struct Machine {
+    config: Config,
+    model_bytes: Option<usize>,
+    roster: Roster,
+    round: Round,
+    /// No round of this job has closed yet.
+    gathering: bool,
+    timeout: Option<Time>,
+    last: Option<Arc<RoundResult>>,
+    /// Results of earlier rounds, kept for their memory.
+    retired: Vec<Arc<RoundResult>>,
+    spare_buffers: Vec<Vec<u8>>,
+    outputs: VecDeque<Output>,
+    stats: Stats,
+}
+
+impl Machine {
+    /// A server to which nobody has connected.
+    pub fn new(config: Config) -> Self {
+        Self {
+            model_bytes: config.floats.map(|floats| floats * FLOAT_BYTES),
+            config,
+            roster: Roster::default(),
+            round: Round::default(),
+            gathering: true,
+            timeout: None,
+            last: None,
+            retired: Vec::new(),
+            spare_buffers: Vec::new(),
+            outputs: VecDeque::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// A worker has connected. `conn` must be new, and larger than those
+    /// before it if sums are to be added in the order of connection.
+    pub fn handle_connect(&mut self, now: Time, conn: ConnId) {
+        self.roster.connect(conn, self.round.id, now);
+        self.outputs
+            .push_back(Output::Event(Event::Joined { conn }));
+    }
+
+    /// A whole gradient has come from `conn`. One from a connection that is
+    /// not, or no longer, on the roster is ignored.
+    pub fn handle_gradient(&mut self, now: Time, conn: ConnId, payload: Payload) {
+        let Some(standing) = self.roster.standing(conn, self.round.id) else {
+            self.recycle(payload);
+            return;
+        };
+        if let Err(refusal) = self.check(&payload) {
+            self.recycle(payload);
+            self.refuse(now, conn, refusal);
+            return;
+        }
+        match standing {
+            Standing::In => {
+                // The first one stands. A shell that does not read ahead of
+                // its replies never gets here.
+                self.stats.duplicates += 1;
+                self.recycle(payload);
+                self.outputs
+                    .push_back(Output::Event(Event::Duplicate { conn }));
+            }
+            Standing::Behind { missed } => self.hand_back(now, conn, missed, payload),
+            Standing::InStep => self.accept(now, conn, payload),
+        }
+    }
+
+    /// A connection is gone, whatever the cause. What it had sent in whole
+    /// stays in the round; what it had sent in part never got here.
+    pub fn handle_disconnect(&mut self, now: Time, conn: ConnId) {
+        if self.roster.disconnect(conn, self.round.id) {
+            self.outputs.push_back(Output::Event(Event::Left { conn }));
+            self.after_departure(now);
+        }
+    }
+
+    /// A peer broke the protocol: its connection is to be closed and the
+    /// cause reported.
+    pub fn handle_wire_error(&mut self, now: Time, conn: ConnId, error: WireError) {
+        self.refuse(now, conn, Refusal::Wire(error));
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) named has come.
+    /// Calling it early or late does no harm.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.judge(now);
+    }
+
+    /// The next thing to be done, in order; `None` when all is done.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), if at all.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timeout
+    }
+
+    /// Length of the model in bytes, once it is known.
+    pub fn model_bytes(&self) -> Option<usize> {
+        self.model_bytes
+    }
+
+    /// Whether a round is open, that is, holds a gradient.
+    pub fn has_open_round(&self) -> bool {
+        self.round.opened.is_some()
+    }
+
+    /// A buffer that a gradient was in, to read another one into.
+    pub fn spare_buffer(&mut self) -> Option<Vec<u8>> {
+        self.spare_buffers.pop()
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Names of the policy and of the aggregation rule.
+    pub fn rules(&self) -> (&'static str, &'static str) {
+        (self.config.policy.name(), self.config.aggregate.name())
+    }
+
+    fn check(&self, payload: &Payload) -> Result<(), Refusal> {
+        let found = payload.as_bytes().len() as u64;
+        if found == 0 {
+            return Err(Refusal::Wire(WireError::Empty));
+        }
+        if let Some(expected) = self.model_bytes.map(|bytes| bytes as u64)
+            && expected != found
+        {
+            return Err(Refusal::Wire(WireError::Mismatch { found, expected }));
+        }
+        match payload.first_non_finite() {
+            Some(index) => Err(Refusal::NotFinite { index }),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse(&mut self, now: Time, conn: ConnId, refusal: Refusal) {
+        if self.roster.disconnect(conn, self.round.id) {
+            self.stats.refused += 1;
+            let event = Event::Refused { conn, refusal };
+            self.outputs.push_back(Output::Event(event));
+            self.outputs.push_back(Output::Disconnect { conn });
+            self.after_departure(now);
+        }
+    }
+
+    fn accept(&mut self, now: Time, conn: ConnId, payload: Payload) {
+        if self.model_bytes.is_none() {
+            self.model_bytes = Some(payload.as_bytes().len());
+            let floats = payload.floats();
+            let event = Event::ModelLength { conn, floats };
+            self.outputs.push_back(Output::Event(event));
+        }
+        let turnaround = self.roster.accept(now, conn, self.round.id);
+        self.stats.turnaround.record(turnaround);
+        self.stats.accepted += 1;
+        self.round.stage(now, conn, payload);
+        self.judge(now);
+    }
+
+    /// A late gradient: dropped, and answered with the newest result that
+    /// its sender has missed.
+    fn hand_back(&mut self, now: Time, conn: ConnId, missed: u64, payload: Payload) {
+        self.recycle(payload);
+        self.stats.late += 1;
+        let turnaround = self.roster.catch_up(now, conn, self.round.id);
+        self.stats.turnaround.record(turnaround);
+        let event = Event::Late { conn, missed };
+        self.outputs.push_back(Output::Event(event));
+        // Whoever is behind has seen a round close, so there is a result.
+        if let Some(result) = self.last.clone() {
+            self.outputs.push_back(Output::Deliver { to: conn, result });
+        }
+        // It is waited for again, which may give the round more time.
+        self.judge(now);
+    }
+
+    fn after_departure(&mut self, now: Time) {
+        if self.roster.speakers() > 0 {
+            self.judge(now);
+        } else if !self.gathering || self.has_open_round() {
+            self.start_over();
+        }
+    }
+
+    /// Nobody who has taken part is left: there is no one to answer, and
+    /// whoever comes next is another job or a fresh start of this one.
+    fn start_over(&mut self) {
+        let gradients = self.round.staged.len();
+        if gradients > 0 {
+            self.stats.abandoned += gradients as u64;
+            let round = self.round.id;
+            let event = Event::Abandoned { round, gradients };
+            self.outputs.push_back(Output::Event(event));
+        }
+        for staged in self.round.clear() {
+            drop(staged);
+        }
+        self.spare_buffers.clear();
+        self.retired.clear();
+        self.last = None;
+        self.timeout = None;
+        self.gathering = true;
+        self.model_bytes = self.config.floats.map(|floats| floats * FLOAT_BYTES);
+        self.roster.start_over(self.round.id);
+    }
+
+    /// Asks the policy about the open round and does what it says.
+    fn judge(&mut self, now: Time) {
+        self.timeout = None;
+        let Some(opened) = self.round.opened else {
+            return;
+        };
+        let view = RoundView {
+            round: self.round.id,
+            opened,
+            arrived: self.round.staged.len(),
+            awaited: self.awaited(),
+        };
+        match self.config.policy.decide(now, &view) {
+            Verdict::Wait => {}
+            Verdict::WaitUntil(at) => self.timeout = Some(at),
+            Verdict::Close(outcome) => self.close(now, opened, outcome),
+        }
+    }
+
+    fn awaited(&self) -> usize {
+        let in_step = self.roster.awaited();
+        if self.gathering {
+            let strangers = self.config.workers.saturating_sub(self.round.staged.len());
+            strangers.max(in_step)
+        } else {
+            in_step
+        }
+    }
+
+    fn close(&mut self, now: Time, opened: Time, outcome: Outcome) {
+        let mut result = self.take_result();
+        result.round = self.round.id;
+        result.contributors = self.round.staged.len();
+        let inputs: Vec<&[u8]> = self
+            .round
+            .staged
+            .iter()
+            .map(|staged| staged.payload.as_bytes())
+            .collect();
+        let out = result.buffer(inputs[0].len());
+        let saturated = self.config.aggregate.reduce(&inputs, out);
+        drop(inputs);
+
+        let report = RoundReport {
+            round: self.round.id,
+            outcome,
+            lasted: now - opened,
+            arrivals: self.round.arrivals(opened),
+            missed: self.roster.missed(self.round.id, self.gathering),
+            absent: match self.gathering {
+                true => self.config.workers.saturating_sub(self.roster.len()),
+                false => 0,
+            },
+            overdue: self.roster.overdue(self.round.id),
+            saturated,
+        };
+        self.stats.count_round(outcome, report.lasted);
+        self.outputs.push_back(Output::Event(Event::Closed(report)));
+
+        let result = Arc::new(result);
+        if let Some(previous) = self.last.replace(Arc::clone(&result)) {
+            self.retired.push(previous);
+        }
+        let closed = self.round.id;
+        self.gathering = false;
+        for staged in self.round.advance() {
+            if self.roster.deliver(now, staged.conn, closed) {
+                let (to, result) = (staged.conn, Arc::clone(&result));
+                self.outputs.push_back(Output::Deliver { to, result });
+            }
+            self.spare_buffers.push(staged.payload.into_bytes());
+        }
+        self.spare_buffers.truncate(self.roster.speakers());
+        self.timeout = None;
+    }
+
+    /// A result to write into: one that nobody reads any more, or a new one.
+    fn take_result(&mut self) -> RoundResult {
+        let free = self
+            .retired
+            .iter()
+            .position(|result| Arc::strong_count(result) == 1);
+        let reused = free.and_then(|at| Arc::into_inner(self.retired.swap_remove(at)));
+        // Slow readers keep their own copy alive; forgetting it here bounds
+        // what this side holds.
+        self.retired.truncate(1);
+        reused.unwrap_or_default()
+    }
+
+    fn recycle(&mut self, payload: Payload) {
+        if self.model_bytes == Some(payload.as_bytes().len())
+            && self.spare_buffers.len() < self.roster.speakers()
+        {
+            self.spare_buffers.push(payload.into_bytes());
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What the machine wants done, and what it has to tell.
+
+use std::sync::Arc;
+
+use super::{ConnId, RoundId};
+use crate::payload::Payload;
+use crate::policy::Outcome;
+use crate::time::Span;
+use crate::wire::WireError;
+
+/// One thing to be done by whoever drives the machine.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Send this result to that connection. All of a round share one
+    /// buffer.
+    Deliver {
+        /// The receiver.
+        to: ConnId,
+        /// What to send.
+        result: Arc<RoundResult>,
+    },
+    /// Close this connection. It is off the roster already.
+    Disconnect {
+        /// Whose.
+        conn: ConnId,
+    },
+    /// Something worth a line in the log.
+    Event(Event),
+}
+
+/// The outcome of a round, immutable once it is out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct RoundResult {
+    pub(super) round: RoundId,
+    pub(super) contributors: usize,
+    bytes: Vec<u8>,
+}
+
+impl RoundResult {
+    /// Which round.
+    pub fn round(&self) -> RoundId {
+        self.round
+    }
+
+    /// How many gradients are in it.
+    pub fn contributors(&self) -> usize {
+        self.contributors
+    }
+
+    /// The reduced vector: little-endian f32s, all finite.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// A copy of the reduced vector.
+    pub fn payload(&self) -> Payload {
+        Payload::from_checked(self.bytes.clone(), None)
+    }
+
+    /// Room of exactly `len` bytes, of whatever content.
+    pub(super) fn buffer(&mut self, len: usize) -> &mut [u8] {
+        if self.bytes.len() != len {
+            self.bytes = vec![0; len];
+        }
+        &mut self.bytes
+    }
+}
+
+/// Why a connection is closed by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A frame broke a rule of the protocol.
+    #[error(transparent)]
+    Wire(WireError),
+    /// A NaN or infinity, which would spread to every worker.
+    #[error(
+        "gradient holds a NaN or infinity at element {index}; it was kept out of the sum. Look for an exploding loss on that worker"
+    )]
+    NotFinite {
+        /// Index of the first such element.
+        index: usize,
+    },
+}
+
+/// What happened, for logs and reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A connection came on the roster.
+    Joined {
+        /// Which.
+        conn: ConnId,
+    },
+    /// The first gradient of a job has set the model's length.
+    ModelLength {
+        /// Whose gradient it was.
+        conn: ConnId,
+        /// The length.
+        floats: usize,
+    },
+    /// A round has closed.
+    Closed(RoundReport),
+    /// A gradient came after its round had closed and was dropped.
+    Late {
+        /// Whose.
+        conn: ConnId,
+        /// How many rounds closed without it.
+        missed: u64,
+    },
+    /// A second gradient for one round was dropped; the first stands.
+    Duplicate {
+        /// Whose.
+        conn: ConnId,
+    },
+    /// A connection was refused and is closed.
+    Refused {
+        /// Which.
+        conn: ConnId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A connection is gone.
+    Left {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Everyone left while a round was open.
+    Abandoned {
+        /// Which round; its number is used again.
+        round: RoundId,
+        /// How many gradients were in it.
+        gradients: usize,
+    },
+}
+
+/// The account of a closed round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoundReport {
+    /// Which round.
+    pub round: RoundId,
+    /// What closed it.
+    pub outcome: Outcome,
+    /// From its first gradient to its close.
+    pub lasted: Span,
+    /// Who is in, in roster order, and how long after the first.
+    pub arrivals: Vec<(ConnId, Span)>,
+    /// Who was waited for and did not come.
+    pub missed: Vec<ConnId>,
+    /// At the start of a job: how many of the configured workers had not
+    /// even connected.
+    pub absent: usize,
+    /// Who had fallen behind earlier and has not spoken since; the round
+    /// did not wait for them.
+    pub overdue: Vec<ConnId>,
+    /// Elements that left the range of f32 and were clamped.
+    pub saturated: usize,
+}

@@ -1,0 +1,275 @@
+//! Protocol 0: a length and then the floats.
+//!
+//! ```text
+//!  byte 0               8                                    8 + n
+//!       +---------------+------------------------------------+
+//!       | n: u64, big   | n bytes: f32, f32, ... little      |
+//!       | endian        | endian, n a multiple of 4, not 0   |
+//!       +---------------+------------------------------------+
+//! ```
+//!
+//! A worker sends one frame per round, its gradient; the server answers
+//! with one frame of the same form, the round's result. There is no
+//! greeting, no round number and no error frame: a server that refuses a
+//! frame closes the connection.
+
+use super::WireError;
+use crate::payload::{FLOAT_BYTES, Payload, first_non_finite};
+
+/// Bytes of the length in front of each payload.
+pub const HEADER_BYTES: usize = 8;
+
+/// Payloads of at most this many bytes are offered room together with
+/// their header, so that a small frame costs one read.
+const ONE_READ_BYTES: usize = 64 * 1024;
+
+/// Room offered first when only the peer vouches for the length.
+const FIRST_GROWTH_BYTES: usize = 64 * 1024;
+
+/// The header of a frame with `payload_bytes` bytes of payload.
+pub const fn encode_header(payload_bytes: u64) -> [u8; HEADER_BYTES] {
+    payload_bytes.to_be_bytes()
+}
+
+/// A whole frame in one buffer.
+///
+/// ```
+/// use hetsync_core::wire::v0;
+///
+/// let frame = v0::encode(&[1.0]);
+/// assert_eq!(frame, [0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0x80, 0x3f]);
+/// ```
+pub fn encode(floats: &[f32]) -> Vec<u8> {
+    let payload = Payload::from_floats(floats);
+    let mut frame = Vec::with_capacity(HEADER_BYTES + payload.as_bytes().len());
+    frame.extend_from_slice(&encode_header(payload.as_bytes().len() as u64));
+    frame.extend_from_slice(payload.as_bytes());
+    frame
+}
+
+/// Decodes one frame after another from bytes that come in any pieces.
+///
+/// It never asks for a byte past the end of the frame it is on, so what
+/// follows stays with the sender until somebody wants it: that is the
+/// server's back-pressure.
+///
+/// ```
+/// use hetsync_core::wire::v0;
+///
+/// let mut decoder = v0::Decoder::new(1 << 20);
+/// let frame = v0::encode(&[1.0, 2.0]);
+/// assert_eq!(decoder.push(&frame[..5])?, (5, None));
+/// let (taken, payload) = decoder.push(&frame[5..])?;
+/// assert_eq!(taken, frame.len() - 5);
+/// assert_eq!(payload.unwrap().to_floats(), [1.0, 2.0]);
+/// # Ok::<(), hetsync_core::wire::WireError>(())
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    max_payload_bytes: u64,
+    /// The model's length, once it is known.
+    expected_bytes: Option<usize>,
+    header: [u8; HEADER_BYTES],
+    header_filled: usize,
+    /// Payload length of the current frame; `None` until its header is in.
+    length: Option<usize>,
+    /// All of `buffer` is initialised; the first `filled` bytes are data.
+    /// It keeps its length over frames, so nothing is zeroed twice.
+    buffer: Vec<u8>,
+    filled: usize,
+    /// Bytes already looked at for NaN and infinity; whole floats.
+    checked: usize,
+    first_bad: Option<usize>,
+}
+
+impl Decoder {
+    /// A decoder that refuses payloads of more than `max_payload_bytes`.
+    pub fn new(max_payload_bytes: u64) -> Self {
+        Self {
+            max_payload_bytes,
+            expected_bytes: None,
+            header: [0; HEADER_BYTES],
+            header_filled: 0,
+            length: None,
+            buffer: Vec::new(),
+            filled: 0,
+            checked: 0,
+            first_bad: None,
+        }
+    }
+
+    /// From now on takes payloads of exactly `bytes` bytes (any length
+    /// within the cap if `None`). Ignored in the middle of a frame.
+    pub fn expect_length(&mut self, bytes: Option<usize>) {
+        if self.at_start() {
+            self.expected_bytes = bytes;
+        }
+    }
+
+    /// Lends a buffer for the next frame, so that none need be allocated.
+    /// Ignored in the middle of a frame.
+    pub fn lend(&mut self, buffer: Vec<u8>) {
+        if self.at_start() && buffer.len() > self.buffer.len() {
+            self.buffer = buffer;
+        }
+    }
+
+    /// Forgets a frame that was begun, for a new connection.
+    pub fn reset(&mut self) {
+        self.header_filled = 0;
+        self.length = None;
+        self.filled = 0;
+        self.checked = 0;
+        self.first_bad = None;
+    }
+
+    /// Whether no byte of a frame is in: the peer may leave without loss.
+    pub fn at_start(&self) -> bool {
+        self.header_filled == 0
+    }
+
+    /// Whether the header is in and nothing of the payload: where a peer
+    /// that writes both apart, under Nagle, waits for an acknowledgement.
+    pub fn at_payload_start(&self) -> bool {
+        self.length.is_some() && self.filled == 0
+    }
+
+    /// Bytes of memory held for payloads.
+    pub fn held_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// The next places for bytes: what is missing of the header, and room
+    /// for payload. Either may be empty, never both.
+    pub fn unfilled(&mut self) -> [&mut [u8]; 2] {
+        let end = match (self.length, self.expected_bytes) {
+            (Some(length), _) => length,
+            // The header is not in, but its content is already known.
+            (None, Some(expected)) if expected <= ONE_READ_BYTES => expected,
+            (None, _) => 0,
+        };
+        self.make_room(end);
+        // A lent buffer may be longer than this frame.
+        let stop = end.min(self.buffer.len());
+        [
+            &mut self.header[self.header_filled..],
+            &mut self.buffer[self.filled..stop],
+        ]
+    }
+
+    /// Says that `count` bytes were put into the slices that
+    /// [`unfilled`](Self::unfilled) offered, the first of them first.
+    /// Returns the payload if that completes the frame.
+    ///
+    /// # Errors
+    /// A [`WireError`] if the header breaks a limit. The decoder is then of
+    /// no more use, as nobody knows where the next frame would begin.
+    ///
+    /// # Panics
+    /// If `count` is more than was offered: that is a fault of the caller,
+    /// not of its peer.
+    pub fn advance(&mut self, count: usize) -> Result<Option<Payload>, WireError> {
+        let to_header = count.min(HEADER_BYTES - self.header_filled);
+        self.header_filled += to_header;
+        if self.length.is_none() && self.header_filled == HEADER_BYTES {
+            self.length = Some(self.check_header()?);
+        }
+        self.filled += count - to_header;
+        assert!(
+            self.filled <= self.buffer.len(),
+            "more bytes than were offered"
+        );
+        self.check_floats();
+        match self.length {
+            Some(length) if self.filled == length => Ok(Some(self.finish(length))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Copies from `bytes` what belongs to the current frame. Returns how
+    /// many bytes were taken, and the payload if they complete it.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(usize, Option<Payload>), WireError> {
+        let mut taken = 0;
+        loop {
+            let mut count = 0;
+            for place in self.unfilled() {
+                let part = place.len().min(bytes.len() - taken);
+                place[..part].copy_from_slice(&bytes[taken..taken + part]);
+                taken += part;
+                count += part;
+            }
+            if count == 0 {
+                return Ok((taken, None));
+            }
+            if let Some(payload) = self.advance(count)? {
+                return Ok((taken, Some(payload)));
+            }
+        }
+    }
+
+    /// Makes room for payload bytes up to `end`: all of it if the model
+    /// vouches for that length, else at most as much again as has come.
+    fn make_room(&mut self, end: usize) {
+        let room = if self.expected_bytes == Some(end) {
+            end
+        } else if self.filled == self.buffer.len() {
+            end.min(self.filled.saturating_mul(2).max(FIRST_GROWTH_BYTES))
+        } else {
+            return;
+        };
+        if self.buffer.is_empty() {
+            // Fresh zeroed pages come free; resizing would write them.
+            self.buffer = vec![0; room];
+        } else if self.buffer.len() < room {
+            self.buffer.reserve_exact(room - self.buffer.len());
+            self.buffer.resize(room, 0);
+        }
+    }
+
+    /// The announced length, if it is within every limit.
+    fn check_header(&self) -> Result<usize, WireError> {
+        let found = u64::from_be_bytes(self.header);
+        if found == 0 {
+            return Err(WireError::Empty);
+        }
+        if found > self.max_payload_bytes {
+            let limit = self.max_payload_bytes;
+            return Err(WireError::TooLong { found, limit });
+        }
+        if !found.is_multiple_of(FLOAT_BYTES as u64) {
+            return Err(WireError::NotFloats { found });
+        }
+        if let Some(expected) = self.expected_bytes.map(|bytes| bytes as u64)
+            && found != expected
+        {
+            return Err(WireError::Mismatch { found, expected });
+        }
+        // Only a cap beyond the address space gets past this.
+        usize::try_from(found).map_err(|_| WireError::TooLong {
+            found,
+            limit: usize::MAX as u64,
+        })
+    }
+
+    /// Looks at the whole floats that have come since the last look, while
+    /// they are still in cache.
+    fn check_floats(&mut self) {
+        let whole = self.filled - self.filled % FLOAT_BYTES;
+        if self.first_bad.is_none() {
+            self.first_bad = first_non_finite(&self.buffer[self.checked..whole])
+                .map(|at| at + self.checked / FLOAT_BYTES);
+        }
+        self.checked = whole;
+    }
+
+    fn finish(&mut self, length: usize) -> Payload {
+        let mut bytes = std::mem::take(&mut self.buffer);
+        bytes.truncate(length);
+        let first_bad = self.first_bad;
+        self.reset();
+        Payload::from_checked(bytes, first_bad)
+    }
+}
