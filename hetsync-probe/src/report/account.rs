@@ -1,0 +1,111 @@
+//! The account of what was lost, which ends every report. Plain data, filled by whoever loaded the script.
+
+use serde::Serialize;
+
+/// What a run lost, and how its probes were attached.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// Events (`printf`, `print` and their like) that found the ring buffer full.
+    pub events: u64,
+    /// Maps that were full when a sample or an assignment needed a new key.
+    pub full_maps: Vec<FullMap>,
+    /// Probes that fired without their body being run.
+    pub missed: Vec<Missed>,
+    /// How each probe was attached, in script order; shown with `-v`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attached: Vec<Attached>,
+}
+
+/// A map that was full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FullMap {
+    /// `@name`.
+    pub map: String,
+    /// Samples and assignments dropped.
+    pub samples: u64,
+    /// Keys it can hold.
+    pub max_keys: u32,
+}
+
+/// A probe that missed hits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missed {
+    /// Its name, such as `kretprobe:tcp_sendmsg`.
+    pub probe: String,
+    /// How many.
+    pub hits: u64,
+}
+
+/// How one probe was attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attached {
+    /// Its name, such as `kretprobe:tcp_sendmsg`.
+    pub probe: String,
+    /// The mechanism, such as `fexit` or `perf event`.
+    pub how: String,
+}
+
+impl Account {
+    /// Samples and assignments dropped by full maps.
+    pub fn samples(&self) -> u64 {
+        self.full_maps
+            .iter()
+            .fold(0, |sum, full| sum.saturating_add(full.samples))
+    }
+
+    /// Hits that ran no body.
+    pub fn hits(&self) -> u64 {
+        self.missed
+            .iter()
+            .fold(0, |sum, missed| sum.saturating_add(missed.hits))
+    }
+
+    /// Whether nothing at all was lost.
+    pub fn is_clean(&self) -> bool {
+        self.events == 0 && self.samples() == 0 && self.hits() == 0
+    }
+
+    /// The account as lines: one line of totals, then a line with its mend for each loss.
+    pub fn lines(&self, verbose: bool) -> Vec<String> {
+        let mut lines = vec![format!(
+            "lost: {}, {}, {}",
+            plural(self.events, "event"),
+            plural(self.samples(), "sample"),
+            plural(self.hits(), "probe hit"),
+        )];
+        if self.events != 0 {
+            lines.push(format!(
+                "  {} found the event buffer full: print less, or aggregate in a map",
+                plural(self.events, "event")
+            ));
+        }
+        for full in self.full_maps.iter().filter(|full| full.samples != 0) {
+            lines.push(format!(
+                "  {} was full at {}: {} of further keys dropped; raise it with --max-keys {}",
+                full.map,
+                plural(full.max_keys.into(), "key"),
+                plural(full.samples, "sample"),
+                u64::from(full.max_keys) * 4,
+            ));
+        }
+        for missed in self.missed.iter().filter(|missed| missed.hits != 0) {
+            lines.push(format!(
+                "  {} missed {}",
+                missed.probe,
+                plural(missed.hits, "hit")
+            ));
+        }
+        if verbose {
+            lines.extend(
+                self.attached
+                    .iter()
+                    .map(|a| format!("  {} attached by {}", a.probe, a.how)),
+            );
+        }
+        lines
+    }
+}
+
+fn plural(n: u64, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
