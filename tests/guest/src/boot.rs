@@ -125,7 +125,7 @@ pub(crate) fn pack(
         } else {
             format!("root/{guest}")
         };
-        initramfs.file(host, &place)?;
+        initramfs.share(host, &place)?;
     }
     for (name, script) in disk.into_iter().flat_map(packages::Image::wrappers) {
         initramfs.bytes(&format!("usr/local/bin/{name}"), 0o755, script.as_bytes());
@@ -140,10 +140,10 @@ fn start_and_wait(
 ) -> Result<(Process, Link, Duration)> {
     let mut process = machine.start(folder)?;
     let (stdin, stdout) = (process.child.stdin.take(), process.child.stdout.take());
-    let link = Link::new(stdout.expect("it is piped"), stdin.expect("it is piped"));
-    match link.wait_ready(Instant::now() + limit) {
+    let (link, ready) = Link::new(stdout.expect("it is piped"), stdin.expect("it is piped"));
+    match ready.receive(Instant::now() + limit) {
         Ok(uptime) => {
-            let seconds: f64 = String::from_utf8_lossy(&uptime).parse().unwrap_or(0.0);
+            let seconds: f64 = String::from_utf8_lossy(&uptime.body).parse().unwrap_or(0.0);
             Ok((
                 process,
                 link,

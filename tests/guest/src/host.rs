@@ -44,10 +44,7 @@ impl Host {
         }
         for (host, guest) in &options.files {
             check_relative(guest)?;
-            let place = folder.0.join(guest);
-            let parent = place.parent().unwrap_or(&folder.0);
-            fs::create_dir_all(parent).map_err(at(parent))?;
-            fs::copy(host, &place).map_err(at(host))?;
+            copy(host, &folder.0.join(guest))?;
         }
         for package in &options.packages {
             // Most packages of interest are named like their program.
@@ -73,17 +70,17 @@ impl Host {
         let start = Instant::now();
         let mut child = spawn(&mut command).map_err(at(&agent))?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let link = Link::new(stdout.expect("it is piped"), stdin.expect("it is piped"));
+        let (link, ready) = Link::new(stdout.expect("it is piped"), stdin.expect("it is piped"));
         let mut host = Host {
             child,
             _folder: folder,
         };
         let limit = Duration::from_secs(10);
-        let Ok(uptime) = link.wait_ready(Instant::now() + limit) else {
+        let Ok(uptime) = ready.receive(Instant::now() + limit) else {
             host.end();
             return Err(Error::Host("the agent did not start".to_owned()));
         };
-        let seconds: f64 = String::from_utf8_lossy(&uptime).parse().unwrap_or(0.0);
+        let seconds: f64 = String::from_utf8_lossy(&uptime.body).parse().unwrap_or(0.0);
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         eprintln!("guest: using this machine's own kernel {}", release.trim());
         let report = BootReport {
@@ -121,6 +118,22 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Copies a file, or a folder with all that is in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to).map_err(at(to))?;
+        for entry in fs::read_dir(from).map_err(at(from))? {
+            let entry = entry.map_err(at(from))?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(at(parent))?;
+    }
+    fs::copy(from, to).map(drop).map_err(at(from))
 }
 
 /// A file just written cannot be started while another thread's fork still

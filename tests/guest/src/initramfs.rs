@@ -106,7 +106,9 @@ impl Initramfs {
         }
         // The tables of `tc qdisc add .. netem .. distribution`.
         for folder in ["/usr/lib/tc", "/usr/lib/x86_64-linux-gnu/tc"] {
-            this.tree(Path::new(folder))?;
+            if Path::new(folder).is_dir() {
+                this.share(Path::new(folder), folder)?;
+            }
         }
         Ok(this)
     }
@@ -192,16 +194,19 @@ impl Initramfs {
         Ok(())
     }
 
-    /// Adds the files of a folder of the host at the same place; none is fine.
-    pub(crate) fn tree(&mut self, folder: &Path) -> Result<()> {
-        let Ok(entries) = fs::read_dir(folder) else {
-            return Ok(());
-        };
-        for entry in entries {
-            let path = entry.map_err(at(folder))?.path();
-            if path.is_file() {
-                self.file(&path, &path.to_string_lossy())?;
-            }
+    /// Adds a file, or a folder with all that is in it.
+    pub(crate) fn share(&mut self, host: &Path, guest: &str) -> Result<()> {
+        if !host.is_dir() {
+            return self.file(host, guest);
+        }
+        self.archive.folder(guest);
+        for entry in fs::read_dir(host).map_err(at(host))? {
+            let entry = entry.map_err(at(host))?;
+            let name = entry.file_name();
+            self.share(
+                &entry.path(),
+                &format!("{guest}/{}", name.to_string_lossy()),
+            )?;
         }
         Ok(())
     }

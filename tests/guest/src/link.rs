@@ -34,18 +34,16 @@ pub(crate) struct Link {
     outgoing: Sender<(Kind, u32, Vec<u8>)>,
     waiting: Waiting,
     next_id: AtomicU32,
-    ready: Receiver<Frame>,
 }
 
 impl Link {
-    /// Serves a port until it closes.
+    /// Serves a port until it closes. The agent's first word, when it is
+    /// ready, comes in the conversation that is returned.
     pub(crate) fn new(
         input: impl Read + Send + 'static,
         mut output: impl Write + Send + 'static,
-    ) -> Self {
-        let (ready_sender, ready) = mpsc::channel();
-        // The agent's first frame has the id 0.
-        let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::from([(0, ready_sender)]))));
+    ) -> (Self, Conversation) {
+        let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::new())));
         let (outgoing, requests) = mpsc::channel::<(Kind, u32, Vec<u8>)>();
         thread::spawn(move || {
             for (kind, id, body) in requests {
@@ -57,7 +55,15 @@ impl Link {
                 }
             }
         });
-        let routes = waiting.clone();
+        let link = Link {
+            outgoing,
+            waiting: waiting.clone(),
+            next_id: AtomicU32::new(0),
+        };
+        // The first id is 0, which the agent's first word has; and its place
+        // must be there before anything is read.
+        let ready = link.open();
+        let routes = waiting;
         thread::spawn(move || {
             let mut input = BufReader::with_capacity(MAX_BODY + 16, input);
             while let Ok(Some(frame)) = read_frame(&mut input) {
@@ -70,17 +76,7 @@ impl Link {
             // Dropping the senders wakes every waiter.
             *routes.lock().expect("no holder panics") = None;
         });
-        Link {
-            outgoing,
-            waiting,
-            next_id: AtomicU32::new(1),
-            ready,
-        }
-    }
-
-    /// Waits for the agent's first word and returns it.
-    pub(crate) fn wait_ready(&self, deadline: Instant) -> Result<Vec<u8>, Silence> {
-        receive(&self.ready, deadline).map(|frame| frame.body)
+        (link, ready)
     }
 
     /// A new conversation.
@@ -99,14 +95,6 @@ impl Link {
     }
 }
 
-fn receive(answers: &Receiver<Frame>, deadline: Instant) -> Result<Frame, Silence> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    answers.recv_timeout(left).map_err(|error| match error {
-        RecvTimeoutError::Timeout => Silence::Late,
-        RecvTimeoutError::Disconnected => Silence::Closed,
-    })
-}
-
 /// The frames about one command or one file.
 pub(crate) struct Conversation {
     id: u32,
@@ -123,7 +111,13 @@ impl Conversation {
 
     /// The next answer.
     pub(crate) fn receive(&self, deadline: Instant) -> Result<Frame, Silence> {
-        receive(&self.answers, deadline)
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.answers
+            .recv_timeout(left)
+            .map_err(|error| match error {
+                RecvTimeoutError::Timeout => Silence::Late,
+                RecvTimeoutError::Disconnected => Silence::Closed,
+            })
     }
 }
 

@@ -41,7 +41,7 @@ struct Boot {
     /// Which kernel: 5.10, 6.1, 6.12, or host [default: $HETSYNC_KERNEL, else 6.1]
     #[arg(long)]
     kernel: Option<Kernel>,
-    /// A file to put in; a relative guest path is taken from /root
+    /// A file or folder to put in; a relative guest path is taken from /root
     #[arg(long, value_name = "HOST[:GUEST]")]
     file: Vec<String>,
     /// A program to put on the search path, with the libraries it needs

@@ -15,8 +15,8 @@ use crate::{
 pub struct Options {
     /// The kernel; [`Kernel::Host`] needs no guest.
     pub kernel: Kernel,
-    /// Files of the host and their paths in the guest; a relative path is
-    /// taken from the folder that commands start in, `/root`.
+    /// Files and folders of the host and their paths in the guest; a relative
+    /// path is taken from the folder that commands start in, `/root`.
     pub files: Vec<(PathBuf, String)>,
     /// Programs of the host, put on the guest's search path with the shared
     /// libraries they need.
@@ -59,7 +59,7 @@ impl Options {
         }
     }
 
-    /// Adds a file of the host.
+    /// Adds a file or a folder of the host.
     #[must_use]
     pub fn file(mut self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
         self.files.push((host.into(), guest.into()));

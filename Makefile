@@ -1,0 +1,43 @@
+# The front desk. Each target installs what it needs first, then runs it.
+
+# The guest's kernel for `make guest`: 5.10, 6.1 or 6.12.
+KERNEL ?= 6.1
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench book guest fmt lint
+
+help: ## say what can be made
+	@echo 'make TARGET, where TARGET is one of:'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 10
+
+demo: ## see a straggler survived and its latency profiled, in under two minutes
+	@tests/setup.sh demo
+	@tests/demo.sh
+
+test: ## run every test, in guests on kernels 5.10, 6.1 and 6.12 too
+	@tests/setup.sh test
+	$(CARGO) test --workspace
+
+bench: ## measure against bpftrace, a C program, and the original server
+	@tests/setup.sh bench
+	@tests/bench.sh
+
+book: ## build the book into target/book
+	@tests/setup.sh book
+	PATH="$$PATH:$(CURDIR)/target/tools/bin" mdbook build -d ../target/book book
+
+guest: ## open a shell in a guest with our programs: make guest KERNEL=6.12
+	@tests/setup.sh guest
+	$(CARGO) build -p hetsync-core -p hetsync-probe -p hetsync-guest
+	@$(CARGO) run -q -p hetsync-guest -- shell --kernel $(KERNEL) \
+	    --bin target/debug/hetsync --bin target/debug/hetsync-probe \
+	    $(if $(wildcard probe-scripts),--file probe-scripts)
+
+fmt: ## format all code
+	$(CARGO) fmt --all
+
+lint: ## check formatting, lints, and the documentation
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
