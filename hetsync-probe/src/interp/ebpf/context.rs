@@ -1,0 +1,71 @@
+//! What each kind of program is called with, and the bit of kernel memory behind it.
+
+use crate::image::ProgramKind;
+use crate::interp::Firing;
+
+/// Bytes of `struct pt_regs` on x86-64 (arch/x86/include/asm/ptrace.h).
+const PT_REGS_BYTES: usize = 168;
+/// Offsets of the registers of arguments 0 to 5: di, si, dx, cx, r8, r9.
+const PT_REGS_ARGS: [usize; 6] = [112, 104, 96, 88, 72, 64];
+/// Offset of ax, the return value.
+const PT_REGS_AX: usize = 80;
+/// Offset of the stack pointer.
+const PT_REGS_SP: usize = 152;
+/// Where the traced function's stack is: its return address, then arguments 6 on.
+const KERNEL_STACK: u64 = 0xffff_c900_0012_3e00;
+
+/// The bytes a program's context pointer leads to.
+pub(super) fn context(kind: &ProgramKind, firing: &Firing) -> Vec<u8> {
+    match kind {
+        ProgramKind::Run => Vec::new(),
+        ProgramKind::Kprobe { .. } | ProgramKind::Kretprobe { .. } => {
+            let mut regs = vec![0; PT_REGS_BYTES];
+            let mut set = |at: usize, word: u64| {
+                regs[at..at + 8].copy_from_slice(&word.to_le_bytes());
+            };
+            for (at, arg) in PT_REGS_ARGS.into_iter().zip(firing.args) {
+                set(at, arg);
+            }
+            set(PT_REGS_AX, firing.retval);
+            set(PT_REGS_SP, KERNEL_STACK);
+            regs
+        }
+        ProgramKind::Fentry { args, .. } => words(&traced(firing, *args)),
+        ProgramKind::Fexit { args, .. } => {
+            let mut all = traced(firing, *args);
+            all.push(firing.retval);
+            words(&all)
+        }
+    }
+}
+
+fn traced(firing: &Firing, args: u8) -> Vec<u64> {
+    let known = firing.args.len().min(args as usize);
+    let mut all = firing.args[..known].to_vec();
+    all.resize(args as usize, 0);
+    all
+}
+
+fn words(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// `bpf_get_func_arg`.
+pub(super) fn function_argument(kind: &ProgramKind, firing: &Firing, n: u64) -> Option<u64> {
+    match kind {
+        ProgramKind::Fentry { args, .. } | ProgramKind::Fexit { args, .. } => {
+            let n = usize::try_from(n).ok()?;
+            traced(firing, *args).get(n).copied()
+        }
+        _ => None,
+    }
+}
+
+/// Kernel memory at an address: the traced function's stack and nothing else.
+pub(super) fn kernel_memory(firing: &Firing, address: u64, len: usize) -> Option<Vec<u8>> {
+    let mut stack = vec![0xffff_ffff_8100_0000];
+    stack.extend_from_slice(&firing.args[6..]);
+    let bytes = words(&stack);
+    let at = usize::try_from(address.checked_sub(KERNEL_STACK)?).ok()?;
+    Some(bytes.get(at..at.checked_add(len)?)?.to_vec())
+}

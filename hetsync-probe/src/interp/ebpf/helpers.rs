@@ -1,0 +1,192 @@
+//! The kernel's helper functions, emulated.
+
+use super::context;
+use super::fault::FaultKind;
+use super::maps::errno;
+use super::memory::{GARBAGE, Region, Tag, Word};
+use super::run::{Record, RecordState, Run};
+use crate::codegen::insn::helper;
+
+/// Largest block of memory a helper is given.
+const BLOCK_BYTES: u64 = 1 << 16;
+
+impl Run<'_> {
+    /// Calls a helper: arguments in registers 1 to 5, which it leaves unset, the result in register 0.
+    pub(super) fn call(&mut self, number: i32) -> Result<(), FaultKind> {
+        let result = self.helper(number)?;
+        self.registers[1..=5].fill(Word::UNSET);
+        self.registers[0] = result;
+        Ok(())
+    }
+
+    fn helper(&mut self, number: i32) -> Result<Word, FaultKind> {
+        let cpu = self.firing.cpu;
+        let status = |code: i64| Ok(Word::scalar(code as u64));
+        match number {
+            helper::MAP_LOOKUP_ELEM => {
+                let (map, key) = self.map_and_key(number)?;
+                let slot = self.maps[map].lookup(&key);
+                Ok(self.maybe_null(slot.map(|slot| Region::Value { map, slot, cpu })))
+            }
+            helper::MAP_UPDATE_ELEM => {
+                let (map, key) = self.map_and_key(number)?;
+                let size = self.maps[map].spec.value_size as usize;
+                let value = self.read_bytes(self.registers[3], size)?;
+                let flags = self.number(number, 4)?;
+                status(self.maps[map].update(&key, &value, flags, cpu))
+            }
+            helper::MAP_DELETE_ELEM => {
+                let (map, key) = self.map_and_key(number)?;
+                status(self.maps[map].delete(&key))
+            }
+            helper::KTIME_GET_NS | helper::KTIME_GET_BOOT_NS => {
+                Ok(Word::scalar(self.world.read_clock_ns()))
+            }
+            helper::GET_SMP_PROCESSOR_ID => Ok(Word::scalar(u64::from(cpu))),
+            helper::GET_CURRENT_PID_TGID => {
+                let both = u64::from(self.firing.pid) << 32 | u64::from(self.firing.tid);
+                Ok(Word::scalar(both))
+            }
+            helper::GET_CURRENT_COMM => {
+                let size = self.size(number, 2)?;
+                // Kernel 6.1 leaves what follows the name's NUL as it was.
+                let mut name = self.firing.comm_bytes().to_vec();
+                name.truncate(size - 1);
+                name.push(0);
+                self.write_bytes(self.registers[1], size, &name)?;
+                status(0)
+            }
+            helper::PROBE_READ_KERNEL => {
+                let size = self.size(number, 2)?;
+                let address = self.number(number, 3)?;
+                let found = context::kernel_memory(self.firing, address, size);
+                let code = if found.is_some() { 0 } else { errno::FAULT };
+                let bytes = found.unwrap_or_else(|| vec![0; size]);
+                self.write_bytes(self.registers[1], size, &bytes)?;
+                status(code)
+            }
+            helper::GET_FUNC_ARG => {
+                let argument = self.number(number, 2)?;
+                let value = context::function_argument(self.kind, self.firing, argument);
+                let Some(value) = value else {
+                    self.write_bytes(self.registers[3], 8, &[])?;
+                    return status(errno::INVAL);
+                };
+                self.write_bytes(self.registers[3], 8, &value.to_le_bytes())?;
+                status(0)
+            }
+            helper::RINGBUF_RESERVE => {
+                let map = self.ring(number)?;
+                let size = self.size(number, 2)?;
+                self.no_flags(number, 3)?;
+                if !self.maps[map].ring.take(size as u64) {
+                    return Ok(self.maybe_null(None));
+                }
+                self.records.push(Record {
+                    bytes: vec![GARBAGE; size],
+                    state: RecordState::Reserved,
+                });
+                let record = self.records.len() - 1;
+                Ok(self.maybe_null(Some(Region::Record(record))))
+            }
+            helper::RINGBUF_SUBMIT => self.release(number, RecordState::Submitted),
+            helper::RINGBUF_DISCARD => self.release(number, RecordState::Discarded),
+            helper::RINGBUF_OUTPUT => {
+                let map = self.ring(number)?;
+                let size = self.size(number, 3)?;
+                let bytes = self.read_bytes(self.registers[2], size)?;
+                self.no_flags(number, 4)?;
+                if !self.maps[map].ring.take(size as u64) {
+                    return status(-11);
+                }
+                self.records.push(Record {
+                    bytes,
+                    state: RecordState::Submitted,
+                });
+                status(0)
+            }
+            _ => Err(FaultKind::Helper(number)),
+        }
+    }
+
+    fn release(&mut self, helper: i32, state: RecordState) -> Result<Word, FaultKind> {
+        let fault = argument(helper, 1, "the start of a reserved record");
+        self.no_flags(helper, 2)?;
+        let word = self.registers[1];
+        let Tag::Pointer(region) = word.tag else {
+            return Err(fault);
+        };
+        match self.regions[region] {
+            Region::Record(record)
+                if word.offset(region) == 0
+                    && self.records[record].state == RecordState::Reserved =>
+            {
+                self.records[record].state = state;
+                Ok(Word::scalar(0))
+            }
+            _ => Err(fault),
+        }
+    }
+
+    fn map(&self, helper: i32) -> Result<usize, FaultKind> {
+        if let Tag::Pointer(region) = self.registers[1].tag
+            && let Region::Map(map) = self.regions[region]
+            && self.registers[1].offset(region) == 0
+        {
+            return Ok(map);
+        }
+        Err(argument(helper, 1, "a map"))
+    }
+
+    fn ring(&self, helper: i32) -> Result<usize, FaultKind> {
+        let map = self.map(helper)?;
+        if self.maps[map].is_ring() {
+            Ok(map)
+        } else {
+            Err(argument(helper, 1, "a ring buffer"))
+        }
+    }
+
+    fn map_and_key(&self, helper: i32) -> Result<(usize, Vec<u8>), FaultKind> {
+        let map = self.map(helper)?;
+        if self.maps[map].is_ring() {
+            return Err(argument(helper, 1, "a map with keys"));
+        }
+        let size = self.maps[map].spec.key_size as usize;
+        let key = self.read_bytes(self.registers[2], size)?;
+        Ok((map, key))
+    }
+
+    fn number(&self, helper: i32, register: u8) -> Result<u64, FaultKind> {
+        let word = self.register(register)?;
+        if word.tag == Tag::Scalar {
+            Ok(word.bits)
+        } else {
+            Err(argument(helper, register, "a number"))
+        }
+    }
+
+    fn size(&self, helper: i32, register: u8) -> Result<usize, FaultKind> {
+        let size = self.number(helper, register)?;
+        if size == 0 || size > BLOCK_BYTES {
+            return Err(argument(helper, register, "a size in 1..=65536"));
+        }
+        Ok(size as usize)
+    }
+
+    fn no_flags(&self, helper: i32, register: u8) -> Result<(), FaultKind> {
+        // The wake-up flags of a ring buffer; they change no bytes.
+        if self.number(helper, register)? > 3 {
+            return Err(argument(helper, register, "flags this machine knows"));
+        }
+        Ok(())
+    }
+}
+
+fn argument(helper: i32, argument: u8, expected: &'static str) -> FaultKind {
+    FaultKind::Argument {
+        helper,
+        argument,
+        expected,
+    }
+}

@@ -1,0 +1,252 @@
+//! The meaning of a checked script: runs probe bodies by walking [`crate::sema::hir`].
+//!
+//! It is the reference for the compiler, so it is plain and slow, and shares nothing with `ir` and `codegen`
+//! but the layouts. It trusts what `sema` promises of a program (numbers in range, types that fit);
+//! a program that breaks those promises may panic here.
+
+mod ops;
+mod store;
+mod value;
+
+pub use ops::{binary, unary};
+pub use store::Store;
+pub use value::Value;
+
+use super::{Contents, Firing, World};
+use crate::layout::EventKind;
+use crate::sema::hir::{
+    AttachPoint, Builtin, Expr, ExprKind, MapId, NameId, Place, Probe, Program, Stmt, StmtKind,
+    Type,
+};
+use std::ops::ControlFlow;
+
+/// Fires each of `firings` in order on empty maps and returns what is left behind.
+pub fn run(program: &Program, world: &mut World, firings: &[Firing]) -> Contents {
+    let mut store = Store::new(program, world);
+    for firing in firings {
+        fire(program, world, &mut store, firing);
+    }
+    store.contents().clone()
+}
+
+/// Fires one attach point.
+pub fn fire(program: &Program, world: &mut World, store: &mut Store, firing: &Firing) {
+    let probe = &program.probes[firing.point.0];
+    let mut body = Body {
+        program,
+        point: &probe.points[firing.point.1],
+        locals: probe.locals.iter().map(|l| Value::zero(l.ty)).collect(),
+        probe,
+        world,
+        store,
+        firing,
+    };
+    let wanted = match &probe.predicate {
+        Some(predicate) => body.truth(predicate),
+        None => true,
+    };
+    if wanted {
+        // Whether the body ended early matters to nobody.
+        let _ = body.block(&probe.body);
+    }
+}
+
+/// One body while it runs. `Break` means `exit()` was called.
+struct Body<'a> {
+    program: &'a Program,
+    probe: &'a Probe,
+    point: &'a AttachPoint,
+    world: &'a mut World,
+    store: &'a mut Store,
+    firing: &'a Firing,
+    locals: Vec<Value>,
+}
+
+impl Body<'_> {
+    fn block(&mut self, stmts: &[Stmt]) -> ControlFlow<()> {
+        stmts.iter().try_for_each(|stmt| self.stmt(stmt))
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> ControlFlow<()> {
+        match &stmt.kind {
+            StmtKind::Assign { place, value } => match place {
+                Place::Local(local) => {
+                    let value = self.eval(value);
+                    let index = local.0 as usize;
+                    self.locals[index] = value.fit(self.probe.locals[index].ty);
+                }
+                Place::Map { map, key } => {
+                    let key = self.key(*map, key);
+                    let value = self.eval(value);
+                    self.store.set(*map, key, value);
+                }
+            },
+            StmtKind::Aggregate { map, key, sample } => {
+                let key = self.key(*map, key);
+                let sample = sample.as_ref().map_or(0, |sample| self.bits(sample));
+                self.store.record(*map, key, self.firing.cpu, sample);
+            }
+            StmtKind::If {
+                cond,
+                then,
+                otherwise,
+            } => {
+                let taken = if self.truth(cond) { then } else { otherwise };
+                return self.block(taken);
+            }
+            StmtKind::Printf { format, args } => {
+                let types = &self.program.formats[format.0 as usize].args;
+                self.event(EventKind::Printf, format.0, args, types);
+            }
+            StmtKind::Print { print, args } => {
+                let types: Vec<Type> = args.iter().map(|arg| arg.ty).collect();
+                self.event(EventKind::Print, print.0, args, &types);
+            }
+            StmtKind::Clear(map) => self.event(EventKind::Clear, map.0, &[], &[]),
+            StmtKind::Zero(map) => self.event(EventKind::Zero, map.0, &[], &[]),
+            StmtKind::Delete { map, key } => {
+                let key = self.key(*map, key);
+                self.store.delete(*map, &key, self.firing.cpu);
+            }
+            StmtKind::Exit { code } => {
+                let bits = code.as_ref().map_or(0, |code| self.bits(code));
+                let mut record = header(EventKind::Exit, 0);
+                Value::Int(bits).write(Type::INT, &mut record);
+                self.store.event(record);
+                return ControlFlow::Break(());
+            }
+            StmtKind::Expr(expr) => {
+                self.eval(expr);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn event(&mut self, kind: EventKind, id: u32, args: &[Expr], types: &[Type]) {
+        let mut record = header(kind, id);
+        for (arg, ty) in args.iter().zip(types) {
+            self.eval(arg).write(*ty, &mut record);
+        }
+        self.store.event(record);
+    }
+
+    fn key(&mut self, map: MapId, parts: &[Expr]) -> Vec<u8> {
+        let parts = parts.iter().map(|part| self.eval(part)).collect();
+        self.store.key(map, parts)
+    }
+
+    fn bits(&mut self, expr: &Expr) -> u64 {
+        self.eval(expr).bits()
+    }
+
+    fn truth(&mut self, expr: &Expr) -> bool {
+        self.bits(expr) != 0
+    }
+
+    fn eval(&mut self, expr: &Expr) -> Value {
+        match &expr.kind {
+            ExprKind::Int(bits) => Value::Int(*bits),
+            ExprKind::Str(text) => Value::Str(text.clone()),
+            ExprKind::Builtin(builtin) => self.builtin(*builtin),
+            ExprKind::Local(local) => self.locals[local.0 as usize].clone(),
+            ExprKind::MapGet { map, key } => {
+                let key = self.key(*map, key);
+                self.store.get(*map, &key)
+            }
+            ExprKind::Unary(op, operand) => Value::Int(unary(*op, self.bits(operand))),
+            ExprKind::Binary {
+                op,
+                signed,
+                lhs,
+                rhs,
+            } => {
+                let left = self.bits(lhs);
+                let right = self.bits(rhs);
+                Value::Int(binary(*op, *signed, left, right))
+            }
+            ExprKind::StrCompare { equal, lhs, rhs } => {
+                let left = self.text(lhs);
+                let right = self.text(rhs);
+                Value::Int(u64::from((left == right) == *equal))
+            }
+            ExprKind::Logical { and, lhs, rhs } => {
+                let decided = self.truth(lhs) != *and;
+                let value = if decided { !*and } else { self.truth(rhs) };
+                Value::Int(u64::from(value))
+            }
+            ExprKind::Ternary {
+                cond,
+                then,
+                otherwise,
+            } => {
+                let taken = if self.truth(cond) { then } else { otherwise };
+                self.eval(taken).fit(expr.ty)
+            }
+            ExprKind::Increment {
+                place,
+                delta,
+                postfix,
+            } => self.increment(place, *delta, *postfix),
+        }
+    }
+
+    /// The bytes of a string, or of the string a name stands for.
+    fn text(&mut self, expr: &Expr) -> Vec<u8> {
+        match self.eval(expr) {
+            Value::Str(text) => text,
+            Value::Int(name) => usize::try_from(name)
+                .ok()
+                .and_then(|name| self.program.names.get(name))
+                .map_or_else(Vec::new, |name| name.clone().into_bytes()),
+        }
+    }
+
+    fn increment(&mut self, place: &Place, delta: i64, postfix: bool) -> Value {
+        let before = match place {
+            Place::Local(local) => {
+                let slot = &mut self.locals[local.0 as usize];
+                let before = slot.bits();
+                *slot = Value::Int(before.wrapping_add_signed(delta));
+                before
+            }
+            Place::Map { map, key } => {
+                let key = self.key(*map, key);
+                let before = self.store.get(*map, &key).bits();
+                let after = Value::Int(before.wrapping_add_signed(delta));
+                self.store.set(*map, key, after);
+                before
+            }
+        };
+        Value::Int(if postfix {
+            before
+        } else {
+            before.wrapping_add_signed(delta)
+        })
+    }
+
+    fn builtin(&mut self, builtin: Builtin) -> Value {
+        let name = |NameId(id): NameId| u64::from(id);
+        Value::Int(match builtin {
+            Builtin::Pid => self.firing.pid.into(),
+            Builtin::Tid => self.firing.tid.into(),
+            Builtin::Comm => return Value::Str(self.firing.comm_bytes().to_vec()),
+            Builtin::Nsecs => self.world.read_clock_ns(),
+            Builtin::Elapsed => {
+                let start_ns = self.world.start_ns;
+                self.world.read_clock_ns().wrapping_sub(start_ns)
+            }
+            Builtin::Cpu => self.firing.cpu.into(),
+            Builtin::Arg(n) => self.firing.args[n as usize],
+            Builtin::Retval => self.firing.retval,
+            Builtin::Func => name(self.point.func_name),
+            Builtin::Probe => name(self.point.probe_name),
+        })
+    }
+}
+
+/// The first 8 bytes of an event record.
+fn header(kind: EventKind, id: u32) -> Vec<u8> {
+    let mut record = (kind as u32).to_le_bytes().to_vec();
+    record.extend_from_slice(&id.to_le_bytes());
+    record
+}
