@@ -1,0 +1,160 @@
+//! The table in its forms: for the terminal, CSV, JSON.
+
+use std::fmt::Write as _;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{Attribute, CellAlignment, ContentArrangement, Table};
+use hetsync_core::Span;
+use serde::Serialize;
+
+use super::cell::Cell;
+use crate::Failure;
+use crate::args::{BenchArgs, PolicyName};
+
+/// Settings and measurements.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) workers: usize,
+    pub(super) floats: usize,
+    pub(super) think_s: f64,
+    pub(super) straggle_s: f64,
+    pub(super) deadline_s: f64,
+    pub(super) duration_s: f64,
+    /// By share of stragglers, strict before deadline.
+    pub(super) cells: Vec<Line>,
+}
+
+/// One cell, as it is written to files.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    pub(super) policy: &'static str,
+    pub(super) stragglers_percent: usize,
+    pub(super) stragglers: usize,
+    pub(super) updates_per_s: f64,
+    pub(super) updates: u64,
+    pub(super) measured_s: f64,
+    pub(super) closed_by_deadline: u64,
+    pub(super) late_dropped: u64,
+}
+
+impl Report {
+    pub(super) fn new(args: &BenchArgs, cells: Vec<Cell>) -> Self {
+        let line = |cell: Cell| Line {
+            policy: name(cell.plan.policy),
+            stragglers_percent: cell.plan.share,
+            stragglers: cell.plan.stragglers,
+            updates_per_s: cell.updates_per_s(),
+            updates: cell.updates,
+            measured_s: cell.measured.as_secs_f64(),
+            closed_by_deadline: cell.by_deadline,
+            late_dropped: cell.late,
+        };
+        Self {
+            workers: args.workers,
+            floats: args.floats,
+            think_s: args.think.as_secs_f64(),
+            straggle_s: args.straggle.as_secs_f64(),
+            deadline_s: args.deadline.as_secs_f64(),
+            duration_s: args.duration.as_secs_f64(),
+            cells: cells.into_iter().map(line).collect(),
+        }
+    }
+
+    /// The cells of one policy, by share of stragglers.
+    pub(super) fn of(&self, policy: PolicyName) -> impl Iterator<Item = &Line> {
+        self.cells
+            .iter()
+            .filter(move |line| line.policy == name(policy))
+    }
+
+    /// What was measured, in a line.
+    pub(super) fn setting(&self) -> String {
+        let span = |seconds: f64| {
+            let text = Span::from_nanos((seconds * 1e9) as u64).to_string();
+            text.replace(".000 ", " ")
+        };
+        format!(
+            "{} workers, {} of work per step, a straggler needs {}, deadline {}",
+            self.workers,
+            span(self.think_s),
+            span(self.straggle_s),
+            span(self.deadline_s)
+        )
+    }
+
+    pub(super) fn table(&self) -> String {
+        let mut table = Table::new();
+        table
+            .load_style(UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(
+                [
+                    "stragglers",
+                    "strict, updates/s",
+                    "deadline, updates/s",
+                    "gain",
+                ]
+                .map(|head| comfy_table::Cell::new(head).add_attribute(Attribute::Bold)),
+            );
+        for (strict, deadline) in self
+            .of(PolicyName::Strict)
+            .zip(self.of(PolicyName::Deadline))
+        {
+            let gain = match strict.updates_per_s {
+                0.0 => String::from("-"),
+                rate => format!("{:.1}x", deadline.updates_per_s / rate),
+            };
+            table.add_row([
+                format!(
+                    "{} of {} ({} %)",
+                    strict.stragglers, self.workers, strict.stragglers_percent
+                ),
+                format!("{:.2}", strict.updates_per_s),
+                format!("{:.2}", deadline.updates_per_s),
+                gain,
+            ]);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        format!(
+            "{}, measured for {:.0} s over loopback\n{table}",
+            self.setting(),
+            self.duration_s
+        )
+    }
+
+    pub(super) fn csv(&self) -> String {
+        let mut text = String::from(
+            "policy,stragglers_percent,stragglers,updates_per_s,updates,measured_s,closed_by_deadline,late_dropped\n",
+        );
+        for line in &self.cells {
+            let _ = writeln!(
+                text,
+                "{},{},{},{:.4},{},{:.4},{},{}",
+                line.policy,
+                line.stragglers_percent,
+                line.stragglers,
+                line.updates_per_s,
+                line.updates,
+                line.measured_s,
+                line.closed_by_deadline,
+                line.late_dropped
+            );
+        }
+        text
+    }
+
+    pub(super) fn json(&self) -> Result<Vec<u8>, Failure> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+}
+
+fn name(policy: PolicyName) -> &'static str {
+    match policy {
+        PolicyName::Strict => "strict",
+        PolicyName::Deadline => "deadline",
+    }
+}
