@@ -7,6 +7,8 @@ mod forms;
 mod maps;
 #[path = "report/merge.rs"]
 mod merge;
+#[path = "report/plot.rs"]
+mod plot;
 #[path = "report/printf.rs"]
 mod printf;
 #[path = "report/summary.rs"]

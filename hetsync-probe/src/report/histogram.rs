@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn labels_are_written_as_bpftrace_writes_them() {
         assert_eq!(
-            labels(Scale::Log { bits: 0 }, &[0, 1, 2, 3, 11, 21, 63]),
+            labels(Scale::Log { bits: 0 }, &[0, 1, 2, 3, 11, 21, 64]),
             [
                 "(..., 0)",
                 "[0]",

@@ -15,6 +15,7 @@ pub mod form;
 pub mod histogram;
 pub mod json;
 pub mod map;
+pub mod plot;
 pub mod printf;
 pub mod summary;
 pub mod table;

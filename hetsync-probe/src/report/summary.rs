@@ -187,6 +187,11 @@ impl Summary {
         self.saturated
     }
 
+    /// The percentiles asked for, in thousandths of a percent, ascending.
+    pub fn percentiles(&self) -> &[u32] {
+        &self.percentiles
+    }
+
     /// The buckets, for pictures.
     pub fn buckets(&self) -> &Histogram {
         &self.buckets
