@@ -54,67 +54,93 @@ fn sweep(runs: &Path) {
     }
 }
 
+/// All that a machine is started with, fetched and packed.
+pub(crate) struct Prepared {
+    pub(crate) files: Files,
+    pub(crate) accel: Accel,
+    pub(crate) folder: RunFolder,
+    initrd: PathBuf,
+    disk: Option<packages::Image>,
+}
+
+impl Prepared {
+    pub(crate) fn new(options: &Options) -> Result<Self> {
+        let home = paths::home()?;
+        let files = options.kernel.fetch()?;
+        let disk = packages::image(&home, &options.packages)?;
+        let folder = RunFolder::new(&home)?;
+        let initrd = folder.0.join("initrd.cpio");
+        fs::write(&initrd, pack(options, &files, disk.as_ref())?).map_err(at(&initrd))?;
+        let accel = match options.icount {
+            true => Accel::Tcg,
+            false => accel::choose(&home, || trial(options, &files, &home))?,
+        };
+        Ok(Prepared {
+            files,
+            accel,
+            folder,
+            initrd,
+            disk,
+        })
+    }
+
+    pub(crate) fn machine<'a>(&'a self, options: &'a Options) -> qemu::Machine<'a> {
+        qemu::Machine {
+            accel: self.accel,
+            cpus: options.cpus,
+            memory_mib: options.memory_mib,
+            icount: options.icount,
+            kernel: &self.files.vmlinuz,
+            initrd: &self.initrd,
+            disk: self.disk.as_ref().map(|image| image.path.as_path()),
+            shell: false,
+            append: &options.append,
+            extra: &options.qemu_args,
+        }
+    }
+}
+
 /// Boots what the options describe.
 pub(crate) fn boot(options: &Options) -> Result<(Link, Machine, BootReport)> {
-    let home = paths::home()?;
-    let files = options.kernel.fetch()?;
-    let disk = packages::image(&home, &options.packages)?;
-    let folder = RunFolder::new(&home)?;
-    let initrd = folder.0.join("initrd.cpio");
-    fs::write(&initrd, pack(options, &files, disk.as_ref())?).map_err(at(&initrd))?;
-    let accel = match options.icount {
-        true => Accel::Tcg,
-        false => accel::choose(&home, || trial(options, &files, &home))?,
-    };
-    let machine = qemu::Machine {
-        accel,
-        cpus: options.cpus,
-        memory_mib: options.memory_mib,
-        icount: options.icount,
-        kernel: &files.vmlinuz,
-        initrd: &initrd,
-        disk: disk.as_ref().map(|image| image.path.as_path()),
-        shell: false,
-        append: &options.append,
-        extra: &options.qemu_args,
-    };
-    eprintln!("guest: booting {} with {accel}", files.release);
-    for tries in 1.. {
+    let prepared = Prepared::new(options)?;
+    let (release, accel) = (prepared.files.release.clone(), prepared.accel);
+    eprintln!("guest: booting {release} with {accel}");
+    let mut tries = 1;
+    loop {
         let start = Instant::now();
-        match start_and_wait(&machine, &folder.0, options.boot_timeout) {
+        let booted = start_and_wait(
+            &prepared.machine(options),
+            &prepared.folder.0,
+            options.boot_timeout,
+        );
+        match booted {
             Ok((process, link, uptime)) => {
+                let wall = start.elapsed();
                 let report = BootReport {
                     accel: Some(accel),
-                    release: files.release,
-                    wall: start.elapsed(),
+                    release,
+                    wall,
                     uptime,
                     tries,
                 };
-                return Ok((
-                    link,
-                    Machine::Qemu {
-                        process,
-                        _folder: folder,
-                    },
-                    report,
-                ));
+                let machine = Machine::Qemu {
+                    process,
+                    _folder: prepared.folder,
+                };
+                return Ok((link, machine, report));
             }
             // Emulated kernels do, about once in thirty boots under load.
             Err(Error::Panic { .. }) if tries == 1 => {
                 eprintln!("guest: the kernel panicked before user space; trying once more");
+                tries += 1;
             }
             Err(error) => return Err(error),
         }
     }
-    unreachable!("the second try returns")
 }
 
 /// The root file system with what the options add.
-pub(crate) fn pack(
-    options: &Options,
-    files: &Files,
-    disk: Option<&packages::Image>,
-) -> Result<Vec<u8>> {
+fn pack(options: &Options, files: &Files, disk: Option<&packages::Image>) -> Result<Vec<u8>> {
     let mut initramfs = Initramfs::new(files, &options.modules)?;
     for path in &options.programs {
         initramfs.program(path, &format!("usr/local/bin/{}", file_name(path)?))?;

@@ -43,8 +43,11 @@ pub enum Error {
          debian-archive-keyring"
     )]
     NoArchive,
-    /// The archive lacks a package.
-    #[error("the package {package} is not to be had for {suite}: {detail}")]
+    /// The archive cannot be reached or lacks a package.
+    #[error(
+        "Debian {suite}, {package}: {detail}\n(the archive is the one this machine's apt sources \
+         name; HETSYNC_APT_URI names another)"
+    )]
     NoPackage {
         /// The package asked for.
         package: String,

@@ -109,15 +109,18 @@ impl Guest {
     /// boot that panics twice or takes too long.
     pub fn boot(options: &Options) -> Result<Guest> {
         options.check()?;
-        let (link, machine, report) = match options.kernel {
+        Ok(Guest::from_parts(match options.kernel {
             Kernel::Host => Host::start(options)?,
             _ => boot::boot(options)?,
-        };
-        Ok(Guest {
+        }))
+    }
+
+    pub(crate) fn from_parts((link, machine, report): (Link, Machine, BootReport)) -> Guest {
+        Guest {
             link,
             machine: Mutex::new(machine),
             report,
-        })
+        }
     }
 
     /// Facts about the boot.

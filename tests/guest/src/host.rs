@@ -35,6 +35,11 @@ impl Host {
     /// Starts the agent, if this kernel can do what a guest is for.
     pub(crate) fn start(options: &Options) -> Result<(Link, Machine, BootReport)> {
         check_kernel()?;
+        Host::serve(options)
+    }
+
+    /// Starts the agent, whatever this kernel can do.
+    fn serve(options: &Options) -> Result<(Link, Machine, BootReport)> {
         let folder = RunFolder::new(&paths::home()?)?;
         let programs = folder.0.join(".bin");
         fs::create_dir_all(&programs).map_err(at(&programs))?;
@@ -195,6 +200,60 @@ fn is_root() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Guest, Kernel};
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// A guest on this host, though its kernel may lack kprobes.
+    fn guest(options: &Options) -> Guest {
+        Guest::from_parts(Host::serve(options).unwrap())
+    }
+
+    #[test]
+    fn commands_files_and_programs_work_as_in_a_guest() {
+        let folder = tempfile::tempdir().unwrap();
+        let tool = folder.path().join("a-tool");
+        fs::write(&tool, "#!/bin/sh\necho tool $1\n").unwrap();
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+        let options = Options::new(Kernel::Host)
+            .program(&tool)
+            .file(folder.path(), "given");
+        let guest = guest(&options);
+        guest.put("folder/file", b"bytes\0\xff").unwrap();
+        assert_eq!(guest.get("folder/file").unwrap(), b"bytes\0\xff");
+        let output = guest
+            .run("cat folder/file; ls given; a-tool 1; exit 6", LIMIT)
+            .unwrap();
+        assert_eq!(
+            (output.status, &*output.stdout),
+            (6, &b"bytes\0\xffa-tool\ntool 1\n"[..])
+        );
+        assert!(matches!(guest.put("/tmp/file", b""), Err(Error::Host(_))));
+        guest.shutdown().unwrap();
+    }
+
+    #[test]
+    fn a_late_command_is_ended_with_all_it_started() {
+        let guest = guest(&Options::new(Kernel::Host));
+        let folder = guest.check("pwd", LIMIT).unwrap();
+        // The pipe's reader is told when the command is under way.
+        guest.check("mkfifo up", LIMIT).unwrap();
+        let job = guest
+            .spawn("sleep 1000 & echo $! > pid; echo > up; wait")
+            .unwrap();
+        guest.check("cat up", LIMIT).unwrap();
+        let error = job.wait(Duration::from_millis(1)).unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error}");
+        let pid = fs::read_to_string(Path::new(folder.trim()).join("pid")).unwrap();
+        // The signal is sent; the system takes a moment to clear the process.
+        let status = format!("/proc/{}/status", pid.trim());
+        let runs = || fs::read_to_string(&status).is_ok_and(|text| text.contains("State:\tS"));
+        let deadline = Instant::now() + LIMIT;
+        while runs() {
+            assert!(Instant::now() < deadline, "the command outlived its time");
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn only_paths_in_the_scratch_folder_are_taken() {

@@ -16,6 +16,7 @@ use crate::{
 pub(crate) struct Archive {
     suite: &'static str,
     folder: PathBuf,
+    sources: Vec<Source>,
 }
 
 impl Archive {
@@ -25,53 +26,86 @@ impl Archive {
     /// gets no more updates, so that its signed date may have passed.
     pub(crate) fn open(home: &Path, suite: &'static str, frozen: bool) -> Result<Self> {
         let sources = machine_sources();
-        let text = sources::derive(&sources, suite, frozen).ok_or(Error::NoArchive)?;
+        let stanzas = sources::derive(&sources, suite, frozen);
         let archive = Archive {
             suite,
             folder: home.join("apt").join(suite),
+            sources,
         };
-        for folder in ["lists/partial", "cache/archives/partial", "etc", "debs"] {
-            let path = archive.folder.join(folder);
+        let Some(main) = stanzas.first() else {
+            return Err(Error::NoArchive);
+        };
+        archive.lay_out()?;
+        eprintln!("guest: reading the package lists of {suite}");
+        if let Err(error) = archive.update(&stanzas.join("\n")) {
+            if stanzas.len() == 1 {
+                return Err(error);
+            }
+            // An old release's security updates may have moved away before
+            // the release itself has.
+            eprintln!("guest: {error}\nguest: trying {suite} without its security updates");
+            archive.update(main)?;
+        }
+        Ok(archive)
+    }
+
+    /// Makes apt's folders and its configuration.
+    fn lay_out(&self) -> Result<()> {
+        for name in ["lists/partial", "cache/archives/partial", "etc", "debs"] {
+            let path = self.folder.join(name);
             fs::create_dir_all(&path).map_err(at(&path))?;
         }
-        let list = archive.folder.join("etc/archive.sources");
-        fs::write(&list, text).map_err(at(&list))?;
         // No package counts as installed: every dependency is followed.
-        let status = archive.folder.join("status");
-        fs::write(&status, "").map_err(at(&status))?;
-        eprintln!("guest: reading the package lists of {suite}");
-        output(
-            archive
-                .apt("apt-get")
-                .args(["-q", "-o", "APT::Update::Error-Mode=any", "update"]),
-            "apt",
-        )?;
-        Ok(archive)
+        self.write("status", "")?;
+        let folder = self.folder.display();
+        // apt reads this after the machine's own configuration, which may hold
+        // a proxy that is needed; but what the machine does after its own
+        // updates is not done after ours.
+        self.write(
+            "etc/apt.conf",
+            &format!(
+                r#"#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear AptCli::Hooks;
+Dir::State "{folder}";
+Dir::State::lists "{folder}/lists";
+Dir::State::status "{folder}/status";
+Dir::Cache "{folder}/cache";
+Dir::Etc::sourcelist "{folder}/etc/archive.sources";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+APT::Architecture "amd64";
+APT::Architectures {{ "amd64"; }};
+APT::Default-Release "";
+APT::Update::Error-Mode "any";
+// apt's own user usually may not enter a source checkout.
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Debug::NoLocking "true";
+"#
+            ),
+        )
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        fs::write(&path, text).map_err(at(&path))
+    }
+
+    fn update(&self, sources: &str) -> Result<()> {
+        self.write("etc/archive.sources", sources)?;
+        output(self.apt("apt-get").args(["-q", "update"]), "apt")
+            .map(drop)
+            .map_err(|error| self.no_package("its package lists", &error))
     }
 
     /// apt with its state in our folder.
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let folder = self.folder.display();
-        for option in [
-            format!("Dir::State={folder}"),
-            format!("Dir::State::lists={folder}/lists"),
-            format!("Dir::State::status={folder}/status"),
-            format!("Dir::Cache={folder}/cache"),
-            format!("Dir::Etc::sourcelist={folder}/etc/archive.sources"),
-            "Dir::Etc::sourceparts=/dev/null".to_owned(),
-            "Dir::Etc::preferences=/dev/null".to_owned(),
-            "Dir::Etc::preferencesparts=/dev/null".to_owned(),
-            "APT::Architecture=amd64".to_owned(),
-            "APT::Default-Release=".to_owned(),
-            "Acquire::Languages=none".to_owned(),
-            "Acquire::Retries=3".to_owned(),
-            // apt's own user usually may not enter a source checkout.
-            "APT::Sandbox::User=root".to_owned(),
-            "Debug::NoLocking=true".to_owned(),
-        ] {
-            command.args(["-o", &option]);
-        }
+        command.arg("-c").arg(self.folder.join("etc/apt.conf"));
         command
     }
 
@@ -144,7 +178,7 @@ impl Archive {
         Error::NoPackage {
             package: package.to_owned(),
             suite: self.suite,
-            detail: error.to_string(),
+            detail: sources::without_hosts(&self.sources, &error.to_string()),
         }
     }
 }

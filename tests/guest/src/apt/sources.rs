@@ -191,9 +191,9 @@ impl Source {
 }
 
 /// The source file for `suite` of the archive that these sources name: its
-/// main part, its updates, and its security updates if the machine takes those.
-/// `None` if no source is Debian's.
-pub(super) fn derive(sources: &[Source], suite: &str, frozen: bool) -> Option<String> {
+/// main part and, if the machine takes those, its security updates, each as
+/// one stanza. Empty if no source is Debian's.
+pub(super) fn derive(sources: &[Source], suite: &str, frozen: bool) -> Vec<String> {
     let best = |pocket| {
         sources
             .iter()
@@ -208,12 +208,34 @@ pub(super) fn derive(sources: &[Source], suite: &str, frozen: bool) -> Option<St
     } else {
         ""
     };
-    let mut text = best(Pocket::Main)?.to_stanza(suite, extra);
+    let Some(main) = best(Pocket::Main) else {
+        return Vec::new();
+    };
+    let mut stanzas = vec![main.to_stanza(suite, extra)];
     if let Some(security) = best(Pocket::Security) {
-        text.push('\n');
-        text.push_str(&security.to_stanza(&format!("{suite}-security"), extra));
+        stanzas.push(security.to_stanza(&format!("{suite}-security"), extra));
     }
-    Some(text)
+    stanzas
+}
+
+/// The text without the hosts of these sources: which mirror a machine uses is
+/// its own affair.
+pub(super) fn without_hosts(sources: &[Source], text: &str) -> String {
+    let mut text = text.to_owned();
+    for source in sources {
+        let rest = source.uri.split_once("://").map_or("", |(_, rest)| rest);
+        let host = rest.split('/').next().unwrap_or("");
+        // Without a user's name and password, too, and with or without a port.
+        let bare = host.rsplit('@').next().unwrap_or("");
+        let name = bare.split(':').next().unwrap_or("");
+        for part in [host, bare, name]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+        {
+            text = text.replace(part, "ARCHIVE");
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -269,7 +291,7 @@ Components: main
 
     #[test]
     fn the_release_is_changed_and_nothing_else() {
-        let text = derive(&parse_deb822(STANZAS), "trixie", false).unwrap();
+        let text = derive(&parse_deb822(STANZAS), "trixie", false).join("\n");
         let expected = "\
 Types: deb
 URIs: http://archive.example/debian
@@ -316,7 +338,7 @@ deb [broken http://x y z
         assert_eq!(sources[0].components, ["main", "contrib"]);
         assert_eq!(sources[1].suites, ["bookworm-security"]);
         assert_eq!(sources[2].fields[0].0, "Check-Valid-Until");
-        let derived = derive(&sources, "bullseye", true).unwrap();
+        let derived = derive(&sources, "bullseye", true).concat();
         assert!(derived.contains("URIs: http://archive.example/debian\nSuites: bullseye\n"));
         assert!(derived.contains("Check-Valid-Until: no\n"));
         assert!(derived.contains("Suites: bullseye-security\n"));
@@ -328,7 +350,7 @@ deb [broken http://x y z
             "deb http://vendor.example/repo bookworm main\n\
              deb http://mirror.example/pub/debian/ bookworm main\n",
         );
-        let text = derive(&sources, "bookworm", false).unwrap();
+        let text = derive(&sources, "bookworm", false).concat();
         assert!(text.contains("mirror.example"), "{text}");
         assert!(
             !text.contains("security"),
@@ -343,6 +365,17 @@ deb [broken http://x y z
              deb http://vendor.example/apt stable contrib\n",
         );
         assert_eq!(sources.len(), 2);
-        assert_eq!(derive(&sources, "bookworm", false), None);
+        assert!(derive(&sources, "bookworm", false).is_empty());
+    }
+
+    #[test]
+    fn messages_do_not_name_the_mirror() {
+        let sources = parse_list("deb http://me:word@mirror.example:8080/debian bookworm main\n");
+        let said =
+            "Err:1 http://me:word@mirror.example:8080/debian x\nCould not resolve 'mirror.example'";
+        assert_eq!(
+            without_hosts(&sources, said),
+            "Err:1 http://ARCHIVE/debian x\nCould not resolve 'ARCHIVE'"
+        );
     }
 }
