@@ -22,5 +22,6 @@ pub mod object;
 pub mod provider;
 pub mod report;
 pub mod sema;
+pub mod source;
 pub mod span;
 pub mod syntax;

@@ -4,6 +4,10 @@
 pub const SOURCE_BYTES: usize = 1 << 20;
 /// Deepest nesting of expressions and blocks.
 pub const NESTING: usize = 64;
+/// Greatest height of one expression's tree: operators in a chain count, not only brackets.
+pub const EXPRESSION_HEIGHT: u16 = 192;
+/// Most mistakes reported of one script.
+pub const DIAGNOSTICS: usize = 50;
 /// Most probes (after wildcards are expanded, attach points) in a script.
 pub const ATTACH_POINTS: usize = 1024;
 /// Most maps in a script.

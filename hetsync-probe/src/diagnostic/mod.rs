@@ -1,6 +1,11 @@
-//! Mistakes in scripts as values: code, place, labels, help. Rendering is in [`render`].
+//! Mistakes in scripts as values: code, place, labels, help. Rendering is in [`render`], the explanation
+//! of every code in [`codes`].
+//!
+//! Messages are lower-case sentences without a full stop that name the cause; the help names the mend.
 
+pub mod codes;
 pub mod render;
+pub mod suggest;
 
 use crate::span::Span;
 
@@ -30,4 +35,50 @@ pub struct Diagnostic {
     pub secondary: Vec<(Span, String)>,
     /// How to mend it.
     pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error without labels.
+    pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            message: message.into(),
+            span,
+            label: String::new(),
+            secondary: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// A warning without labels.
+    pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, span, message)
+        }
+    }
+
+    /// Puts a text under the marked place.
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Marks another place.
+    pub fn with_place(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.secondary.push((span, text.into()));
+        self
+    }
+
+    /// Says how to mend it.
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Whether the script cannot run because of it.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
 }

@@ -1,3 +1,95 @@
 //! Names, types, and the table of built-ins: an AST in, a [`hir::Program`] or diagnostics out.
+//!
+//! Maps are typed by all their uses, and a use may stand before the assignment that types it (`kretprobe` bodies are often
+//! written first). So the script is lowered in rounds: each round reads the types the rounds before have found
+//! and adds what it learns, until nothing changes; only the last round's program and mistakes count. Types only ever
+//! grow (see [`shape::Shape`]), so the rounds end.
+//!
+//! This module knows no kernel: facts come from [`Kernel`], and [`crate::provider`] reads the attach points.
 
+mod aggregate;
+mod call;
+mod checker;
+mod dump;
+mod expr;
+mod format;
 pub mod hir;
+mod names;
+mod operator;
+mod points;
+mod shape;
+mod stmt;
+mod tables;
+
+pub use dump::dump;
+
+use crate::diagnostic::Diagnostic;
+use crate::kernel::Kernel;
+use crate::syntax::ast;
+use checker::Checker;
+
+/// What a script is checked against.
+pub struct Options<'a> {
+    /// The script's parameters, `$1` first.
+    pub params: Vec<String>,
+    /// What is known of the kernel it will run on.
+    pub kernel: &'a dyn Kernel,
+    /// Only this process (thread group) fires kprobes and kretprobes.
+    pub pid_filter: Option<u32>,
+    /// Keys each map with keys can hold, at least 1.
+    pub max_keys: u32,
+    /// Whether calls that act on the system are allowed.
+    pub allow_unsafe: bool,
+}
+
+/// More rounds than chained types can need: one a map, and some.
+const ROUNDS: usize = crate::limits::MAPS + 8;
+
+/// Checks a script: the program and the warnings, or every mistake (warnings among them).
+///
+/// ```
+/// use hetsync_probe::{kernel::NoKernel, sema, syntax};
+/// let (script, mistakes) = syntax::parse("kprobe:tcp_sendmsg { @[comm] = count(); }");
+/// assert!(mistakes.is_empty());
+/// let options = sema::Options { params: vec![], kernel: &NoKernel, pid_filter: None, max_keys: 4096, allow_unsafe: false };
+/// let (program, warnings) = sema::check(&script, &options).unwrap();
+/// assert_eq!(program.maps.len(), 1);
+/// assert!(warnings.is_empty());
+/// ```
+pub fn check(
+    script: &ast::Script,
+    options: &Options<'_>,
+) -> Result<(hir::Program, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let resolved = points::resolve(script, options);
+    let mut tables = tables::Tables::default();
+    let mut settled = false;
+    for _ in 0..ROUNDS {
+        let before = tables.clone();
+        let (program, mut diagnostics) =
+            Checker::new(options, &mut tables).script(script, &resolved);
+        if tables != before {
+            continue;
+        }
+        // A map that only ever gets its own value has no type yet; it is an integer then.
+        if !settled && tables.settle_unknown() {
+            settled = true;
+            continue;
+        }
+        diagnostics.splice(0..0, resolved.diagnostics.iter().cloned());
+        diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+        diagnostics.truncate(crate::limits::DIAGNOSTICS);
+        return if diagnostics.iter().any(Diagnostic::is_error) {
+            Err(diagnostics)
+        } else {
+            Ok((program, diagnostics))
+        };
+    }
+    Err(vec![
+        Diagnostic::error(
+            "E0507",
+            crate::span::Span::default(),
+            "the types of this script's maps depend on each other too deeply",
+        )
+        .with_help("assign maps of a known type first"),
+    ])
+}

@@ -1,0 +1,1 @@
+//! Every code with its title and its explanation (filled in below).

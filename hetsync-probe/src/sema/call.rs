@@ -1,0 +1,336 @@
+//! Calls of functions: those that are statements, and those that have a value.
+
+use std::ops::RangeInclusive;
+
+use super::aggregate;
+use super::checker::{Checker, Typed};
+use super::expr::int;
+use super::hir::{self, BinaryOp, MapId, Print, PrintId, PrintWhat, StmtKind};
+use super::tables::Value;
+use super::{names, operator};
+use crate::diagnostic::{Diagnostic, suggest};
+use crate::span::Span;
+use crate::syntax::ast;
+
+impl Checker<'_> {
+    /// Checks the number of arguments.
+    pub(super) fn arguments(
+        &mut self,
+        function: &str,
+        args: &[ast::Expr],
+        allowed: RangeInclusive<usize>,
+        usage: &str,
+        span: Span,
+    ) -> Option<()> {
+        if allowed.contains(&args.len()) {
+            return Some(());
+        }
+        let wanted = match (*allowed.start(), *allowed.end()) {
+            (0, 0) => "no arguments".into(),
+            (1, 1) => "one argument".into(),
+            (least, most) if least == most => format!("{least} arguments"),
+            (least, most) => format!("{least} to {most} arguments"),
+        };
+        self.fail(
+            Diagnostic::error(
+                "E0401",
+                span,
+                format!("`{function}()` takes {wanted}, not {}", args.len()),
+            )
+            .with_help(format!("it is written `{usage}`")),
+        )
+    }
+
+    /// A call as a statement. None: this function is no statement, so the call is an expression.
+    pub(super) fn call_statement(
+        &mut self,
+        name: &str,
+        name_span: Span,
+        args: &[ast::Expr],
+        span: Span,
+    ) -> Option<Option<StmtKind>> {
+        Some(match name {
+            "printf" => self.printf(args, span),
+            "print" => self.print(args, span),
+            "clear" => self.whole_map(name, args, span).map(StmtKind::Clear),
+            "zero" => self.whole_map(name, args, span).map(StmtKind::Zero),
+            "delete" => self.delete(args, span),
+            "exit" => self.exit(args, span),
+            _ if aggregate::is_name(name) => self.fail(unassigned(name, name_span)),
+            _ => return None,
+        })
+    }
+
+    /// A call where a value is wanted.
+    pub(super) fn call_value(
+        &mut self,
+        name: &str,
+        name_span: Span,
+        args: &[ast::Expr],
+        span: Span,
+    ) -> Option<Typed> {
+        if let Some((unit, divisor)) = names::unit(name) {
+            self.arguments(name, args, 1..=1, &format!("{name}(n)"), span)?;
+            let value = self.integer(&args[0], &format!("`{name}()`"))?;
+            let mut converted = match divisor {
+                1 => value,
+                _ => operator::integers(BinaryOp::Div, value, int(divisor, span), span),
+            };
+            converted.unit = Some(unit);
+            return Some(converted);
+        }
+        if name == "str" {
+            return self.str(args, span);
+        }
+        if aggregate::is_name(name) {
+            return self.fail(unassigned(name, name_span));
+        }
+        if names::FUNCTIONS.contains(&name) {
+            return self.fail(
+                Diagnostic::error("E0314", span, format!("`{name}()` has no value"))
+                    .with_label("used as a value")
+                    .with_help("write it as a statement of its own"),
+            );
+        }
+        let later = names::LATER_FUNCTIONS.contains(&name);
+        self.fail(if later {
+            Diagnostic::error(
+                "E0210",
+                name_span,
+                format!("`{name}()` is not supported yet"),
+            )
+            .with_label("not supported yet")
+        } else {
+            let known = names::FUNCTIONS
+                .iter()
+                .chain(&names::LATER_FUNCTIONS)
+                .copied();
+            let diagnostic =
+                Diagnostic::error("E0215", name_span, format!("there is no function `{name}`"))
+                    .with_label("unknown function");
+            match suggest::nearest(name, known.filter(|known| known.len() > 2)) {
+                Some(near) => diagnostic.with_help(format!("did you mean `{near}`?")),
+                None => diagnostic.with_help("the functions are listed in the language reference"),
+            }
+        })
+    }
+
+    /// `str($1)`: the text of a parameter; "" if it was not given.
+    fn str(&mut self, args: &[ast::Expr], span: Span) -> Option<Typed> {
+        self.arguments("str", args, 1..=2, "str($1)", span)?;
+        match (&args[0].bare().kind, args.len()) {
+            (ast::ExprKind::Positional(number), 1) => {
+                let text = self
+                    .options
+                    .params
+                    .get(*number as usize - 1)
+                    .cloned()
+                    .unwrap_or_default();
+                self.string(text.as_bytes(), span)
+            }
+            _ => self.fail(
+                Diagnostic::error(
+                    "E0210",
+                    span,
+                    "reading a string from memory with `str()` is not supported yet",
+                )
+                .with_label("not supported yet")
+                .with_help("`str($1)`, the text of a parameter, is"),
+            ),
+        }
+    }
+
+    /// The one argument of `clear` and `zero`.
+    fn whole_map(&mut self, function: &str, args: &[ast::Expr], span: Span) -> Option<MapId> {
+        self.arguments(function, args, 1..=1, &format!("{function}(@map)"), span)?;
+        let map = self.map_argument(function, &args[0])?;
+        self.used_map(map, args[0].span)
+            .then_some(MapId(map as u32))
+    }
+
+    /// An argument that must be a map without a key.
+    fn map_argument(&mut self, function: &str, arg: &ast::Expr) -> Option<usize> {
+        match &arg.bare().kind {
+            ast::ExprKind::Map {
+                name,
+                name_span,
+                key: None,
+            } => Some(self.tables.map(name, *name_span)),
+            ast::ExprKind::Map { .. } => self.fail(
+                Diagnostic::error(
+                    "E0404",
+                    arg.span,
+                    format!("`{function}()` takes a whole map"),
+                )
+                .with_label("one key of a map")
+                .with_help("for one key use `delete(@map, key)`"),
+            ),
+            _ => self.fail(
+                Diagnostic::error("E0404", arg.span, format!("`{function}()` takes a map"))
+                    .with_label("not a map")
+                    .with_help(format!("write `{function}(@map)`")),
+            ),
+        }
+    }
+
+    /// `delete(@m, key)`, and the older `delete(@m[key])`.
+    fn delete(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
+        self.arguments("delete", args, 1..=2, "delete(@map, key)", span)?;
+        let ast::ExprKind::Map {
+            name,
+            name_span,
+            key,
+        } = &args[0].bare().kind
+        else {
+            return self.map_argument("delete", &args[0]).and(None);
+        };
+        let map = self.tables.map(name, *name_span);
+        let key = match (key, args.get(1)) {
+            (Some(key), None) => &key[..],
+            (None, Some(key)) => std::slice::from_ref(key),
+            (Some(_), Some(extra)) => {
+                return self.fail(
+                    Diagnostic::error("E0404", extra.span, "the key is given twice")
+                        .with_label("once more here")
+                        .with_place(args[0].span, "here already")
+                        .with_help("write `delete(@map, key)`"),
+                );
+            }
+            (None, None) => {
+                return self.fail(
+                    Diagnostic::error("E0408", span, "`delete()` needs the key to delete")
+                        .with_label("no key")
+                        .with_help(format!(
+                            "write `delete(@{name}, key)`; `clear(@{name})` removes every key"
+                        )),
+                );
+            }
+        };
+        let key = self.key(map, Some(key), span);
+        self.used_map(map, *name_span);
+        Some(StmtKind::Delete {
+            map: MapId(map as u32),
+            key: key?,
+        })
+    }
+
+    fn exit(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
+        self.arguments("exit", args, 0..=1, "exit() or exit(code)", span)?;
+        let code = match args.first() {
+            None => None,
+            Some(code) => Some(self.integer(code, "`exit()`")?.expr),
+        };
+        Some(StmtKind::Exit { code })
+    }
+
+    /// `print(@m, top, div)` or `print(value)`.
+    fn print(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
+        self.arguments(
+            "print",
+            args,
+            1..=3,
+            "print(@map), print(@map, top, div) or print(value)",
+            span,
+        )?;
+        let (what, values) = match &args[0].bare().kind {
+            ast::ExprKind::Map {
+                name,
+                name_span,
+                key: None,
+            } => {
+                let map = self.tables.map(name, *name_span);
+                self.used_map(map, *name_span).then_some(())?;
+                (PrintWhat::Map(MapId(map as u32)), Vec::new())
+            }
+            ast::ExprKind::Map {
+                name,
+                name_span,
+                key: Some(_),
+            } => {
+                let map = self.tables.map(name, *name_span);
+                let scalar =
+                    !matches!(self.tables.maps[map].value, Some((Value::Aggregate(..), _)));
+                let diagnostic = Diagnostic::error(
+                    "E0407",
+                    args[0].span,
+                    "printing one key of a map is not supported yet",
+                )
+                .with_label("one key");
+                return self.fail(if scalar {
+                    diagnostic
+                        .with_help("print the whole map, or its value with `printf(\"%d\\n\", ..)`")
+                } else {
+                    diagnostic.with_help(format!("print the whole map: `print(@{name})`"))
+                });
+            }
+            _ => {
+                let value = self.expr(&args[0])?;
+                if let Some(extra) = args.get(1) {
+                    return self.fail(
+                        Diagnostic::error(
+                            "E0404",
+                            extra.span,
+                            "only a map can be printed with `top` and `div`",
+                        )
+                        .with_label("not for a single value")
+                        .with_place(args[0].span, "not a map"),
+                    );
+                }
+                (PrintWhat::Value(value.expr.ty), vec![value.expr])
+            }
+        };
+        let top = self.print_limit(args.get(1), "top", 0, i64::from(u32::MAX))?;
+        let div = self.print_limit(args.get(2), "div", 1, i64::MAX)?;
+        let print = Print {
+            what,
+            top: top as u32,
+            div: div as u64,
+        };
+        let id = PrintId(self.program.prints.len() as u32);
+        self.program.prints.push(print);
+        Some(StmtKind::Print {
+            print: id,
+            args: values,
+        })
+    }
+
+    fn print_limit(
+        &mut self,
+        arg: Option<&ast::Expr>,
+        what: &str,
+        least: i64,
+        most: i64,
+    ) -> Option<i64> {
+        let Some(arg) = arg else {
+            return Some(least);
+        };
+        let value = self.constant(arg, &format!("`{what}` of `print()`"))?;
+        if (least..=most).contains(&value) {
+            return Some(value);
+        }
+        self.fail(
+            Diagnostic::error(
+                "E0403",
+                arg.span,
+                format!("`{what}` of `print()` is at least {least}, not {value}"),
+            )
+            .with_help("it is written `print(@map, top, div)`"),
+        )
+    }
+}
+
+/// A statistic that goes nowhere.
+fn unassigned(name: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(
+        "E0311",
+        span,
+        format!("`{name}()` must be assigned to a map"),
+    )
+    .with_label("gives no value")
+    .with_help(format!("write `@ = {name}(..);`"))
+}
+
+/// Text values that travel in an event.
+pub(super) fn is_text(ty: hir::Type) -> bool {
+    matches!(ty, hir::Type::Str { .. } | hir::Type::Name)
+}

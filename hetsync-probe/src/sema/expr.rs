@@ -1,0 +1,479 @@
+//! Expressions: names, literals, parameters, maps, casts; operators are in [`super::operator`].
+
+use super::aggregate;
+use super::checker::{Checker, Typed};
+use super::hir::{self, BinaryOp, Builtin, ExprKind, MapId, Place};
+use super::operator;
+use super::shape::{Join, Shape};
+use super::{names, tables::Value};
+use crate::diagnostic::{Diagnostic, suggest};
+use crate::limits;
+use crate::span::Span;
+use crate::syntax::{self, ast};
+
+impl Checker<'_> {
+    /// An expression; none if a mistake in it was reported.
+    pub(super) fn expr(&mut self, expr: &ast::Expr) -> Option<Typed> {
+        let span = expr.span;
+        match &expr.kind {
+            ast::ExprKind::Int(value) => Some(int(*value, span)),
+            ast::ExprKind::Decimal(_) => self.fail(
+                Diagnostic::error("E0111", span, "there are no floating-point numbers")
+                    .with_label("a fraction")
+                    .with_help("only the percentiles of `summary()` may be fractions"),
+            ),
+            ast::ExprKind::Str(bytes) => self.string(bytes, span),
+            ast::ExprKind::Name(name) => self.name(name, span),
+            ast::ExprKind::Variable(name) => {
+                let index = self.used_local(name, span)?;
+                let local = self.local(index);
+                let (shape, unit) = (local.shape, local.unit.get());
+                let kind = ExprKind::Local(hir::LocalId(index as u32));
+                Some(Typed {
+                    unit,
+                    ..Typed::new(kind, shape, span)
+                })
+            }
+            ast::ExprKind::Positional(number) => self.positional(*number, span),
+            ast::ExprKind::ParamCount => Some(int(self.options.params.len() as u64, span)),
+            ast::ExprKind::Map {
+                name,
+                name_span,
+                key,
+            } => self.map_value(name, *name_span, key.as_deref(), span),
+            ast::ExprKind::Call {
+                name,
+                name_span,
+                args,
+            } => self.call_value(name, *name_span, args, span),
+            ast::ExprKind::Unary(op, operand) => self.unary(*op, operand, span),
+            ast::ExprKind::Binary {
+                op,
+                op_span,
+                lhs,
+                rhs,
+            } => {
+                let (lhs, rhs) = (self.expr(lhs), self.expr(rhs));
+                self.binary(*op, *op_span, lhs, rhs, span)
+            }
+            ast::ExprKind::Ternary {
+                cond,
+                then,
+                otherwise,
+            } => {
+                let cond = self.condition(cond);
+                let (then, otherwise) = (self.expr(then), self.expr(otherwise));
+                self.ternary(cond?, then?, otherwise?, span)
+            }
+            ast::ExprKind::Increment {
+                target,
+                delta,
+                postfix,
+            } => self.increment(target, *delta, *postfix, span),
+            ast::ExprKind::Cast { ty, value, .. } => {
+                let value = self.integer(value, "a cast")?;
+                Some(cast(ty, value, span))
+            }
+            ast::ExprKind::Tuple(_) => self.fail(
+                Diagnostic::error("E0109", span, "a tuple as a value is not supported yet")
+                    .with_label("not supported yet")
+                    .with_help("a key of several parts is written `@m[a, b]`"),
+            ),
+            ast::ExprKind::Paren(inner) => self.expr(inner),
+        }
+    }
+
+    /// An expression that must be an integer; `user` wants it.
+    pub(super) fn integer(&mut self, expr: &ast::Expr, user: &str) -> Option<Typed> {
+        let value = self.expr(expr)?;
+        if value.shape.is_int() {
+            return Some(value);
+        }
+        let is = value.shape.describe();
+        self.fail(
+            Diagnostic::error("E0305", expr.span, format!("{user} works on integers only"))
+                .with_label(is),
+        )
+    }
+
+    /// A condition.
+    pub(super) fn condition(&mut self, expr: &ast::Expr) -> Option<hir::Expr> {
+        let value = self.expr(expr)?;
+        if value.shape.is_int() {
+            return Some(value.expr);
+        }
+        let is = value.shape.describe();
+        self.fail(
+            Diagnostic::error(
+                "E0308",
+                expr.span,
+                format!("a condition must be an integer, and this is {is}"),
+            )
+            .with_label(is)
+            .with_help("compare it, e.g. with `== \"..\"`"),
+        )
+    }
+
+    /// An expression whose value must be known here: a literal, a parameter or a sum of such.
+    pub(super) fn constant(&mut self, expr: &ast::Expr, what: &str) -> Option<i64> {
+        let value = self.expr(expr)?;
+        match value.expr.kind {
+            ExprKind::Int(bits) if value.shape != Shape::UNSIGNED => Some(bits as i64),
+            _ => self.fail(
+                Diagnostic::error(
+                    "E0402",
+                    expr.span,
+                    format!("{what} must be a number known before the script runs"),
+                )
+                .with_label("not a constant")
+                .with_help("write a literal, or a parameter such as `$1`"),
+            ),
+        }
+    }
+
+    pub(super) fn string(&mut self, bytes: &[u8], span: Span) -> Option<Typed> {
+        if bytes.len() >= limits::STRING_BYTES {
+            return self.fail(
+                Diagnostic::error(
+                    "E0504",
+                    span,
+                    format!(
+                        "this string has {} bytes; a value has at most {}",
+                        bytes.len(),
+                        limits::STRING_BYTES - 1
+                    ),
+                )
+                .with_label("too long")
+                .with_help("only the format of `printf` may be longer"),
+            );
+        }
+        if bytes.contains(&0) {
+            return self.fail(
+                Diagnostic::error(
+                    "E0504",
+                    span,
+                    "a string used as a value cannot contain a NUL byte",
+                )
+                .with_help("a NUL ends a string; leave it out"),
+            );
+        }
+        Some(Typed::new(
+            ExprKind::Str(bytes.to_vec()),
+            Shape::string(bytes.len()),
+            span,
+        ))
+    }
+
+    fn name(&mut self, name: &str, span: Span) -> Option<Typed> {
+        let Some(builtin) = names::builtin(name) else {
+            return self.unknown_name(name, span);
+        };
+        let written = self.written;
+        if let Some(outside) = written
+            .iter()
+            .find(|written| !(written.provider.allows)(builtin))
+        {
+            let diagnostic = Diagnostic::error(
+                "E0211",
+                span,
+                format!(
+                    "`{name}` has no meaning in a `{}` probe",
+                    outside.provider.name
+                ),
+            )
+            .with_label("not available here")
+            .with_place(
+                outside.span,
+                format!("because of this `{}`", outside.provider.name),
+            );
+            return self.fail(match builtin {
+                Builtin::Arg(_) => diagnostic
+                    .with_help("arguments are seen on entry: keep them in a map in a `kprobe`"),
+                Builtin::Retval => {
+                    diagnostic.with_help("the return value is seen in a `kretprobe`")
+                }
+                _ => {
+                    diagnostic.with_help("it is the function a kprobe or kretprobe is attached to")
+                }
+            });
+        }
+        Some(Typed::new(
+            ExprKind::Builtin(builtin),
+            names::builtin_shape(builtin),
+            span,
+        ))
+    }
+
+    fn unknown_name<T>(&mut self, name: &str, span: Span) -> Option<T> {
+        let is_argument = name
+            .strip_prefix("arg")
+            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+        if is_argument {
+            return self.fail(
+                Diagnostic::error("E0209", span, format!("there is no `{name}`"))
+                    .with_label("unknown name")
+                    .with_help("arguments are `arg0` to `arg9`"),
+            );
+        }
+        if names::LATER_BUILTINS.contains(&name) {
+            return self.fail(
+                Diagnostic::error("E0210", span, format!("`{name}` is not supported yet"))
+                    .with_label("not supported yet"),
+            );
+        }
+        if names::FUNCTIONS.contains(&name) || names::LATER_FUNCTIONS.contains(&name) {
+            return self.fail(
+                Diagnostic::error("E0209", span, format!("`{name}` is a function"))
+                    .with_label("not called")
+                    .with_help(format!("call it: `{name}(..)`")),
+            );
+        }
+        let known = names::BUILTINS
+            .iter()
+            .chain(&names::LATER_BUILTINS)
+            .copied();
+        let diagnostic =
+            Diagnostic::error("E0209", span, format!("there is nothing called `{name}`"))
+                .with_label("unknown name");
+        let as_variable = format!("did you mean the variable `${name}`?");
+        self.fail(if self.lookup(name).is_some() {
+            diagnostic.with_help(as_variable)
+        } else {
+            match suggest::nearest(name, known) {
+                Some(near) => diagnostic.with_help(format!("did you mean `{near}`?")),
+                None => diagnostic.with_help(
+                    "variables start with `$`, maps with `@`, strings stand in double quotes",
+                ),
+            }
+        })
+    }
+
+    /// `$1` as a number; one that was not given is 0, as in bpftrace.
+    fn positional(&mut self, number: u32, span: Span) -> Option<Typed> {
+        let Some(text) = self.options.params.get(number as usize - 1) else {
+            return Some(int(0, span));
+        };
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text.as_str()),
+        };
+        match syntax::integer(digits) {
+            Ok(value) if negative && value <= 1 << 63 => {
+                let shape = if value == 0 {
+                    Shape::Flexible
+                } else {
+                    Shape::SIGNED
+                };
+                Some(Typed::new(ExprKind::Int(value.wrapping_neg()), shape, span))
+            }
+            Ok(value) if !negative => Some(int(value, span)),
+            _ => {
+                let shown: String = text.chars().take(40).collect();
+                self.fail(
+                    Diagnostic::error(
+                        "E0216",
+                        span,
+                        format!("`${number}` is used as a number, and `{shown}` was given"),
+                    )
+                    .with_label("not a number")
+                    .with_help(format!("for its text write `str(${number})`")),
+                )
+            }
+        }
+    }
+
+    fn map_value(
+        &mut self,
+        name: &str,
+        name_span: Span,
+        key: Option<&[ast::Expr]>,
+        span: Span,
+    ) -> Option<Typed> {
+        let map = self.tables.map(name, name_span);
+        let key = self.key(map, key, span);
+        let known = self.used_map(map, name_span);
+        let key = key?;
+        let info = &self.tables.maps[map];
+        let (shape, unit) = match &info.value {
+            Some((Value::Scalar(shape), _)) => (*shape, info.unit.get()),
+            Some((Value::Aggregate(aggregation, _), first)) => {
+                let was = aggregate::name(aggregation);
+                let diagnostic = Diagnostic::error(
+                    "E0309",
+                    span,
+                    format!("`@{name}` keeps statistics and cannot be read as a value"),
+                )
+                .with_label("read here")
+                .with_place(*first, format!("samples of `{was}()`"))
+                .with_help(format!("`print(@{name})` shows it"));
+                return self.fail(diagnostic);
+            }
+            None => (Shape::Unknown, None),
+        };
+        // In early rounds the value is unknown; the mistake stands in the last one only if it is one.
+        debug_assert!(known || shape == Shape::Unknown);
+        let kind = ExprKind::MapGet {
+            map: MapId(map as u32),
+            key,
+        };
+        Some(Typed {
+            unit,
+            ..Typed::new(kind, shape, span)
+        })
+    }
+
+    fn ternary(
+        &mut self,
+        cond: hir::Expr,
+        then: Typed,
+        otherwise: Typed,
+        span: Span,
+    ) -> Option<Typed> {
+        let shape = match then.shape.join(otherwise.shape) {
+            Join::Fits(shape) => shape,
+            Join::Mixed(_) => Shape::UNSIGNED,
+            Join::Mismatch => {
+                let (left, right) = (then.shape.describe(), otherwise.shape.describe());
+                return self.fail(
+                    Diagnostic::error(
+                        "E0307",
+                        span,
+                        format!("the two values of `?:` are {left} and {right}"),
+                    )
+                    .with_place(then.span(), left)
+                    .with_place(otherwise.span(), right),
+                );
+            }
+        };
+        let unit = if then.unit == otherwise.unit {
+            then.unit
+        } else {
+            None
+        };
+        let arm = |arm: Typed| match shape {
+            // A shorter string fits as it is.
+            Shape::Str(_) => Box::new(arm.expr),
+            _ => Box::new(arm.into_type(shape.ty())),
+        };
+        let kind = ExprKind::Ternary {
+            cond: Box::new(cond),
+            then: arm(then),
+            otherwise: arm(otherwise),
+        };
+        Some(Typed {
+            unit,
+            ..Typed::new(kind, shape, span)
+        })
+    }
+
+    fn increment(
+        &mut self,
+        target: &ast::Expr,
+        delta: i64,
+        postfix: bool,
+        span: Span,
+    ) -> Option<Typed> {
+        let (place, shape) = match &target.kind {
+            ast::ExprKind::Variable(name) => {
+                let index = self.used_local(name, target.span)?;
+                (
+                    Place::Local(hir::LocalId(index as u32)),
+                    self.local(index).shape,
+                )
+            }
+            ast::ExprKind::Map {
+                name,
+                name_span,
+                key,
+            } => {
+                let map = self.tables.map(name, *name_span);
+                let key = self.key(map, key.as_deref(), target.span)?;
+                let one = int(1, target.span);
+                self.assign_scalar(map, &one, target.span)?;
+                let shape = match &self.tables.maps[map].value {
+                    Some((Value::Scalar(shape), _)) => *shape,
+                    _ => Shape::Unknown,
+                };
+                let map = MapId(map as u32);
+                (Place::Map { map, key }, shape)
+            }
+            _ => return None,
+        };
+        if !shape.is_int() {
+            return self.fail(
+                Diagnostic::error("E0305", span, "`++` and `--` work on integers only")
+                    .with_place(target.span, shape.describe()),
+            );
+        }
+        // A counter may pass below 0, so it is not flexible.
+        let result = if shape == Shape::Flexible {
+            Shape::SIGNED
+        } else {
+            shape
+        };
+        Some(Typed::new(
+            ExprKind::Increment {
+                place,
+                delta,
+                postfix,
+            },
+            result,
+            span,
+        ))
+    }
+}
+
+/// An integer literal: flexible unless it needs all 64 bits.
+pub(super) fn int(value: u64, span: Span) -> Typed {
+    let shape = if value > i64::MAX as u64 {
+        Shape::UNSIGNED
+    } else {
+        Shape::Flexible
+    };
+    Typed::new(ExprKind::Int(value), shape, span)
+}
+
+/// A cast: the low bits, taken as signed or not. The language's integers have 64 bits, so a narrow type is
+/// made by masking, or by shifting its sign up and down again.
+fn cast(ty: &str, value: Typed, span: Span) -> Typed {
+    let Some((_, bits, signed)) = syntax::INT_TYPES
+        .iter()
+        .find(|(name, ..)| *name == ty)
+        .copied()
+    else {
+        return value;
+    };
+    let shape = Shape::Int { signed };
+    let unit = value.unit;
+    let mut cast = if bits == 64 {
+        Typed {
+            expr: value.into_type(shape.ty()),
+            shape,
+            unit,
+        }
+    } else if signed {
+        let shift = || int(u64::from(64 - bits), span);
+        let widest = Typed {
+            expr: value.into_type(shape.ty()),
+            shape,
+            unit,
+        };
+        operator::integers(
+            BinaryOp::Shr,
+            operator::integers(BinaryOp::Shl, widest, shift(), span),
+            shift(),
+            span,
+        )
+    } else {
+        let mask = int((1 << bits) - 1, span);
+        let widest = Typed {
+            expr: value.into_type(shape.ty()),
+            shape,
+            unit,
+        };
+        operator::integers(BinaryOp::And, widest, mask, span)
+    };
+    cast.expr.span = span;
+    cast.unit = unit;
+    cast
+}

@@ -1,0 +1,278 @@
+//! `printf`: the format and its arguments.
+
+use super::call::is_text;
+use super::checker::Checker;
+use super::hir::{Conversion, ConversionKind, Format, FormatId, Piece, StmtKind};
+use crate::diagnostic::Diagnostic;
+use crate::limits;
+use crate::span::Span;
+use crate::syntax::ast;
+
+/// Conversions of bpftrace that are still to come.
+const LATER: [char; 1] = ['r'];
+/// Most characters a width or precision may ask for.
+const MAX_WIDTH: u16 = 4096;
+
+impl Checker<'_> {
+    pub(super) fn printf(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
+        let Some((format, values)) = args.split_first() else {
+            return self
+                .arguments(
+                    "printf",
+                    args,
+                    1..=1 + limits::PRINTF_ARGS,
+                    "printf(\"format\", ..)",
+                    span,
+                )
+                .and(None);
+        };
+        let values: Vec<_> = values.iter().map(|value| self.expr(value)).collect();
+        let ast::ExprKind::Str(bytes) = &format.bare().kind else {
+            return self.fail(
+                Diagnostic::error(
+                    "E0405",
+                    format.span,
+                    "the format of `printf` must be a string literal",
+                )
+                .with_label("not a literal")
+                .with_help("write `printf(\"%s\", ..)`"),
+            );
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let pieces = match parse(&text) {
+            Ok(pieces) => pieces,
+            Err((code, message)) => {
+                return self.fail(Diagnostic::error(code, format.span, message).with_help(
+                    "conversions: %d %i %u %x %X %o %p %c %s, and %% for a percent sign",
+                ));
+            }
+        };
+        if values.len() > limits::PRINTF_ARGS {
+            return self.fail(
+                Diagnostic::error(
+                    "E0505",
+                    span,
+                    format!(
+                        "this `printf` has {} arguments; the limit is {}",
+                        values.len(),
+                        limits::PRINTF_ARGS
+                    ),
+                )
+                .with_help("print in two steps"),
+            );
+        }
+        let conversions: Vec<(&Conversion, &str)> =
+            pieces.iter().filter_map(Parsed::conversion).collect();
+        if conversions.len() != values.len() {
+            let diagnostic = Diagnostic::error(
+                "E0406",
+                span,
+                format!(
+                    "the format has {} conversions, and there are {} values",
+                    conversions.len(),
+                    values.len()
+                ),
+            )
+            .with_place(format.span, format!("{} conversions", conversions.len()));
+            let unused = args.get(1 + conversions.len());
+            return self.fail(match unused {
+                Some(unused) => diagnostic.with_place(unused.span, "has no conversion"),
+                None => diagnostic,
+            });
+        }
+        let values = values.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut wrong = false;
+        for ((conversion, spelling), value) in conversions.iter().zip(&values) {
+            let wants_text = conversion.kind == ConversionKind::Str;
+            let fits = if wants_text {
+                value.shape.is_text()
+            } else {
+                value.shape.is_int()
+            };
+            if !fits {
+                wrong = true;
+                let is = value.shape.describe();
+                let diagnostic = Diagnostic::error(
+                    "E0410",
+                    value.span(),
+                    format!("`{spelling}` shows {}, and this is {is}", shows(wants_text)),
+                )
+                .with_label(is)
+                .with_place(format.span, format!("`{spelling}` in this format"));
+                self.report(diagnostic.with_help(if is_text(value.shape.ty()) {
+                    "show strings with `%s`"
+                } else {
+                    "show integers with `%d`, `%u` or `%x`"
+                }));
+            }
+        }
+        if wrong {
+            return None;
+        }
+        let types = values.iter().map(|value| value.expr.ty).collect();
+        let id = FormatId(self.program.formats.len() as u32);
+        self.program.formats.push(Format {
+            pieces: pieces.into_iter().map(|parsed| parsed.piece).collect(),
+            args: types,
+        });
+        Some(StmtKind::Printf {
+            format: id,
+            args: values.into_iter().map(|value| value.expr).collect(),
+        })
+    }
+}
+
+fn shows(text: bool) -> &'static str {
+    if text { "a string" } else { "an integer" }
+}
+
+/// A piece with its spelling.
+#[derive(Debug, PartialEq)]
+struct Parsed {
+    piece: Piece,
+    spelling: String,
+}
+
+impl Parsed {
+    fn conversion(&self) -> Option<(&Conversion, &str)> {
+        match &self.piece {
+            Piece::Conversion(conversion) => Some((conversion, &self.spelling)),
+            Piece::Text(_) => None,
+        }
+    }
+}
+
+type Problem = (&'static str, String);
+
+/// Splits a format into text and conversions.
+fn parse(format: &str) -> Result<Vec<Parsed>, Problem> {
+    let mut pieces = Vec::new();
+    let mut text = String::new();
+    let mut rest = format;
+    while let Some(at) = rest.find('%') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix("%%") {
+            text.push('%');
+            rest = after;
+            continue;
+        }
+        let (conversion, len) = conversion(rest)?;
+        if !text.is_empty() {
+            pieces.push(Parsed {
+                piece: Piece::Text(std::mem::take(&mut text)),
+                spelling: String::new(),
+            });
+        }
+        pieces.push(Parsed {
+            piece: Piece::Conversion(conversion),
+            spelling: rest[..len].into(),
+        });
+        rest = &rest[len..];
+    }
+    text.push_str(rest);
+    if !text.is_empty() {
+        pieces.push(Parsed {
+            piece: Piece::Text(text),
+            spelling: String::new(),
+        });
+    }
+    Ok(pieces)
+}
+
+/// The conversion at the start, which is a `%`, and its length.
+fn conversion(text: &str) -> Result<(Conversion, usize), Problem> {
+    let mut conversion = Conversion {
+        bits: 64,
+        ..Conversion::default()
+    };
+    let mut rest = text[1..].chars().peekable();
+    while let Some(flag) = rest.next_if(|c| "-0+ #".contains(*c)) {
+        match flag {
+            '-' => conversion.left = true,
+            '0' => conversion.zero = true,
+            '+' => conversion.plus = true,
+            ' ' => conversion.space = true,
+            _ => conversion.alternate = true,
+        }
+    }
+    let number = |rest: &mut std::iter::Peekable<std::str::Chars<'_>>| {
+        let mut value: Option<u32> = None;
+        while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+            let digit = digit.to_digit(10).unwrap_or(0);
+            value = Some(value.unwrap_or(0).saturating_mul(10).saturating_add(digit));
+        }
+        match value {
+            Some(value) if value > u32::from(MAX_WIDTH) => Err((
+                "E0411",
+                format!("a width or precision of a conversion is at most {MAX_WIDTH}"),
+            )),
+            value => Ok(value.map(|value| value as u16)),
+        }
+    };
+    conversion.width = number(&mut rest)?;
+    if rest.next_if_eq(&'.').is_some() {
+        conversion.precision = Some(number(&mut rest)?.unwrap_or(0));
+    }
+    let mut length = String::new();
+    while let Some(letter) = rest.next_if(|c| "hlzjt".contains(*c)) {
+        length.push(letter);
+    }
+    match length.as_str() {
+        "hh" => conversion.bits = 8,
+        "h" => conversion.bits = 16,
+        "" | "l" | "ll" | "z" | "j" | "t" => {}
+        _ => return Err(("E0411", format!("`{length}` is no length of a conversion"))),
+    }
+    let letter = rest.next();
+    conversion.kind = match letter {
+        Some('d' | 'i') => ConversionKind::Signed,
+        Some('u') => ConversionKind::Unsigned,
+        Some('x') => ConversionKind::LowerHex,
+        Some('X') => ConversionKind::UpperHex,
+        Some('o') => ConversionKind::Octal,
+        Some('p') => ConversionKind::Pointer,
+        Some('c') => ConversionKind::Char,
+        Some('s') => ConversionKind::Str,
+        Some(later) if LATER.contains(&later) => {
+            return Err((
+                "E0411",
+                format!("the conversion `%{later}` is not supported yet"),
+            ));
+        }
+        Some('*') => {
+            return Err((
+                "E0411",
+                "a width taken from the arguments (`*`) is not supported".into(),
+            ));
+        }
+        Some(other) => {
+            return Err((
+                "E0411",
+                format!("`%{}` is no conversion", other.escape_debug()),
+            ));
+        }
+        None => return Err(("E0411", "the format ends inside a conversion".into())),
+    };
+    let left: usize = rest.map(char::len_utf8).sum();
+    Ok((conversion, text.len() - left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_split() {
+        let pieces = parse("a%%b %-10.3s|%+05lld%hhx").unwrap();
+        let spelled: Vec<&str> = pieces.iter().map(|piece| piece.spelling.as_str()).collect();
+        assert_eq!(spelled, ["", "%-10.3s", "", "%+05lld", "%hhx"]);
+        assert_eq!(pieces[0].piece, Piece::Text("a%b ".into()));
+        let (conversion, _) = conversion("%+05lldrest").unwrap();
+        assert!(conversion.plus && conversion.zero && !conversion.left);
+        assert_eq!((conversion.width, conversion.bits), (Some(5), 64));
+        for bad in ["%", "%q", "%99999d", "%r", "%*d", "%lhd", "%."] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Operators: which operands they take, and when they are signed.
+//!
+//! C's rules on 64 bits: an operation is signed if both sides are; a non-negative literal takes the other side's
+//! signedness; a shift takes that of its left side.
+
+use super::checker::{Checker, Typed};
+use super::hir::{BinaryOp, ExprKind, UnaryOp};
+use super::shape::Shape;
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+use crate::syntax::ast;
+
+impl Checker<'_> {
+    pub(super) fn unary(
+        &mut self,
+        op: ast::UnaryOp,
+        operand: &ast::Expr,
+        span: Span,
+    ) -> Option<Typed> {
+        let value = self.integer(operand, &format!("`{}`", op.symbol()))?;
+        let (op, shape) = match op {
+            ast::UnaryOp::Neg => {
+                if let ExprKind::Int(bits) = value.expr.kind {
+                    let negated = bits.wrapping_neg();
+                    let shape = if negated == 0 {
+                        Shape::Flexible
+                    } else {
+                        Shape::SIGNED
+                    };
+                    return Some(Typed::new(ExprKind::Int(negated), shape, span));
+                }
+                (UnaryOp::Neg, Shape::SIGNED)
+            }
+            ast::UnaryOp::BitNot => (
+                UnaryOp::BitNot,
+                if value.shape.is_signed() {
+                    Shape::SIGNED
+                } else {
+                    value.shape
+                },
+            ),
+            ast::UnaryOp::Not => (UnaryOp::Not, Shape::Flexible),
+        };
+        let shape = if value.shape == Shape::Unknown {
+            Shape::Unknown
+        } else {
+            shape
+        };
+        Some(Typed::new(
+            ExprKind::Unary(op, Box::new(value.expr)),
+            shape,
+            span,
+        ))
+    }
+
+    pub(super) fn binary(
+        &mut self,
+        op: ast::BinaryOp,
+        op_span: Span,
+        lhs: Option<Typed>,
+        rhs: Option<Typed>,
+        span: Span,
+    ) -> Option<Typed> {
+        let (lhs, rhs) = (lhs?, rhs?);
+        if !lhs.shape.is_int() || !rhs.shape.is_int() {
+            return self.text_operator(op, op_span, lhs, rhs, span);
+        }
+        match lower(op) {
+            Some(op) => {
+                self.warn_of_unsigned_below_zero(op, op_span, &lhs, &rhs);
+                Some(integers(op, lhs, rhs, span))
+            }
+            None => {
+                let kind = ExprKind::Logical {
+                    and: op == ast::BinaryOp::LogicalAnd,
+                    lhs: Box::new(lhs.expr),
+                    rhs: Box::new(rhs.expr),
+                };
+                Some(Typed::new(kind, Shape::Flexible, span))
+            }
+        }
+    }
+
+    /// `==` and `!=` of text; every other operator wants integers.
+    fn text_operator(
+        &mut self,
+        op: ast::BinaryOp,
+        op_span: Span,
+        lhs: Typed,
+        rhs: Typed,
+        span: Span,
+    ) -> Option<Typed> {
+        let comparison = matches!(op, ast::BinaryOp::Eq | ast::BinaryOp::Ne);
+        if comparison && lhs.shape.is_text() && rhs.shape.is_text() {
+            let kind = ExprKind::StrCompare {
+                equal: op == ast::BinaryOp::Eq,
+                lhs: Box::new(lhs.expr),
+                rhs: Box::new(rhs.expr),
+            };
+            return Some(Typed::new(kind, Shape::Flexible, span));
+        }
+        let (left, right) = (lhs.shape.describe(), rhs.shape.describe());
+        if comparison {
+            let diagnostic = Diagnostic::error(
+                "E0306",
+                op_span,
+                format!("{left} cannot be compared with {right}"),
+            )
+            .with_place(lhs.span(), left)
+            .with_place(rhs.span(), right);
+            return self.fail(diagnostic);
+        }
+        let mut diagnostic = Diagnostic::error(
+            "E0305",
+            op_span,
+            format!("`{}` works on integers only", op.symbol()),
+        );
+        for side in [&lhs, &rhs] {
+            if !side.shape.is_int() {
+                diagnostic = diagnostic.with_place(side.span(), side.shape.describe());
+            }
+        }
+        self.fail(match op {
+            ast::BinaryOp::Lt | ast::BinaryOp::Le | ast::BinaryOp::Gt | ast::BinaryOp::Ge => {
+                diagnostic
+                    .with_help("strings have no order; they can be compared with `==` and `!=`")
+            }
+            _ => diagnostic,
+        })
+    }
+
+    /// bpftrace users write `retval < 0`; there as here an unsigned number is never below 0.
+    fn warn_of_unsigned_below_zero(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        lhs: &Typed,
+        rhs: &Typed,
+    ) {
+        let is_zero = |side: &Typed| matches!(side.expr.kind, ExprKind::Int(0));
+        let (outcome, side) = match op {
+            BinaryOp::Lt if is_zero(rhs) => ("false", lhs),
+            BinaryOp::Gt if is_zero(lhs) => ("false", rhs),
+            BinaryOp::Ge if is_zero(rhs) => ("true", lhs),
+            BinaryOp::Le if is_zero(lhs) => ("true", rhs),
+            _ => return,
+        };
+        if side.shape == Shape::UNSIGNED {
+            let place = side.span();
+            self.report(
+                Diagnostic::warning(
+                    "W0001",
+                    op_span,
+                    format!("this comparison is always {outcome}"),
+                )
+                .with_place(place, "unsigned, so never below 0")
+                .with_help(
+                    "cast it to the type the kernel function returns, e.g. `(int32)retval < 0`",
+                ),
+            );
+        }
+    }
+}
+
+/// The operator on integers; none for `&&` and `||`.
+pub(super) fn lower(op: ast::BinaryOp) -> Option<BinaryOp> {
+    Some(match op {
+        ast::BinaryOp::LogicalOr | ast::BinaryOp::LogicalAnd => return None,
+        ast::BinaryOp::Or => BinaryOp::Or,
+        ast::BinaryOp::Xor => BinaryOp::Xor,
+        ast::BinaryOp::And => BinaryOp::And,
+        ast::BinaryOp::Eq => BinaryOp::Eq,
+        ast::BinaryOp::Ne => BinaryOp::Ne,
+        ast::BinaryOp::Lt => BinaryOp::Lt,
+        ast::BinaryOp::Le => BinaryOp::Le,
+        ast::BinaryOp::Gt => BinaryOp::Gt,
+        ast::BinaryOp::Ge => BinaryOp::Ge,
+        ast::BinaryOp::Shl => BinaryOp::Shl,
+        ast::BinaryOp::Shr => BinaryOp::Shr,
+        ast::BinaryOp::Add => BinaryOp::Add,
+        ast::BinaryOp::Sub => BinaryOp::Sub,
+        ast::BinaryOp::Mul => BinaryOp::Mul,
+        ast::BinaryOp::Div => BinaryOp::Div,
+        ast::BinaryOp::Mod => BinaryOp::Mod,
+    })
+}
+
+/// An operation on two integers.
+pub(super) fn integers(op: BinaryOp, lhs: Typed, rhs: Typed, span: Span) -> Typed {
+    use BinaryOp::{Add, Eq, Ge, Gt, Le, Lt, Ne, Shl, Shr, Sub};
+    if let Some(bits) = fold(op, &lhs, &rhs) {
+        return Typed::new(ExprKind::Int(bits), Shape::Flexible, span);
+    }
+    let common = match (op, lhs.shape, rhs.shape) {
+        (Shl | Shr, Shape::Flexible, _) => Shape::SIGNED,
+        (Shl | Shr, left, _) => left,
+        (_, Shape::Flexible, Shape::Flexible) => Shape::SIGNED,
+        (_, Shape::Unknown, other) | (_, other, Shape::Unknown) => other,
+        (_, Shape::Flexible, other) | (_, other, Shape::Flexible) => other,
+        (_, left, right) if left.is_signed() && right.is_signed() => Shape::SIGNED,
+        _ => Shape::UNSIGNED,
+    };
+    // Sums and differences of one unit keep it.
+    let unit = if matches!(op, Add | Sub) && lhs.unit == rhs.unit {
+        lhs.unit
+    } else {
+        None
+    };
+    let shape = match op {
+        Eq | Ne | Lt | Le | Gt | Ge => Shape::Flexible,
+        _ => common,
+    };
+    let ty = common.ty();
+    let operand = |side: Typed| match op {
+        Shl | Shr => Box::new(side.expr),
+        _ => Box::new(side.into_type(ty)),
+    };
+    let kind = ExprKind::Binary {
+        op,
+        signed: common.is_signed(),
+        lhs: operand(lhs),
+        rhs: operand(rhs),
+    };
+    Typed {
+        unit,
+        ..Typed::new(kind, shape, span)
+    }
+}
+
+/// The result of an operation on two non-negative literals, if it is one again; so `lhist(x, 0, 10 * 1000, 100)` has
+/// constant limits.
+fn fold(op: BinaryOp, lhs: &Typed, rhs: &Typed) -> Option<u64> {
+    let (ExprKind::Int(a), ExprKind::Int(b)) = (&lhs.expr.kind, &rhs.expr.kind) else {
+        return None;
+    };
+    if lhs.shape != Shape::Flexible || rhs.shape != Shape::Flexible {
+        return None;
+    }
+    let (a, b) = (*a as i64, *b as i64);
+    let result = match op {
+        BinaryOp::Add => a.checked_add(b)?,
+        BinaryOp::Sub => a.checked_sub(b)?,
+        BinaryOp::Mul => a.checked_mul(b)?,
+        BinaryOp::Div => a.checked_div(b)?,
+        BinaryOp::Mod => a.checked_rem(b)?,
+        BinaryOp::Shl if b < 62 => a.checked_mul(1 << b)?,
+        _ => return None,
+    };
+    u64::try_from(result).ok()
+}

@@ -1,0 +1,384 @@
+//! Statements and blocks.
+
+use super::aggregate;
+use super::checker::{Checker, Typed, mixed_signs};
+use super::expr::int;
+use super::hir::{self, ExprKind, MapId, Place, Stmt, StmtKind};
+use super::shape::{Join, Shape};
+use super::tables::Value;
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+use crate::syntax::ast;
+
+impl Checker<'_> {
+    /// The statements of a block, in a scope of their own.
+    pub(super) fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
+        self.scoped(|this| {
+            let mut stmts = Vec::new();
+            let mut after_exit: Option<Span> = None;
+            for stmt in &block.stmts {
+                if let Some(exit) = after_exit.take() {
+                    this.report(
+                        Diagnostic::warning("W0004", stmt.span, "this statement is never reached")
+                            .with_place(exit, "the body ends here"),
+                    );
+                }
+                this.stmt(stmt, &mut stmts);
+                if let Some(Stmt {
+                    kind: StmtKind::Exit { .. },
+                    span,
+                }) = stmts.last()
+                {
+                    after_exit = Some(*span);
+                }
+            }
+            stmts
+        })
+    }
+
+    fn stmt(&mut self, stmt: &ast::Stmt, out: &mut Vec<Stmt>) {
+        let span = stmt.span;
+        let kind = match &stmt.kind {
+            ast::StmtKind::Block(block) => {
+                out.extend(self.block(block));
+                return;
+            }
+            ast::StmtKind::Assign { target, op, value } => self.assign(target, *op, value),
+            ast::StmtKind::If {
+                cond,
+                then,
+                otherwise,
+            } => self.if_statement(cond, then, otherwise.as_ref()),
+            ast::StmtKind::Expr(expr) => self.expr_statement(expr),
+        };
+        if let Some(kind) = kind {
+            out.push(Stmt { kind, span });
+        }
+    }
+
+    fn if_statement(
+        &mut self,
+        cond: &ast::Expr,
+        then: &ast::Block,
+        otherwise: Option<&ast::Else>,
+    ) -> Option<StmtKind> {
+        let cond = self.condition(cond);
+        let then = self.block(then);
+        let otherwise = match otherwise {
+            None => Vec::new(),
+            Some(ast::Else::Block(block)) => self.block(block),
+            Some(ast::Else::If(stmt)) => self.scoped(|this| {
+                let mut stmts = Vec::new();
+                this.stmt(stmt, &mut stmts);
+                stmts
+            }),
+        };
+        Some(StmtKind::If {
+            cond: cond?,
+            then,
+            otherwise,
+        })
+    }
+
+    fn expr_statement(&mut self, expr: &ast::Expr) -> Option<StmtKind> {
+        if let ast::ExprKind::Call {
+            name,
+            name_span,
+            args,
+        } = &expr.bare().kind
+            && let Some(lowered) = self.call_statement(name, *name_span, args, expr.span)
+        {
+            return lowered;
+        }
+        if let ast::ExprKind::Ternary { .. } = &expr.bare().kind {
+            return self.fail(
+                Diagnostic::error(
+                    "E0109",
+                    expr.span,
+                    "`?:` as a statement is not supported yet",
+                )
+                .with_label("not supported yet")
+                .with_help("write `if .. { .. } else { .. }`"),
+            );
+        }
+        let value = self.expr(expr)?;
+        if !has_effect(&value.expr) {
+            self.report(
+                Diagnostic::warning("W0003", expr.span, "this value is computed and not used")
+                    .with_label("has no effect"),
+            );
+        }
+        Some(StmtKind::Expr(value.expr))
+    }
+
+    fn assign(
+        &mut self,
+        target: &ast::Expr,
+        op: Option<ast::BinaryOp>,
+        value: &ast::Expr,
+    ) -> Option<StmtKind> {
+        match &target.kind {
+            ast::ExprKind::Variable(name) => self.assign_local(name, target.span, op, value),
+            ast::ExprKind::Map {
+                name,
+                name_span,
+                key,
+            } => {
+                let map = self.tables.map(name, *name_span);
+                if let ast::ExprKind::Call { name, args, .. } = &value.bare().kind
+                    && aggregate::is_name(name)
+                {
+                    return self.aggregate(
+                        map,
+                        key.as_deref(),
+                        target.span,
+                        op,
+                        (name, args, value.span),
+                    );
+                }
+                self.assign_map(map, key.as_deref(), target.span, op, value)
+            }
+            _ => None,
+        }
+    }
+
+    fn assign_local(
+        &mut self,
+        name: &str,
+        name_span: Span,
+        op: Option<ast::BinaryOp>,
+        value: &ast::Expr,
+    ) -> Option<StmtKind> {
+        let span = name_span.to(value.span);
+        let value = match op {
+            None => self.expr(value),
+            Some(op) => {
+                let index = self.used_local(name, name_span)?;
+                let local = self.local(index);
+                let (shape, unit) = (local.shape, local.unit.get());
+                let old = Typed {
+                    unit,
+                    ..Typed::new(
+                        ExprKind::Local(hir::LocalId(index as u32)),
+                        shape,
+                        name_span,
+                    )
+                };
+                let value = self.expr(value);
+                self.binary(op, name_span, Some(old), value, span)
+            }
+        };
+        // A variable whose first value is broken still exists: one mistake, one message.
+        let known = self.lookup(name);
+        let index = known.unwrap_or_else(|| self.declare(name, name_span));
+        let value = value?;
+        let local = self.local(index);
+        let first = local.span;
+        match local.shape.join(value.shape) {
+            Join::Fits(joined) => {
+                local.shape = joined;
+                local.unit.add(value.unit, value.shape);
+            }
+            Join::Mixed(_) => {
+                let warning = mixed_signs(&format!("${name}"), name_span, first, value.shape);
+                self.report(warning);
+            }
+            Join::Mismatch => {
+                let (was, is) = (local.shape.describe(), value.shape.describe());
+                return self.fail(
+                    Diagnostic::error(
+                        "E0304",
+                        value.span(),
+                        format!("`${name}` gets {is} here and was {was}"),
+                    )
+                    .with_label(is)
+                    .with_place(first, was)
+                    .with_help("a variable keeps the type of its first value; use another one"),
+                );
+            }
+        }
+        let ty = self.local(index).shape.ty();
+        Some(StmtKind::Assign {
+            place: Place::Local(hir::LocalId(index as u32)),
+            value: if value.shape.is_int() {
+                value.into_type(ty)
+            } else {
+                value.expr
+            },
+        })
+    }
+
+    fn assign_map(
+        &mut self,
+        map: usize,
+        key: Option<&[ast::Expr]>,
+        target_span: Span,
+        op: Option<ast::BinaryOp>,
+        value: &ast::Expr,
+    ) -> Option<StmtKind> {
+        let span = target_span.to(value.span);
+        let key = self.key(map, key, target_span);
+        let value = self.expr(value);
+        let (key, mut value) = (key?, value?);
+        let id = MapId(map as u32);
+        if let Some(op) = op {
+            if let Some(effect) = key.iter().find(|part| has_effect(part)) {
+                return self.fail(
+                    Diagnostic::error(
+                        "E0312",
+                        effect.span,
+                        "a key that changes something cannot be used with a compound assignment",
+                    )
+                    .with_label("would happen twice")
+                    .with_help("do it in a statement before, and use the variable as the key"),
+                );
+            }
+            let shape = match &self.tables.maps[map].value {
+                Some((Value::Scalar(shape), _)) => *shape,
+                _ => Shape::Flexible,
+            };
+            let old = Typed::new(
+                ExprKind::MapGet {
+                    map: id,
+                    key: key.clone(),
+                },
+                shape,
+                target_span,
+            );
+            if !shape.is_int() {
+                let diagnostic = Diagnostic::error(
+                    "E0305",
+                    target_span,
+                    format!("`{}=` works on integers only", op.symbol()),
+                )
+                .with_label(shape.describe());
+                return self.fail(diagnostic);
+            }
+            value = self.binary(op, target_span, Some(old), Some(value), span)?;
+        }
+        self.assign_scalar(map, &value, target_span)?;
+        let ty = match &self.tables.maps[map].value {
+            Some((Value::Scalar(shape), _)) => shape.ty(),
+            _ => value.shape.ty(),
+        };
+        Some(StmtKind::Assign {
+            place: Place::Map { map: id, key },
+            value: if value.shape.is_int() {
+                value.into_type(ty)
+            } else {
+                value.expr
+            },
+        })
+    }
+
+    /// One sample.
+    fn aggregate(
+        &mut self,
+        map: usize,
+        key: Option<&[ast::Expr]>,
+        target_span: Span,
+        op: Option<ast::BinaryOp>,
+        (function, args, call_span): (&str, &[ast::Expr], Span),
+    ) -> Option<StmtKind> {
+        let key = self.key(map, key, target_span);
+        if let Some(op) = op {
+            return self.fail(
+                Diagnostic::error(
+                    "E0311",
+                    call_span,
+                    format!("`{function}()` cannot be used with `{}=`", op.symbol()),
+                )
+                .with_label("gives no value")
+                .with_help(format!("write `@.. = {function}(..)`")),
+            );
+        }
+        let (aggregation, sample) = self.aggregation(function, args, call_span)?;
+        self.join_aggregation(map, &aggregation, sample.as_ref(), call_span)?;
+        Some(StmtKind::Aggregate {
+            map: MapId(map as u32),
+            key: key?,
+            sample: sample.map(|sample| sample.expr),
+        })
+    }
+
+    /// Takes note that a map gets samples.
+    fn join_aggregation(
+        &mut self,
+        map: usize,
+        aggregation: &hir::Aggregation,
+        sample: Option<&Typed>,
+        span: Span,
+    ) -> Option<()> {
+        let counted = int(0, span);
+        let sample = sample.unwrap_or(&counted);
+        let info = &mut self.tables.maps[map];
+        let name = info.name.clone();
+        let Some((held, first)) = &mut info.value else {
+            info.value = Some((Value::Aggregate(aggregation.clone(), sample.shape), span));
+            info.unit.add(sample.unit, sample.shape);
+            return Some(());
+        };
+        let (first, is) = (*first, aggregate::name(aggregation));
+        let (was, was_label) = match held {
+            Value::Scalar(_) => ("plain values".to_string(), "a plain value".to_string()),
+            Value::Aggregate(known, shape) if known == aggregation => {
+                return match shape.join(sample.shape) {
+                    Join::Fits(joined) => {
+                        *shape = joined;
+                        if !info.unit.add(sample.unit, sample.shape) {
+                            let warning = Diagnostic::warning(
+                                "W0005",
+                                span,
+                                format!("`@{name}` gets samples of two units"),
+                            )
+                            .with_place(first, "another unit")
+                            .with_help("convert all of them with the same function, e.g. `us(..)`");
+                            self.report(warning);
+                        }
+                        Some(())
+                    }
+                    _ => {
+                        self.report(mixed_signs(&format!("@{name}"), span, first, sample.shape));
+                        Some(())
+                    }
+                };
+            }
+            Value::Aggregate(known, _) if aggregate::name(known) == is => {
+                let text = format!("`{is}()` with other parameters");
+                (text.clone(), text)
+            }
+            Value::Aggregate(known, _) => {
+                let text = format!("samples of `{}()`", aggregate::name(known));
+                (text.clone(), text)
+            }
+        };
+        self.fail(
+            Diagnostic::error(
+                "E0310",
+                span,
+                format!("`@{name}` gets samples of `{is}()` here and {was} elsewhere"),
+            )
+            .with_label(format!("samples of `{is}()`"))
+            .with_place(first, was_label)
+            .with_help("use two maps"),
+        )
+    }
+}
+
+/// Whether evaluating an expression changes something.
+pub(super) fn has_effect(expr: &hir::Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Increment { .. } => true,
+        ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Builtin(_) | ExprKind::Local(_) => false,
+        ExprKind::MapGet { key, .. } => key.iter().any(has_effect),
+        ExprKind::Unary(_, operand) => has_effect(operand),
+        ExprKind::Binary { lhs, rhs, .. }
+        | ExprKind::StrCompare { lhs, rhs, .. }
+        | ExprKind::Logical { lhs, rhs, .. } => has_effect(lhs) || has_effect(rhs),
+        ExprKind::Ternary {
+            cond,
+            then,
+            otherwise,
+        } => has_effect(cond) || has_effect(then) || has_effect(otherwise),
+    }
+}

@@ -1,0 +1,1 @@
+//! The tree as text, without places: one line a statement, expressions in prefix form.
