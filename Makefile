@@ -25,13 +25,14 @@ bench: ## measure against bpftrace, a C program, and the original server
 
 book: ## build the book into target/book
 	@tests/setup.sh book
-	PATH="$$PATH:$(CURDIR)/target/tools/bin" mdbook build -d ../target/book book
+	PATH="$$PATH:$(CURDIR)/target/tools/bin" mdbook build -d "$(CURDIR)/target/book" book
 
 guest: ## open a shell in a guest with our programs: make guest KERNEL=6.12
 	@tests/setup.sh guest
 	$(CARGO) build -p hetsync-core -p hetsync-probe -p hetsync-guest
 	@$(CARGO) run -q -p hetsync-guest -- shell --kernel $(KERNEL) \
 	    --bin target/debug/hetsync --bin target/debug/hetsync-probe \
+	    --bin target/debug/hetsync-workload \
 	    $(if $(wildcard probe-scripts),--file probe-scripts)
 
 fmt: ## format all code

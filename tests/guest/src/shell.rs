@@ -36,7 +36,11 @@ pub fn shell(options: &Options) -> Result<()> {
     options.programs.push(find_program("bash", "bash")?);
     // Rows and columns reach the guest's init as its environment.
     let size = stty(&["size"]);
-    let (rows, cols) = size.trim().split_once(' ').unwrap_or(("24", "80"));
+    let (rows, cols) = match size.trim().split_once(' ') {
+        // A terminal that does not know its size says 0.
+        Some((rows, cols)) if rows != "0" && cols != "0" => (rows, cols),
+        _ => ("24", "80"),
+    };
     options.append = format!("{} rows={rows} cols={cols}", options.append)
         .trim()
         .to_owned();
