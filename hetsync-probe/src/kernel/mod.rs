@@ -1,5 +1,11 @@
 //! Facts about a kernel: the running one, or files taken from one. Facts only; nothing here changes a kernel.
 
+pub mod btf;
+#[cfg(feature = "kernel")]
+pub mod features;
+pub mod glob;
+pub mod running;
+
 /// What the rest of the compiler asks about a kernel. Every answer may be "not known":
 /// a script can be checked on a machine that is not the one it will run on.
 pub trait Kernel {

@@ -3,16 +3,26 @@
 //! What this is not: a general eBPF library. It does what the compiler's images need, on 5.10 and later, x86-64.
 //!
 //! Invariants: every descriptor is an [`std::os::fd::OwnedFd`], so nothing stays in the kernel when its value is
-//! dropped or the process is killed. The kernel is never asked for its version; what it can do is found by trying.
+//! dropped or the process is killed (but entries of [`tracefs`]). The kernel is never asked for its version; what it can
+//! do is found by trying.
 
 mod call;
+mod clock;
 mod cpus;
+mod link;
 mod map;
+mod perf;
 mod program;
+mod ring;
+pub mod tracefs;
 mod verifier;
 
 pub use call::errno_name;
+pub use clock::boot_ns;
 pub use cpus::possible_cpus;
+pub use link::{attach_raw_tracepoint, attach_tracing};
 pub use map::{Entry, Map};
+pub use perf::{PerfProbe, has_kprobe_source, has_source, try_kprobe};
 pub use program::{Program, ProgramInfo, ProgramType};
+pub use ring::Ring;
 pub use verifier::{LogEnd, log_end};

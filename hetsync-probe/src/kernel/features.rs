@@ -1,0 +1,192 @@
+//! What the running kernel can do, found by trying each thing once, never by its version.
+
+use crate::codegen::insn::{Insn, op, reg};
+use crate::image::{MapKind, MapSpec};
+use crate::kernel::Kernel;
+use crate::load::LoadError;
+use crate::load::sys::{self, Map, Program, ProgramType};
+
+/// A function every kernel with bpf(2) and networking has, made to be attached to (net/bpf/test_run.c).
+const HARMLESS: &str = "bpf_fentry_test1";
+
+/// Whether something can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Support {
+    /// It worked.
+    Yes,
+    /// It did not: the kernel's reason, or what is missing.
+    No(String),
+}
+
+impl Support {
+    /// Whether it worked.
+    pub fn yes(&self) -> bool {
+        *self == Support::Yes
+    }
+
+    fn of<T, E: std::fmt::Display>(result: Result<T, E>) -> Support {
+        match result {
+            Ok(_) => Support::Yes,
+            Err(error) => Support::No(error.to_string()),
+        }
+    }
+
+    fn present(present: bool, missing: &str) -> Support {
+        if present {
+            Support::Yes
+        } else {
+            Support::No(missing.to_owned())
+        }
+    }
+}
+
+/// What the running kernel lets this process do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Features {
+    /// bpf(2) at all: root, or CAP_BPF.
+    pub bpf: Support,
+    /// kprobes and kretprobes by perf events.
+    pub kprobe: Support,
+    /// Kretprobes with room for many calls at once (tracefs `kprobe_events`).
+    pub kretprobe_maxactive: Support,
+    /// fentry and fexit.
+    pub fentry: Support,
+    /// Tracepoints.
+    pub tracepoint: Support,
+    /// Raw tracepoints.
+    pub raw_tracepoint: Support,
+    /// Uprobes.
+    pub uprobe: Support,
+    /// The ring buffer.
+    pub ring_buffer: Support,
+    /// Reading hashes in batches.
+    pub batch: Support,
+    /// Reading per-CPU arrays in batches.
+    pub batch_percpu_array: Support,
+}
+
+impl Features {
+    /// Tries everything once. `kernel` tells where fentry could go.
+    pub fn probe(kernel: &dyn Kernel) -> Features {
+        let map = |kind| Map::create(&spec(kind));
+        Features {
+            bpf: Support::of(map(MapKind::Array)),
+            kprobe: kprobe(),
+            kretprobe_maxactive: Support::present(
+                sys::tracefs::has_kprobe_events(),
+                "tracefs is not mounted, or has no kprobe_events",
+            ),
+            fentry: fentry(kernel),
+            tracepoint: Support::present(
+                sys::has_source("tracepoint"),
+                "no event source `tracepoint`",
+            ),
+            raw_tracepoint: raw_tracepoint(),
+            uprobe: Support::present(sys::has_source("uprobe"), "no event source `uprobe`"),
+            ring_buffer: Support::of(map(MapKind::Ringbuf)),
+            batch: batch(MapKind::PercpuHash),
+            batch_percpu_array: batch(MapKind::PercpuArray),
+        }
+    }
+
+    /// Each feature with its name, for listing.
+    pub fn rows(&self) -> [(&'static str, &Support); 10] {
+        [
+            ("bpf(2)", &self.bpf),
+            ("kprobes", &self.kprobe),
+            ("kretprobes with maxactive", &self.kretprobe_maxactive),
+            ("fentry and fexit", &self.fentry),
+            ("tracepoints", &self.tracepoint),
+            ("raw tracepoints", &self.raw_tracepoint),
+            ("uprobes", &self.uprobe),
+            ("ring buffer", &self.ring_buffer),
+            ("batch reads", &self.batch),
+            ("batch reads of per-CPU arrays", &self.batch_percpu_array),
+        ]
+    }
+
+    /// The ways to attach there are, as a clause: `it does have: tracepoints, uprobes`.
+    pub fn attachable(&self) -> String {
+        let ways = self.rows()[1..7].iter().filter(|(name, support)| {
+            support.yes() && *name != "kretprobes with maxactive"
+        });
+        let ways: Vec<&str> = ways.map(|(name, _)| *name).collect();
+        if ways.is_empty() {
+            "nor does it have any other kind of probe".to_owned()
+        } else {
+            format!("it does have: {}", ways.join(", "))
+        }
+    }
+}
+
+/// Whether the kernel takes an fentry program for this function, without attaching it.
+///
+/// # Errors
+/// Its refusal.
+pub fn try_fentry(btf_id: u32, on_return: bool) -> Result<Program, LoadError> {
+    let kind = if on_return {
+        ProgramType::Fexit(btf_id)
+    } else {
+        ProgramType::Fentry(btf_id)
+    };
+    Program::load("try", kind, &nothing(), &[])
+}
+
+fn kprobe() -> Support {
+    if !sys::has_kprobe_source() {
+        return Support::No("no event source `kprobe`".to_owned());
+    }
+    Support::of(sys::try_kprobe(HARMLESS))
+}
+
+fn fentry(kernel: &dyn Kernel) -> Support {
+    let Some(prototype) = kernel.prototype(HARMLESS) else {
+        return Support::No("no BTF of the kernel".to_owned());
+    };
+    match try_fentry(prototype.btf_id, false) {
+        Ok(program) => Support::of(sys::attach_tracing(&program)),
+        Err(error) => Support::No(error.to_string()),
+    }
+}
+
+fn raw_tracepoint() -> Support {
+    match Program::load("try", ProgramType::RawTracepoint, &nothing(), &[]) {
+        Ok(program) => Support::of(sys::attach_raw_tracepoint(&program, c"sched_process_exit")),
+        Err(error) => Support::No(error.to_string()),
+    }
+}
+
+fn batch(kind: MapKind) -> Support {
+    match Map::create(&spec(kind)) {
+        Ok(map) => Support::of(map.entries_in_batches()),
+        Err(error) => Support::No(error.to_string()),
+    }
+}
+
+fn spec(kind: MapKind) -> MapSpec {
+    let ring = kind == MapKind::Ringbuf;
+    MapSpec {
+        name: "try".to_owned(),
+        kind,
+        key_size: if ring { 0 } else { 4 },
+        value_size: if ring { 0 } else { 8 },
+        max_entries: if ring { 4096 } else { 1 },
+        on_demand: false,
+        map: None,
+    }
+}
+
+/// `return 0`.
+fn nothing() -> [Insn; 2] {
+    [
+        Insn {
+            code: op::ALU64 | op::MOV | op::K,
+            dst: reg::R0,
+            ..Insn::default()
+        },
+        Insn {
+            code: op::JMP | op::EXIT,
+            ..Insn::default()
+        },
+    ]
+}
