@@ -101,8 +101,8 @@ struct Type {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Void,
-    /// An integer, enumeration or pointer of at most 8 bytes.
-    Word,
+    /// An integer, enumeration or pointer of 1, 2, 4 or 8 bytes.
+    Word(u8),
     /// Anything else.
     Other,
 }
@@ -150,7 +150,10 @@ impl Btf {
         while at < types.end {
             let id = btf.types.len() as u32 + 1;
             let head = btf.type_at(at).ok_or(BtfError::Truncated { id })?;
-            let tail_bytes = tail_bytes(head).ok_or(BtfError::UnknownKind { id, kind: head.kind })?;
+            let tail_bytes = tail_bytes(head).ok_or(BtfError::UnknownKind {
+                id,
+                kind: head.kind,
+            })?;
             let end = head.tail + tail_bytes;
             if end > types.end {
                 return Err(BtfError::Truncated { id });
@@ -191,29 +194,34 @@ impl Btf {
             // Several static functions share the name: which one the kernel means is not known.
             return None;
         }
-        let proto = self.get(function.value).filter(|proto| proto.kind == kind::FUNC_PROTO)?;
+        let proto = self
+            .get(function.value)
+            .filter(|proto| proto.kind == kind::FUNC_PROTO)?;
         if proto.members > ARGS {
             return None;
         }
         let mut arg_names = Vec::with_capacity(proto.members);
+        let mut arg_bytes = Vec::with_capacity(proto.members);
         for index in 0..proto.members {
             let at = proto.tail + 8 * index;
             let (name, ty) = (u32_at(&self.bytes, at)?, u32_at(&self.bytes, at + 4)?);
             // A variadic function ends in an argument of type void.
-            if self.shape(ty) != Shape::Word {
+            let Shape::Word(bytes) = self.shape(ty) else {
                 return None;
-            }
+            };
+            arg_bytes.push(bytes);
             arg_names.push(String::from_utf8_lossy(self.string(name)?).into_owned());
         }
         let returns = match self.shape(proto.value) {
             Shape::Void => false,
-            Shape::Word => true,
+            Shape::Word(_) => true,
             Shape::Other => return None,
         };
         Some(Prototype {
             btf_id,
             args: arg_names.len() as u8,
             arg_names,
+            arg_bytes,
             returns,
         })
     }
@@ -221,7 +229,8 @@ impl Btf {
     fn functions_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (u32, Type)> + 'a {
         self.functions.iter().filter_map(move |&id| {
             let function = self.get(id)?;
-            self.is_string(function.name, name.as_bytes()).then_some((id, function))
+            self.is_string(function.name, name.as_bytes())
+                .then_some((id, function))
         })
     }
 
@@ -235,9 +244,13 @@ impl Btf {
                 return Shape::Other;
             };
             match ty.kind {
-                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => id = ty.value,
-                kind::PTR => return Shape::Word,
-                kind::INT | kind::ENUM | kind::ENUM64 if ty.value <= 8 => return Shape::Word,
+                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
+                    id = ty.value
+                }
+                kind::PTR => return Shape::Word(8),
+                kind::INT | kind::ENUM | kind::ENUM64 if matches!(ty.value, 1 | 2 | 4 | 8) => {
+                    return Shape::Word(ty.value as u8);
+                }
                 _ => return Shape::Other,
             }
         }

@@ -12,7 +12,11 @@ struct Writer {
 
 impl Writer {
     fn new() -> Writer {
-        Writer { types: Vec::new(), strings: vec![0], next: 1 }
+        Writer {
+            types: Vec::new(),
+            strings: vec![0],
+            next: 1,
+        }
     }
 
     fn add(&mut self, name: &str, kind: u32, members: u32, value: u32, tail: &[u32]) -> u32 {
@@ -34,7 +38,10 @@ impl Writer {
     }
 
     fn function(&mut self, name: &str, returns: u32, args: &[(&str, u32)]) -> u32 {
-        let tail: Vec<u32> = args.iter().flat_map(|&(name, ty)| [self.string(name), ty]).collect();
+        let tail: Vec<u32> = args
+            .iter()
+            .flat_map(|&(name, ty)| [self.string(name), ty])
+            .collect();
         let proto = self.add("", kind::FUNC_PROTO, args.len() as u32, returns, &tail);
         self.add(name, kind::FUNC, 0, proto, &[])
     }
@@ -84,6 +91,7 @@ fn prototypes_are_found() {
     let sendmsg = btf.prototype("tcp_sendmsg").unwrap();
     assert_eq!((sendmsg.args, sendmsg.returns), (2, true));
     assert_eq!(sendmsg.arg_names, ["sk", "size"]);
+    assert_eq!(sendmsg.arg_bytes, [8, 4]);
     assert_eq!(sendmsg.btf_id, 11);
     let close = btf.prototype("tcp_close").unwrap();
     assert_eq!((close.args, close.returns), (2, false));
@@ -94,7 +102,14 @@ fn prototypes_are_found() {
 #[test]
 fn what_fentry_cannot_describe_has_no_prototype() {
     let btf = Btf::parse(example().bytes()).unwrap();
-    for name in ["by_value", "wide_result", "printk", "looping", "twice", "thirteen"] {
+    for name in [
+        "by_value",
+        "wide_result",
+        "printk",
+        "looping",
+        "twice",
+        "thirteen",
+    ] {
         assert_eq!(btf.prototype(name), None, "{name}");
         assert!(btf.has_function(name), "{name}");
     }
@@ -106,13 +121,22 @@ fn what_fentry_cannot_describe_has_no_prototype() {
 
 #[test]
 fn other_files_are_refused() {
-    assert!(matches!(Btf::parse(b"\x7fELF".to_vec()), Err(BtfError::Header)));
+    assert!(matches!(
+        Btf::parse(b"\x7fELF".to_vec()),
+        Err(BtfError::Header)
+    ));
     assert!(matches!(Btf::parse(Vec::new()), Err(BtfError::Header)));
     let mut unknown = Writer::new();
     unknown.add("new", 31, 0, 0, &[]);
-    assert!(matches!(Btf::parse(unknown.bytes()), Err(BtfError::UnknownKind { id: 1, kind: 31 })));
+    assert!(matches!(
+        Btf::parse(unknown.bytes()),
+        Err(BtfError::UnknownKind { id: 1, kind: 31 })
+    ));
     let bytes = example().bytes();
-    assert!(matches!(Btf::parse(bytes[..bytes.len() - 1].to_vec()), Err(BtfError::Truncated { id: 0 })));
+    assert!(matches!(
+        Btf::parse(bytes[..bytes.len() - 1].to_vec()),
+        Err(BtfError::Truncated { id: 0 })
+    ));
 }
 
 fn ask_everything(bytes: Vec<u8>) {

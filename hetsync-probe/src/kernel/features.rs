@@ -63,6 +63,8 @@ pub struct Features {
     pub batch: Support,
     /// Reading per-CPU arrays in batches.
     pub batch_percpu_array: Support,
+    /// Atomic fetch-and-add.
+    pub atomic_fetch: Support,
 }
 
 impl Features {
@@ -86,11 +88,12 @@ impl Features {
             ring_buffer: Support::of(map(MapKind::Ringbuf)),
             batch: batch(MapKind::PercpuHash),
             batch_percpu_array: batch(MapKind::PercpuArray),
+            atomic_fetch: Support::present(atomic_fetch(), "refused by the verifier"),
         }
     }
 
     /// Each feature with its name, for listing.
-    pub fn rows(&self) -> [(&'static str, &Support); 10] {
+    pub fn rows(&self) -> [(&'static str, &Support); 11] {
         [
             ("bpf(2)", &self.bpf),
             ("kprobes", &self.kprobe),
@@ -102,21 +105,53 @@ impl Features {
             ("ring buffer", &self.ring_buffer),
             ("batch reads", &self.batch),
             ("batch reads of per-CPU arrays", &self.batch_percpu_array),
+            ("atomic fetch-and-add", &self.atomic_fetch),
         ]
     }
+}
 
-    /// The ways to attach there are, as a clause: `it does have: tracepoints, uprobes`.
-    pub fn attachable(&self) -> String {
-        let ways = self.rows()[1..7].iter().filter(|(name, support)| {
-            support.yes() && *name != "kretprobes with maxactive"
-        });
-        let ways: Vec<&str> = ways.map(|(name, _)| *name).collect();
-        if ways.is_empty() {
-            "nor does it have any other kind of probe".to_owned()
-        } else {
-            format!("it does have: {}", ways.join(", "))
-        }
+/// The ways to attach other than kprobes that this kernel has, as a clause: `it does have: tracepoints, uprobes`.
+pub fn attachable() -> String {
+    let ways = [
+        ("tracepoints", sys::has_source("tracepoint")),
+        ("raw tracepoints", raw_tracepoint().yes()),
+        ("uprobes", sys::has_source("uprobe")),
+    ];
+    let ways: Vec<&str> = ways
+        .into_iter()
+        .filter(|(_, has)| *has)
+        .map(|(name, _)| name)
+        .collect();
+    if ways.is_empty() {
+        "nor does it have any other kind of probe".to_owned()
+    } else {
+        format!("it does have: {}", ways.join(", "))
     }
+}
+
+/// Whether the kernel has atomic fetch-and-add (5.12 on).
+pub fn atomic_fetch() -> bool {
+    let [zero, exit] = nothing();
+    let store = Insn {
+        code: op::ST | op::MEM | op::DW,
+        dst: reg::FP,
+        off: -8,
+        ..Insn::default()
+    };
+    let add = Insn {
+        code: op::STX | op::ATOMIC | op::DW,
+        dst: reg::FP,
+        src: reg::R0,
+        off: -8,
+        imm: op::ATOMIC_ADD | op::FETCH,
+    };
+    Program::load(
+        "try",
+        ProgramType::Kprobe,
+        &[zero, store, add, zero, exit],
+        &[],
+    )
+    .is_ok()
 }
 
 /// Whether the kernel takes an fentry program for this function, without attaching it.

@@ -39,6 +39,8 @@ pub struct Prototype {
     pub args: u8,
     /// Names of the arguments.
     pub arg_names: Vec<String>,
+    /// Bytes of each argument: 1, 2, 4 or 8. Trampolines before 6.6 save no more of it than that.
+    pub arg_bytes: Vec<u8>,
     /// Whether the function returns something.
     pub returns: bool,
 }

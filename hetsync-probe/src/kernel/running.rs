@@ -46,7 +46,9 @@ impl Running {
 
     /// The kernel's BTF, if it has any.
     pub fn btf(&self) -> Option<&Btf> {
-        self.btf.get_or_init(|| Btf::read(Path::new(VMLINUX)).ok()).as_ref()
+        self.btf
+            .get_or_init(|| Btf::read(Path::new(VMLINUX)).ok())
+            .as_ref()
     }
 
     fn names(&self) -> Option<&Names> {
@@ -110,7 +112,9 @@ impl Names {
     }
 
     fn contains(&self, name: &str) -> bool {
-        self.ranges.binary_search_by(|&range| self.at(range).cmp(name)).is_ok()
+        self.ranges
+            .binary_search_by(|&range| self.at(range).cmp(name))
+            .is_ok()
     }
 
     fn at(&self, (from, to): (u32, u32)) -> &str {
@@ -121,7 +125,9 @@ impl Names {
 fn read_names() -> Option<Names> {
     let text = |path: &str| {
         let bytes = std::fs::read(path).ok()?;
-        String::from_utf8(bytes).ok().filter(|text| text.len() < u32::MAX as usize)
+        String::from_utf8(bytes)
+            .ok()
+            .filter(|text| text.len() < u32::MAX as usize)
     };
     let traceable = TRACEABLE.into_iter().find_map(text);
     let names = match traceable {
@@ -150,7 +156,10 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> 
         .filter(|(distance, _)| *distance <= most)
         .collect();
     near.sort();
-    near.into_iter().take(SUGGESTIONS).map(|(_, name)| name.to_owned()).collect()
+    near.into_iter()
+        .take(SUGGESTIONS)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -165,23 +174,47 @@ mod tests {
     #[test]
     fn names_are_sorted_and_single() {
         let names: Vec<String> = example().iter().map(str::to_owned).collect();
-        assert_eq!(names, ["tcp_recvmsg", "tcp_sendmsg", "tcp_sendmsg_locked", "veth_xmit", "vfs_read"]);
+        assert_eq!(
+            names,
+            [
+                "tcp_recvmsg",
+                "tcp_sendmsg",
+                "tcp_sendmsg_locked",
+                "veth_xmit",
+                "vfs_read"
+            ]
+        );
         assert!(example().contains("veth_xmit"));
         assert!(!example().contains("veth"));
     }
 
     #[test]
     fn symbols_of_code_are_functions() {
-        assert_eq!(symbol_of("ffffffff81000000 T tcp_sendmsg"), Some("tcp_sendmsg"));
-        assert_eq!(symbol_of("ffffffffc0000000 t veth_xmit\t[veth]"), Some("veth_xmit"));
-        for line in ["ffffffff81000000 D jiffies", "0 t __pfx_tcp_sendmsg", "0 t tcp.cold", "", "0 T"] {
+        assert_eq!(
+            symbol_of("ffffffff81000000 T tcp_sendmsg"),
+            Some("tcp_sendmsg")
+        );
+        assert_eq!(
+            symbol_of("ffffffffc0000000 t veth_xmit\t[veth]"),
+            Some("veth_xmit")
+        );
+        for line in [
+            "ffffffff81000000 D jiffies",
+            "0 t __pfx_tcp_sendmsg",
+            "0 t tcp.cold",
+            "",
+            "0 T",
+        ] {
             assert_eq!(symbol_of(line), None, "{line}");
         }
     }
 
     #[test]
     fn a_misspelt_name_finds_its_neighbours() {
-        assert_eq!(nearest("tcp_sendmgs", example().iter()), ["tcp_sendmsg", "tcp_recvmsg"]);
-        assert_eq!(nearest("completely_else", example().iter()), Vec::<String>::new());
+        assert_eq!(nearest("tcp_sendmgs", example().iter()), ["tcp_sendmsg"]);
+        assert_eq!(
+            nearest("completely_else", example().iter()),
+            Vec::<String>::new()
+        );
     }
 }

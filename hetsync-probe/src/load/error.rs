@@ -2,6 +2,7 @@
 
 use super::sys::errno_name;
 use crate::image::{MapKind, MapSpec};
+use crate::kernel::{FunctionFact, Kernel};
 use crate::span::Span;
 use std::fmt::Write as _;
 use std::io;
@@ -78,16 +79,22 @@ pub enum LoadError {
         insn: Option<usize>,
         /// The place in the script that instruction comes from.
         span: Option<Span>,
+        /// Whether the program was a kprobe or kretprobe lowered to fentry or fexit.
+        lowered: bool,
         /// The kernel's answer.
         source: io::Error,
     },
     /// A loaded program could not be attached.
-    #[error("cannot attach `{probe}` {by}: {}", describe(.source))]
+    #[error("cannot attach `{probe}` {by}: {}{hint}", describe(.source))]
     Attach {
         /// The attach point.
         probe: String,
-        /// By which means, e.g. `by a perf event`.
+        /// By which means, e.g. `by a kprobe`.
         by: String,
+        /// What that may mean, with its punctuation; may be empty.
+        hint: &'static str,
+        /// Whether it was a kprobe or kretprobe lowered to fentry or fexit.
+        lowered: bool,
         /// The attach point in the script.
         span: Option<Span>,
         /// The kernel's answer.
@@ -171,6 +178,29 @@ impl LoadError {
             | LoadError::Attach { span, .. } => *span,
             _ => None,
         }
+    }
+
+    /// Whether the script may load if it is compiled again with lowering to fentry and fexit turned off.
+    pub fn may_load_without_lowering(&self) -> bool {
+        matches!(
+            self,
+            LoadError::Refused { lowered: true, .. } | LoadError::Attach { lowered: true, .. }
+        )
+    }
+
+    /// Adds near names to [`LoadError::UnknownFunction`] where the kernel's list has some.
+    #[must_use]
+    pub fn with_suggestions(mut self, kernel: &dyn Kernel) -> LoadError {
+        if let LoadError::UnknownFunction {
+            function,
+            suggestions,
+            ..
+        } = &mut self
+            && let FunctionFact::Absent(near) = kernel.function(function)
+        {
+            *suggestions = near;
+        }
+        self
     }
 
     /// The kernel's error number behind this, if there is one.

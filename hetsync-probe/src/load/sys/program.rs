@@ -108,6 +108,7 @@ impl Program {
             log: end.lines,
             insn: end.insn,
             span,
+            lowered: matches!(kind, ProgramType::Fentry(_) | ProgramType::Fexit(_)),
             source,
         })
     }
@@ -148,25 +149,7 @@ impl Program {
     /// # Errors
     /// The kernel's reason.
     pub fn info(&self) -> io::Result<ProgramInfo> {
-        // Offsets in `struct bpf_prog_info`; the kernel fills what it knows and says how much that was.
-        const BYTES: usize = 216;
-        let mut info = [0u8; BYTES];
-        let mut attr = Info {
-            bpf_fd: self.fd.as_raw_fd() as u32,
-            info_len: BYTES as u32,
-            info: info.as_mut_ptr() as u64,
-        };
-        // SAFETY: `info` is `info_len` writable bytes; being zero it names no buffers of its own.
-        unsafe { call::bpf(command::OBJ_GET_INFO_BY_FD, &mut attr) }?;
-        let u32_at = |at: usize| info[at..at + 4].try_into().map_or(0, u32::from_ne_bytes);
-        let u64_at = |at: usize| info[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
-        Ok(ProgramInfo {
-            compiled_bytes: u32_at(16),
-            translated_bytes: u32_at(20),
-            run_time_ns: u64_at(192),
-            run_count: u64_at(200),
-            recursion_misses: (attr.info_len as usize >= BYTES).then(|| u64_at(208)),
-        })
+        program_info(self.fd.as_raw_fd())
     }
 }
 
@@ -180,6 +163,32 @@ impl AsRawFd for Program {
     fn as_raw_fd(&self) -> i32 {
         self.fd.as_raw_fd()
     }
+}
+
+/// What the kernel knows of the program with this descriptor; one that is not a program's is an error.
+///
+/// # Errors
+/// The kernel's reason.
+pub fn program_info(fd: i32) -> io::Result<ProgramInfo> {
+    // Offsets in `struct bpf_prog_info`; the kernel fills what it knows and says how much that was.
+    const BYTES: usize = 216;
+    let mut info = [0u8; BYTES];
+    let mut attr = Info {
+        bpf_fd: fd as u32,
+        info_len: BYTES as u32,
+        info: info.as_mut_ptr() as u64,
+    };
+    // SAFETY: `info` is `info_len` writable bytes; being zero it names no buffers of its own.
+    unsafe { call::bpf(command::OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    let u32_at = |at: usize| info[at..at + 4].try_into().map_or(0, u32::from_ne_bytes);
+    let u64_at = |at: usize| info[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
+    Ok(ProgramInfo {
+        compiled_bytes: u32_at(16),
+        translated_bytes: u32_at(20),
+        run_time_ns: u64_at(192),
+        run_count: u64_at(200),
+        recursion_misses: (attr.info_len as usize >= BYTES).then(|| u64_at(208)),
+    })
 }
 
 fn load(name: &str, kind: ProgramType, code: &[u8], log: Option<&mut [u8]>) -> io::Result<OwnedFd> {

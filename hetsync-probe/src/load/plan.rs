@@ -1,0 +1,247 @@
+//! How each attach point will be attached, decided before code is generated: the kind of program decides how its context
+//! is read.
+//!
+//! A kprobe becomes fentry and a kretprobe fexit wherever the kernel can, for a trampoline costs less than half a
+//! breakpoint and fexit loses no returns. Else a kprobe goes through redbpf where it is built in, and a kretprobe
+//! through tracefs by the sys loader, the only one that can ask for room for many calls.
+
+use super::usage::{Usage, usage};
+use crate::image::ProgramKind;
+use crate::kernel::{Kernel, Prototype};
+use crate::sema::hir;
+use crate::span::Span;
+
+/// Arguments a trampoline of every supported kernel can save (more since 6.6).
+const TRAMPOLINE_ARGS: u8 = 6;
+
+/// Which loader is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LoaderName {
+    /// redbpf.
+    Redbpf,
+    /// bpf(2) by ourselves.
+    Sys,
+}
+
+/// What the user asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Whether kprobes may become fentry and kretprobes fexit.
+    pub lower: bool,
+    /// A loader asked for; `None` lets it be chosen. redbpf cannot do fentry, so asking for it turns lowering off.
+    pub loader: Option<LoaderName>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            lower: true,
+            loader: None,
+        }
+    }
+}
+
+/// What planning needs to know of a kernel beyond its functions.
+pub trait Facts {
+    /// Whether the kernel takes an fentry (or fexit) program for the function with this BTF id.
+    fn takes_trampoline(&self, btf_id: u32, on_return: bool) -> bool;
+
+    /// Whether it has atomic fetch-and-add.
+    fn atomic_fetch(&self) -> bool;
+}
+
+/// The running kernel, asked by trying.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tried;
+
+impl Facts for Tried {
+    fn takes_trampoline(&self, btf_id: u32, on_return: bool) -> bool {
+        crate::kernel::features::try_fentry(btf_id, on_return).is_ok()
+    }
+
+    fn atomic_fetch(&self) -> bool {
+        crate::kernel::features::atomic_fetch()
+    }
+}
+
+/// A kernel that has nothing but kprobes: what `build` and `--emit` compile for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plain;
+
+impl Facts for Plain {
+    fn takes_trampoline(&self, _: u32, _: bool) -> bool {
+        false
+    }
+
+    fn atomic_fetch(&self) -> bool {
+        false
+    }
+}
+
+/// The decisions for a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// One an attach point: `points[probe][point]`, as in [`hir::Program::probes`] and [`hir::Probe::points`].
+    pub points: Vec<Vec<Planned>>,
+    /// Whether code may use atomic fetch-and-add.
+    pub atomic_fetch: bool,
+}
+
+/// The decision for one attach point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// What fires it in the script.
+    pub point: hir::PointKind,
+    /// The program's kind.
+    pub kind: ProgramKind,
+    /// BTF id of the function, for fentry and fexit.
+    pub btf_id: Option<u32>,
+    /// Bytes of each argument (1, 2, 4 or 8), for fentry and fexit.
+    pub arg_bytes: Vec<u8>,
+    /// Which loader loads it.
+    pub loader: LoaderName,
+    /// Why a kprobe or kretprobe was not lowered.
+    pub not_lowered: Option<&'static str>,
+    /// The attach point as the script says it.
+    pub probe: String,
+    /// Its place in the script.
+    pub span: Span,
+}
+
+/// Decides how each attach point of a script is attached.
+pub fn plan(
+    program: &hir::Program,
+    kernel: &dyn Kernel,
+    facts: &dyn Facts,
+    options: &Options,
+) -> Plan {
+    let points = program.probes.iter().map(|probe| {
+        let usage = usage(probe);
+        let point = |point: &hir::AttachPoint| {
+            let name = program.names.get(point.probe_name.0 as usize);
+            Planner {
+                kernel,
+                facts,
+                options,
+                usage,
+            }
+            .point(point, name.cloned().unwrap_or_default())
+        };
+        probe.points.iter().map(point).collect()
+    });
+    Plan {
+        points: points.collect(),
+        atomic_fetch: facts.atomic_fetch(),
+    }
+}
+
+struct Planner<'a> {
+    kernel: &'a dyn Kernel,
+    facts: &'a dyn Facts,
+    options: &'a Options,
+    usage: Usage,
+}
+
+impl Planner<'_> {
+    fn point(&self, point: &hir::AttachPoint, probe: String) -> Planned {
+        let mut planned = Planned {
+            point: point.kind.clone(),
+            kind: ProgramKind::Run,
+            btf_id: None,
+            arg_bytes: Vec::new(),
+            loader: LoaderName::Sys,
+            not_lowered: None,
+            probe,
+            span: point.span,
+        };
+        let lowered = match &point.kind {
+            hir::PointKind::Begin | hir::PointKind::End | hir::PointKind::Interval { .. } => {
+                return planned;
+            }
+            hir::PointKind::Kprobe { function, offset } => {
+                self.trampoline(function, *offset, false).map(|prototype| {
+                    let (function, args) = (function.clone(), prototype.args);
+                    (ProgramKind::Fentry { function, args }, prototype)
+                })
+            }
+            hir::PointKind::Kretprobe { function } => {
+                self.trampoline(function, 0, true).map(|prototype| {
+                    let (function, args) = (function.clone(), prototype.args);
+                    (ProgramKind::Fexit { function, args }, prototype)
+                })
+            }
+        };
+        match lowered {
+            Ok((kind, prototype)) => {
+                planned.kind = kind;
+                planned.btf_id = Some(prototype.btf_id);
+                planned.arg_bytes = prototype.arg_bytes;
+            }
+            Err(reason) => {
+                planned.not_lowered = Some(reason);
+                (planned.kind, planned.loader) = self.plain(&point.kind);
+            }
+        }
+        planned
+    }
+
+    /// The function's prototype if a trampoline can stand for the probe, else why not.
+    fn trampoline(
+        &self,
+        function: &str,
+        offset: u64,
+        on_return: bool,
+    ) -> Result<Prototype, &'static str> {
+        if !self.options.lower {
+            return Err("lowering is turned off");
+        }
+        if self.options.loader == Some(LoaderName::Redbpf) {
+            return Err("the redbpf loader has no fentry");
+        }
+        if offset != 0 {
+            return Err("it is not at the function's start");
+        }
+        let Some(prototype) = self.kernel.prototype(function) else {
+            return Err("the kernel's BTF does not describe the function");
+        };
+        if prototype.args > TRAMPOLINE_ARGS {
+            return Err("the function has more than 6 arguments");
+        }
+        if self.usage.args > prototype.args {
+            return Err("the body reads an argument the function does not have");
+        }
+        if on_return && self.usage.retval && !prototype.returns {
+            return Err("the body reads the result of a function that has none");
+        }
+        if !self.facts.takes_trampoline(prototype.btf_id, on_return) {
+            return Err("the kernel refuses fentry here");
+        }
+        Ok(prototype)
+    }
+
+    /// A kprobe or kretprobe as such, and its loader.
+    fn plain(&self, point: &hir::PointKind) -> (ProgramKind, LoaderName) {
+        let redbpf_is_built_in = cfg!(feature = "redbpf");
+        match point {
+            hir::PointKind::Kprobe { function, offset } => {
+                let chosen = if redbpf_is_built_in {
+                    LoaderName::Redbpf
+                } else {
+                    LoaderName::Sys
+                };
+                let kind = ProgramKind::Kprobe {
+                    function: function.clone(),
+                    offset: *offset,
+                };
+                (kind, self.options.loader.unwrap_or(chosen))
+            }
+            hir::PointKind::Kretprobe { function } => {
+                let kind = ProgramKind::Kretprobe {
+                    function: function.clone(),
+                };
+                (kind, self.options.loader.unwrap_or(LoaderName::Sys))
+            }
+            _ => (ProgramKind::Run, LoaderName::Sys),
+        }
+    }
+}

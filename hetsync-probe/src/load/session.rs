@@ -1,0 +1,346 @@
+//! A script in the kernel, from its maps to its detaching.
+//!
+//! ```text
+//! load -> begin -> attach -> { events, run, read_map, clear, zero }* -> detach -> end -> read_map, account
+//! ```
+//!
+//! Invariants: dropping a session detaches everything; nothing of it stays in the kernel.
+
+use super::error::LoadError;
+use super::loader::{Loaded, Loader, Mechanism, Prepared};
+use super::plan::{LoaderName, Plan, Planned};
+use super::sys::{Entry, Map, Ring, SysLoader, boot_ns, tracefs};
+use crate::image::{Image, MapSpec, ProgramKind, resolve};
+use crate::layout;
+use crate::sema::hir::PointKind;
+use std::fmt;
+use std::os::fd::AsRawFd;
+
+/// A loaded script.
+#[derive(Debug)]
+pub struct Session {
+    // Dropped in this order: programs before the maps they use, though the kernel would not mind either.
+    programs: Vec<Running>,
+    ring: Option<Ring>,
+    losses: Option<usize>,
+    maps: Vec<Map>,
+    start_ns: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    loaded: Box<dyn Loaded>,
+    planned: Planned,
+}
+
+impl Session {
+    /// Creates the image's maps and loads its programs, each by the loader the plan names. Nothing runs yet.
+    ///
+    /// # Errors
+    /// What the kernel refused, with the map's name and size or the verifier's words and the script's place. Where
+    /// [`LoadError::may_load_without_lowering`], a new plan without lowering may help.
+    pub fn load(image: &Image, plan: &Plan) -> Result<Session, LoadError> {
+        let maps: Vec<Map> = image
+            .maps
+            .iter()
+            .map(Map::create)
+            .collect::<Result<_, _>>()?;
+        let fds: Vec<i32> = maps.iter().map(AsRawFd::as_raw_fd).collect();
+        let start_ns = boot_ns();
+        let mut programs = Vec::with_capacity(image.programs.len());
+        for program in &image.programs {
+            let (probe, point) = program.point;
+            let planned = plan.points.get(probe).and_then(|points| points.get(point));
+            let Some(planned) = planned.filter(|planned| planned.kind == program.kind) else {
+                return Err(LoadError::Image(format!(
+                    "program \"{}\" was not compiled for this plan",
+                    program.name
+                )));
+            };
+            let insns = resolve(program, &fds, start_ns)
+                .map_err(|error| LoadError::Image(error.to_string()))?;
+            let loaded = loader(planned.loader)?.load(&Prepared {
+                name: &program.name,
+                kind: &program.kind,
+                insns: &insns,
+                spans: &program.spans,
+                btf_id: planned.btf_id,
+                probe: &planned.probe,
+                span: Some(planned.span),
+            })?;
+            programs.push(Running {
+                loaded,
+                planned: planned.clone(),
+            });
+        }
+        let ring = match image.events {
+            Some(events) => Some(open_ring(&maps, events)?),
+            None => None,
+        };
+        Ok(Session {
+            programs,
+            ring,
+            losses: image.losses,
+            maps,
+            start_ns,
+        })
+    }
+
+    /// Boot-clock time of loading, where `elapsed` starts.
+    pub fn start_ns(&self) -> u64 {
+        self.start_ns
+    }
+
+    /// Runs the `begin` programs, in script order. Look at the events before attaching: one may be `exit`.
+    ///
+    /// # Errors
+    /// The kernel's reason.
+    pub fn begin(&self) -> Result<(), LoadError> {
+        self.run_all(&PointKind::Begin)
+    }
+
+    /// Runs the `end` programs, in script order.
+    ///
+    /// # Errors
+    /// The kernel's reason.
+    pub fn end(&self) -> Result<(), LoadError> {
+        self.run_all(&PointKind::End)
+    }
+
+    fn run_all(&self, point: &PointKind) -> Result<(), LoadError> {
+        let programs = self
+            .programs
+            .iter()
+            .filter(|program| program.planned.point == *point);
+        for program in programs {
+            program.loaded.run()?;
+        }
+        Ok(())
+    }
+
+    /// Attaches everything that is attached, in script order. On failure what was attached is detached again.
+    ///
+    /// # Errors
+    /// The kernel's reason, with the attach point.
+    pub fn attach(&mut self) -> Result<(), LoadError> {
+        if self
+            .programs
+            .iter()
+            .any(|program| program.planned.kind != ProgramKind::Run)
+        {
+            tracefs::remove_stale();
+        }
+        for at in 0..self.programs.len() {
+            if let Err(error) = self.programs[at].loaded.attach() {
+                self.detach();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Detaches everything. Maps stay readable, and `end` programs can still run.
+    pub fn detach(&mut self) {
+        for program in self.programs.iter_mut().rev() {
+            program.loaded.detach();
+        }
+    }
+
+    /// The `interval` programs, for [`Session::run`], with their periods in nanoseconds.
+    pub fn intervals(&self) -> Vec<(usize, u64)> {
+        let period = |program: &Running| match program.planned.point {
+            PointKind::Interval { period_ns } => Some(period_ns),
+            _ => None,
+        };
+        let programs = self.programs.iter().enumerate();
+        programs
+            .filter_map(|(at, program)| Some((at, period(program)?)))
+            .collect()
+    }
+
+    /// Runs program number `program` (as in [`Image::programs`]) once: `begin`, `end` or `interval`.
+    ///
+    /// # Errors
+    /// There is no such program, it is of another kind, or the kernel's reason.
+    pub fn run(&self, program: usize) -> Result<(), LoadError> {
+        match self.programs.get(program) {
+            Some(program) => program.loaded.run().map(drop),
+            None => Err(LoadError::Image(format!(
+                "there is no program {program} to run"
+            ))),
+        }
+    }
+
+    /// The events the programs send, if any of them can.
+    pub fn events(&mut self) -> Option<&mut Ring> {
+        self.ring.as_mut()
+    }
+
+    /// Gives the events away, so that they can be waited for while the session is used for something else. The kernel
+    /// keeps the buffer as long as either lives.
+    pub fn take_events(&mut self) -> Option<Ring> {
+        self.ring.take()
+    }
+
+    /// All keys and values of map number `map` (as in [`Image::maps`]). A value is [`Map::stride`] bytes for each of
+    /// [`Map::cpus`].
+    ///
+    /// # Errors
+    /// There is no such map, or the kernel's reason.
+    pub fn read_map(&self, map: usize) -> Result<Vec<Entry>, LoadError> {
+        let map = self.map(map)?;
+        map.entries().map_err(|source| access("read", map, source))
+    }
+
+    /// A map of the session, for its sizes.
+    ///
+    /// # Errors
+    /// There is no such map.
+    pub fn map(&self, map: usize) -> Result<&Map, LoadError> {
+        self.maps
+            .get(map)
+            .ok_or_else(|| LoadError::Image(format!("there is no map {map}")))
+    }
+
+    /// Removes every key of a map (an array's values become 0).
+    ///
+    /// # Errors
+    /// There is no such map, or the kernel's reason.
+    pub fn clear(&self, map: usize) -> Result<(), LoadError> {
+        let map = self.map(map)?;
+        map.clear().map_err(|source| access("clear", map, source))
+    }
+
+    /// Sets every value of a map to 0 and keeps its keys.
+    ///
+    /// # Errors
+    /// There is no such map, or the kernel's reason.
+    pub fn zero(&self, map: usize) -> Result<(), LoadError> {
+        let map = self.map(map)?;
+        map.zero().map_err(|source| access("zero", map, source))
+    }
+
+    /// What was lost so far, and how each attach point is attached.
+    ///
+    /// # Errors
+    /// The loss counters cannot be read.
+    pub fn account(&self) -> Result<Account, LoadError> {
+        let attached = |program: &&Running| program.planned.kind != ProgramKind::Run;
+        let probes = self
+            .programs
+            .iter()
+            .filter(attached)
+            .map(|program| ProbeAccount {
+                probe: program.planned.probe.clone(),
+                mechanism: program.loaded.mechanism(),
+                not_lowered: program.planned.not_lowered,
+                missed: program.loaded.missed(),
+            });
+        let mut account = Account {
+            probes: probes.collect(),
+            ..Account::default()
+        };
+        let Some(losses) = self.losses else {
+            return Ok(account);
+        };
+        let map = self.map(losses)?;
+        for (key, value) in self.read_map(losses)? {
+            let index = key.try_into().map_or(u32::MAX, u32::from_le_bytes);
+            let lost = value
+                .chunks_exact(map.stride())
+                .map(|cpu| layout::word(cpu, 0))
+                .sum();
+            if index == layout::LOSS_EVENTS {
+                account.ring_drops = lost;
+            } else if lost > 0 {
+                account
+                    .full_maps
+                    .push((index.saturating_sub(layout::loss_map(0)) as usize, lost));
+            }
+        }
+        account.full_maps.sort_unstable();
+        Ok(account)
+    }
+
+    /// What the kernel knows of each program: sizes and, where it keeps statistics, run times.
+    pub fn program_infos(&self) -> Vec<(String, std::io::Result<super::sys::ProgramInfo>)> {
+        let info = |program: &Running| (program.planned.probe.clone(), program.loaded.info());
+        self.programs.iter().map(info).collect()
+    }
+}
+
+/// What was lost, and how each attach point is attached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Events that found the ring buffer full.
+    pub ring_drops: u64,
+    /// Maps (by number) that were full, with the samples or assignments that found them so; only those that lost some.
+    pub full_maps: Vec<(usize, u64)>,
+    /// One an attach point that is attached, in script order.
+    pub probes: Vec<ProbeAccount>,
+}
+
+/// How one attach point is attached and what it missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeAccount {
+    /// The attach point as the script says it.
+    pub probe: String,
+    /// How it is attached.
+    pub mechanism: Mechanism,
+    /// Why it was not lowered to fentry or fexit, if it was not.
+    pub not_lowered: Option<&'static str>,
+    /// Hits it did not see; `None` is "not reported by this kernel".
+    pub missed: Option<u64>,
+}
+
+impl Account {
+    /// Whether anything is known to be lost.
+    pub fn lost_something(&self) -> bool {
+        self.ring_drops > 0
+            || !self.full_maps.is_empty()
+            || self
+                .probes
+                .iter()
+                .any(|probe| probe.missed.is_some_and(|missed| missed > 0))
+    }
+}
+
+impl fmt::Display for ProbeAccount {
+    /// `kretprobe:tcp_sendmsg: fexit, 0 missed`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}, ", self.probe, self.mechanism)?;
+        match self.missed {
+            Some(missed) => write!(f, "{missed} missed"),
+            None => f.write_str("misses not reported by this kernel"),
+        }
+    }
+}
+
+fn loader(name: LoaderName) -> Result<Box<dyn Loader>, LoadError> {
+    match name {
+        LoaderName::Sys => Ok(Box::new(SysLoader::default())),
+        #[cfg(feature = "redbpf")]
+        LoaderName::Redbpf => Ok(Box::new(super::redbpf::RedbpfLoader)),
+        #[cfg(not(feature = "redbpf"))]
+        LoaderName::Redbpf => Err(LoadError::Unsupported {
+            loader: "redbpf",
+            what: "anything: this build is without it".to_owned(),
+        }),
+    }
+}
+
+fn open_ring(maps: &[Map], events: usize) -> Result<Ring, LoadError> {
+    let map = maps
+        .get(events)
+        .ok_or_else(|| LoadError::Image(format!("there is no map {events} for events")))?;
+    Ring::new(map).map_err(|source| access("watch", map, source))
+}
+
+fn access(action: &'static str, map: &Map, source: std::io::Error) -> LoadError {
+    let spec: &MapSpec = map.spec();
+    LoadError::Access {
+        action,
+        map: spec.name.clone(),
+        source,
+    }
+}

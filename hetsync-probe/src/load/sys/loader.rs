@@ -1,0 +1,229 @@
+//! The loader by bpf(2) and perf_event_open(2) alone. It can do every kind of program.
+
+use super::link::attach_tracing;
+use super::perf::{PerfProbe, has_kprobe_source};
+use super::program::{Program, ProgramInfo, ProgramType};
+use super::tracefs::{Kretprobe, MAXACTIVE};
+use crate::image::ProgramKind;
+use crate::load::error::LoadError;
+use crate::load::loader::{Loaded, Loader, Mechanism, Prepared};
+use crate::span::Span;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// Loads by bpf(2).
+#[derive(Debug, Clone, Copy)]
+pub struct SysLoader {
+    /// Whether kretprobes are made by tracefs with room for many calls at once, where tracefs is there.
+    pub tracefs: bool,
+}
+
+impl Default for SysLoader {
+    fn default() -> Self {
+        SysLoader { tracefs: true }
+    }
+}
+
+impl Loader for SysLoader {
+    fn name(&self) -> &'static str {
+        "sys"
+    }
+
+    fn load(&self, program: &Prepared<'_>) -> Result<Box<dyn Loaded>, LoadError> {
+        let btf_id = || {
+            program
+                .btf_id
+                .ok_or_else(|| LoadError::Image(format!("`{}` has no BTF id", program.probe)))
+        };
+        let kind = match program.kind {
+            ProgramKind::Run => ProgramType::RawTracepoint,
+            ProgramKind::Kprobe { .. } | ProgramKind::Kretprobe { .. } => ProgramType::Kprobe,
+            ProgramKind::Fentry { .. } => ProgramType::Fentry(btf_id()?),
+            ProgramKind::Fexit { .. } => ProgramType::Fexit(btf_id()?),
+        };
+        let loaded = Program::load(program.name, kind, program.insns, program.spans)?;
+        Ok(Box::new(SysProgram {
+            attached: None,
+            mechanism: match program.kind {
+                ProgramKind::Run => Mechanism::UserRun,
+                _ => Mechanism::NotAttached,
+            },
+            program: loaded,
+            kind: program.kind.clone(),
+            probe: program.probe.to_owned(),
+            span: program.span,
+            tracefs: self.tracefs,
+            missed: None,
+        }))
+    }
+}
+
+/// What keeps a program attached. Dropping it detaches; fields are dropped in order, the event before its tracefs entry.
+#[derive(Debug)]
+enum Attached {
+    Trampoline { _link: OwnedFd },
+    Perf(PerfProbe),
+    Tracefs { _event: PerfProbe, entry: Kretprobe },
+}
+
+#[derive(Debug)]
+struct SysProgram {
+    attached: Option<Attached>,
+    mechanism: Mechanism,
+    program: Program,
+    kind: ProgramKind,
+    probe: String,
+    span: Option<Span>,
+    tracefs: bool,
+    /// Misses of the probe when it was detached.
+    missed: Option<u64>,
+}
+
+impl SysProgram {
+    fn try_attach(&self) -> io::Result<(Attached, Mechanism)> {
+        match &self.kind {
+            ProgramKind::Run => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+            ProgramKind::Fentry { .. } => self.trampoline(Mechanism::Fentry),
+            ProgramKind::Fexit { .. } => self.trampoline(Mechanism::Fexit),
+            ProgramKind::Kprobe { function, offset } => {
+                let probe = PerfProbe::kprobe(&self.program, function, *offset, false)?;
+                Ok((Attached::Perf(probe), Mechanism::Kprobe { redbpf: false }))
+            }
+            ProgramKind::Kretprobe { function } => {
+                // Whatever goes wrong with tracefs goes wrong again, and is reported, below.
+                if let Some(attached) = self.by_tracefs(function) {
+                    return Ok(attached);
+                }
+                let probe = PerfProbe::kprobe(&self.program, function, 0, true)?;
+                Ok((
+                    Attached::Perf(probe),
+                    Mechanism::Kretprobe { redbpf: false },
+                ))
+            }
+        }
+    }
+
+    fn trampoline(&self, mechanism: Mechanism) -> io::Result<(Attached, Mechanism)> {
+        let link = attach_tracing(&self.program)?;
+        Ok((Attached::Trampoline { _link: link }, mechanism))
+    }
+
+    fn by_tracefs(&self, function: &str) -> Option<(Attached, Mechanism)> {
+        if !self.tracefs {
+            return None;
+        }
+        let entry = Kretprobe::create(function, MAXACTIVE).ok()?;
+        let event = PerfProbe::tracefs_event(&self.program, entry.id()).ok()?;
+        Some((
+            Attached::Tracefs {
+                _event: event,
+                entry,
+            },
+            Mechanism::TracefsKretprobe {
+                maxactive: MAXACTIVE,
+            },
+        ))
+    }
+
+    /// Misses the probe itself counts, apart from the program's own.
+    fn probe_missed(&self) -> Option<u64> {
+        match &self.attached {
+            Some(Attached::Perf(probe)) => probe.missed(),
+            Some(Attached::Tracefs { entry, .. }) => entry.missed(),
+            Some(Attached::Trampoline { .. }) => Some(0),
+            None => self.missed,
+        }
+    }
+}
+
+impl Loaded for SysProgram {
+    fn attach(&mut self) -> Result<(), LoadError> {
+        if self.kind == ProgramKind::Run || self.attached.is_some() {
+            return Ok(());
+        }
+        match self.try_attach() {
+            Ok((attached, mechanism)) => {
+                self.attached = Some(attached);
+                self.mechanism = mechanism;
+                Ok(())
+            }
+            Err(source) => Err(attach_error(&self.kind, &self.probe, self.span, source)),
+        }
+    }
+
+    fn detach(&mut self) {
+        self.missed = self.probe_missed();
+        self.attached = None;
+    }
+
+    fn run(&self) -> Result<u32, LoadError> {
+        self.program.test_run(&[])
+    }
+
+    fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
+    fn missed(&self) -> Option<u64> {
+        let recursion = self.program.info().ok()?.recursion_misses;
+        match self.mechanism {
+            Mechanism::UserRun | Mechanism::NotAttached => Some(0),
+            // Trampolines lose nothing but recursion, so without its count nothing is known.
+            Mechanism::Fentry | Mechanism::Fexit => recursion,
+            _ => Some(self.probe_missed()? + recursion.unwrap_or(0)),
+        }
+    }
+
+    fn info(&self) -> io::Result<ProgramInfo> {
+        self.program.info()
+    }
+}
+
+/// What a failed attachment means, whoever tried it.
+pub(in crate::load) fn attach_error(
+    kind: &ProgramKind,
+    probe: &str,
+    span: Option<Span>,
+    source: io::Error,
+) -> LoadError {
+    let (function, by, lowered) = match kind {
+        ProgramKind::Run => ("", "to anything", false),
+        ProgramKind::Kprobe { function, .. } => (function.as_str(), "by a kprobe", false),
+        ProgramKind::Kretprobe { function } => (function.as_str(), "by a kretprobe", false),
+        ProgramKind::Fentry { function, .. } => (function.as_str(), "by fentry", true),
+        ProgramKind::Fexit { function, .. } => (function.as_str(), "by fexit", true),
+    };
+    if !lowered && !has_kprobe_source() {
+        return LoadError::NoKprobes {
+            probe: probe.to_owned(),
+            available: crate::kernel::features::attachable(),
+            span,
+        };
+    }
+    match source.raw_os_error() {
+        Some(libc::ENOENT) => LoadError::UnknownFunction {
+            function: function.to_owned(),
+            suggestions: Vec::new(),
+            span,
+        },
+        Some(libc::EPERM | libc::EACCES) if !lowered => LoadError::NotPermitted {
+            action: format!("attach `{probe}` {by}"),
+            hint: None,
+            source,
+        },
+        errno => LoadError::Attach {
+            probe: probe.to_owned(),
+            by: by.to_owned(),
+            hint: match errno {
+                Some(libc::EADDRNOTAVAIL) => "; the kernel has several functions of this name",
+                Some(libc::EINVAL | libc::EILSEQ) => {
+                    "; the kernel does not let this place be probed"
+                }
+                _ => "",
+            },
+            lowered,
+            span,
+            source,
+        },
+    }
+}
