@@ -7,8 +7,12 @@ mod asm;
 mod kernel;
 #[path = "load/maps.rs"]
 mod maps;
+#[path = "load/plans.rs"]
+mod plans;
 #[path = "load/programs.rs"]
 mod programs;
+#[path = "load/sessions.rs"]
+mod sessions;
 
 /// Whether bpf(2) can be used here; prints the reason if not.
 fn bpf_allowed(test: &str) -> bool {

@@ -180,6 +180,10 @@ fn fentry(kernel: &dyn Kernel) -> Support {
     };
     match try_fentry(prototype.btf_id, false) {
         Ok(program) => Support::of(sys::attach_tracing(&program)),
+        // Rights are not the reason where everything else may be loaded.
+        Err(LoadError::NotPermitted { .. }) => {
+            Support::No("refused by this kernel (EPERM)".to_owned())
+        }
         Err(error) => Support::No(error.to_string()),
     }
 }

@@ -1,0 +1,255 @@
+//! How attach points are planned, for kernels made up here: no system call is made.
+
+use hetsync_probe::image::ProgramKind;
+use hetsync_probe::kernel::{FunctionFact, Kernel, Prototype};
+use hetsync_probe::load::plan::Plain;
+use hetsync_probe::load::{Facts, LoaderName, Options, Planned, plan};
+use hetsync_probe::sema::hir::{
+    AttachPoint, Builtin, Expr, ExprKind, NameId, PointKind, Probe, Program, Stmt, StmtKind, Type,
+};
+use hetsync_probe::span::Span;
+
+/// Knows `send` (3 arguments, returns), `close` (1, returns nothing), `wide` (7).
+struct Made;
+
+impl Kernel for Made {
+    fn function(&self, _: &str) -> FunctionFact {
+        FunctionFact::Present
+    }
+
+    fn matching_functions(&self, _: &str) -> Option<Vec<String>> {
+        None
+    }
+
+    fn prototype(&self, name: &str) -> Option<Prototype> {
+        let (btf_id, args, returns) = match name {
+            "send" => (10, 3, true),
+            "close" => (11, 1, false),
+            "wide" => (12, 7, true),
+            "refused" => (13, 0, true),
+            _ => return None,
+        };
+        Some(Prototype {
+            btf_id,
+            args,
+            arg_names: (0..args).map(|n| format!("a{n}")).collect(),
+            arg_bytes: vec![8; usize::from(args)],
+            returns,
+        })
+    }
+}
+
+impl Facts for Made {
+    fn takes_trampoline(&self, btf_id: u32, _: bool) -> bool {
+        btf_id != 13
+    }
+
+    fn atomic_fetch(&self) -> bool {
+        true
+    }
+}
+
+fn script(points: &[PointKind], reads: Option<Builtin>) -> Program {
+    let expr = |builtin| Expr {
+        kind: ExprKind::Builtin(builtin),
+        ty: Type::INT,
+        span: Span::default(),
+    };
+    let point = |kind: &PointKind| AttachPoint {
+        kind: kind.clone(),
+        probe_name: NameId(0),
+        func_name: NameId(0),
+        span: Span::new(1, 2),
+    };
+    // Deep inside: a condition of a conditional statement.
+    let inner = reads.map(|builtin| Stmt {
+        kind: StmtKind::Expr(expr(builtin)),
+        span: Span::default(),
+    });
+    let body = Stmt {
+        kind: StmtKind::If {
+            cond: expr(Builtin::Pid),
+            then: Vec::new(),
+            otherwise: inner.into_iter().collect(),
+        },
+        span: Span::default(),
+    };
+    Program {
+        probes: vec![Probe {
+            points: points.iter().map(point).collect(),
+            predicate: None,
+            body: vec![body],
+            locals: Vec::new(),
+            span: Span::default(),
+        }],
+        names: vec!["kprobe:it".to_owned()],
+        ..Program::default()
+    }
+}
+
+fn kprobe(function: &str) -> PointKind {
+    PointKind::Kprobe {
+        function: function.into(),
+        offset: 0,
+    }
+}
+
+fn kretprobe(function: &str) -> PointKind {
+    PointKind::Kretprobe {
+        function: function.into(),
+    }
+}
+
+fn planned(point: PointKind, reads: Option<Builtin>, options: &Options) -> Planned {
+    let mut plan = plan(&script(&[point], reads), &Made, &Made, options);
+    assert!(plan.atomic_fetch);
+    plan.points.remove(0).remove(0)
+}
+
+#[test]
+fn probes_are_lowered_where_the_kernel_can() {
+    let options = Options::default();
+    let entry = planned(kprobe("send"), Some(Builtin::Arg(2)), &options);
+    assert_eq!(
+        entry.kind,
+        ProgramKind::Fentry {
+            function: "send".into(),
+            args: 3
+        }
+    );
+    assert_eq!(
+        (entry.btf_id, entry.loader, entry.not_lowered),
+        (Some(10), LoaderName::Sys, None)
+    );
+    assert_eq!(entry.arg_bytes, [8, 8, 8]);
+    assert_eq!(
+        (entry.probe.as_str(), entry.span),
+        ("kprobe:it", Span::new(1, 2))
+    );
+    let exit = planned(kretprobe("send"), Some(Builtin::Retval), &options);
+    assert_eq!(
+        exit.kind,
+        ProgramKind::Fexit {
+            function: "send".into(),
+            args: 3
+        }
+    );
+    let exit = planned(kretprobe("close"), None, &options);
+    assert_eq!(
+        exit.kind,
+        ProgramKind::Fexit {
+            function: "close".into(),
+            args: 1
+        }
+    );
+}
+
+#[test]
+fn what_cannot_be_lowered_says_why() {
+    let options = Options::default();
+    let offset = PointKind::Kprobe {
+        function: "send".into(),
+        offset: 4,
+    };
+    for (point, reads, reason) in [
+        (
+            kprobe("send"),
+            Some(Builtin::Arg(3)),
+            "reads an argument the function does not have",
+        ),
+        (
+            kretprobe("close"),
+            Some(Builtin::Retval),
+            "reads the result of a function that has none",
+        ),
+        (kprobe("wide"), None, "more than 6 arguments"),
+        (kprobe("unknown"), None, "BTF does not describe"),
+        (kretprobe("refused"), None, "refuses fentry"),
+        (offset, None, "not at the function's start"),
+    ] {
+        let planned = planned(point.clone(), reads, &options);
+        let why = planned.not_lowered.expect("not lowered");
+        assert!(why.contains(reason), "{why}");
+        assert_eq!(planned.btf_id, None);
+        match (point, planned.kind) {
+            (
+                PointKind::Kprobe {
+                    function: a,
+                    offset: x,
+                },
+                ProgramKind::Kprobe {
+                    function: b,
+                    offset: y,
+                },
+            ) => {
+                assert_eq!((a, x), (b, y));
+            }
+            (PointKind::Kretprobe { function: a }, ProgramKind::Kretprobe { function: b }) => {
+                assert_eq!(a, b)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_user_can_turn_lowering_off_and_choose_the_loader() {
+    let off = Options {
+        lower: false,
+        loader: None,
+    };
+    let default = if cfg!(feature = "redbpf") {
+        LoaderName::Redbpf
+    } else {
+        LoaderName::Sys
+    };
+    assert_eq!(planned(kprobe("send"), None, &off).loader, default);
+    // Only sys can ask for room for many calls.
+    assert_eq!(
+        planned(kretprobe("send"), None, &off).loader,
+        LoaderName::Sys
+    );
+
+    let redbpf = Options {
+        lower: true,
+        loader: Some(LoaderName::Redbpf),
+    };
+    for point in [kprobe("send"), kretprobe("send")] {
+        let planned = planned(point, None, &redbpf);
+        assert_eq!(planned.loader, LoaderName::Redbpf);
+        assert_eq!(planned.not_lowered, Some("the redbpf loader has no fentry"));
+    }
+    let sys = Options {
+        lower: false,
+        loader: Some(LoaderName::Sys),
+    };
+    assert_eq!(planned(kprobe("send"), None, &sys).loader, LoaderName::Sys);
+}
+
+#[test]
+fn what_user_space_runs_is_left_alone() {
+    for point in [
+        PointKind::Begin,
+        PointKind::End,
+        PointKind::Interval { period_ns: 3 },
+    ] {
+        let planned = planned(point.clone(), None, &Options::default());
+        assert_eq!((planned.kind, planned.point), (ProgramKind::Run, point));
+        assert_eq!(
+            (planned.loader, planned.not_lowered),
+            (LoaderName::Sys, None)
+        );
+    }
+}
+
+#[test]
+fn a_plain_kernel_lowers_nothing() {
+    let points = [kprobe("send"), kretprobe("send")];
+    let plan = plan(&script(&points, None), &Made, &Plain, &Options::default());
+    assert!(!plan.atomic_fetch);
+    assert!(
+        plan.points[0]
+            .iter()
+            .all(|planned| planned.not_lowered.is_some())
+    );
+}
