@@ -1,0 +1,156 @@
+//! A booted kernel with our programs in it, and short ways to run a script there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hetsync_guest::{Guest, Kernel, Options, Output, quote};
+use serde_json::Value;
+
+/// The longest one command may take; emulation is slow and the machine may be busy.
+pub const LIMIT: Duration = Duration::from_secs(180);
+
+/// Guests share two processors, so one at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Whether this run is to use the kernel.
+pub fn wanted(kernel: Kernel) -> bool {
+    let host = std::env::var("HETSYNC_KERNEL").is_ok_and(|name| name == "host");
+    match std::env::var("HETSYNC_KERNELS") {
+        _ if host || kernel == Kernel::Host => host && kernel == Kernel::Host,
+        Ok(names) => names.split_whitespace().any(|name| name == kernel.to_string()),
+        Err(_) => true,
+    }
+}
+
+/// A kernel to measure on.
+pub struct Lab {
+    pub guest: Guest,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Lab {
+    pub fn boot(kernel: Kernel) -> Self {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let probe = Path::new(env!("CARGO_BIN_EXE_hetsync-probe"));
+        let options = Options::new(kernel)
+            .program(probe)
+            .program(workload(probe))
+            .package("bpftrace");
+        let guest = Guest::boot(&options).unwrap_or_else(|error| panic!("{kernel}: {error}"));
+        Self { guest, _turn: turn }
+    }
+
+    /// Runs a command in the guest's shell.
+    pub fn run(&self, command: &str) -> Output {
+        self.guest.run(command, LIMIT).unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    /// Runs a script over a workload and returns what it reported.
+    pub fn probe(&self, flags: &str, script: &str, workload: &str) -> Report {
+        self.guest.put("/tmp/script.hp", script.as_bytes()).expect("the script gets in");
+        let command = format!(
+            "hetsync-probe run -v -f json -o /tmp/report.json {flags} -c {} /tmp/script.hp",
+            quote(format!("hetsync-workload {workload}"))
+        );
+        let output = self.run(&command);
+        assert!(
+            output.success(),
+            "status {} from {command}\n{script}\n{}{}",
+            output.status,
+            output.text(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let report = self.guest.get("/tmp/report.json").expect("the report gets out");
+        Report::new(&String::from_utf8(report).expect("a report is text"), output.text())
+    }
+}
+
+/// The workload program, which `cargo test --workspace` builds beside ours.
+fn workload(probe: &Path) -> PathBuf {
+    let path = probe.with_file_name("hetsync-workload");
+    if !path.exists() {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "-q", "-p", "hetsync-guest", "--bin", "hetsync-workload"])
+            .status()
+            .expect("cargo runs");
+        assert!(built.success(), "hetsync-workload does not build");
+    }
+    path
+}
+
+/// The JSON lines of a run, and what its workload said.
+pub struct Report {
+    lines: Vec<Value>,
+    pub workload: String,
+}
+
+impl Report {
+    pub fn new(text: &str, workload: String) -> Self {
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+            .collect();
+        Self { lines, workload }
+    }
+
+    /// The data of the map, whatever it holds.
+    pub fn map(&self, name: &str) -> &Value {
+        self.lines
+            .iter()
+            .find_map(|line| line["data"].get(name))
+            .unwrap_or_else(|| panic!("no {name} in {:#?}", self.lines))
+    }
+
+    /// The map's one number.
+    pub fn number(&self, name: &str) -> u64 {
+        self.map(name).as_u64().unwrap_or_else(|| panic!("{name} is {}", self.map(name)))
+    }
+
+    /// Whether the map was printed.
+    pub fn has(&self, name: &str) -> bool {
+        self.lines.iter().any(|line| line["data"].get(name).is_some())
+    }
+
+    /// Every printf's text, in order.
+    pub fn printed(&self) -> Vec<&str> {
+        self.of("printf").filter_map(|line| line["data"].as_str()).collect()
+    }
+
+    pub fn account(&self) -> &Value {
+        &self.of("account").last().expect("every report ends in an account")["data"]
+    }
+
+    /// Nothing was lost, by the report's own account.
+    pub fn assert_nothing_lost(&self) {
+        let account = self.account();
+        assert_eq!(account["events"], 0, "{account:#}");
+        for part in ["full_maps", "missed"] {
+            let lost = account[part].as_array().map_or(0, Vec::len);
+            assert_eq!(lost, 0, "{part}: {account:#}");
+        }
+    }
+
+    /// A figure `key=N` that the workload printed.
+    pub fn said(&self, key: &str) -> u64 {
+        self.workload
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
+            .unwrap_or_else(|| panic!("no {key}= in {:?}", self.workload))
+    }
+
+    fn of(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.lines.iter().filter(move |line| line["type"] == kind)
+    }
+}
+
+/// The `(min, count)` of each row of a histogram that holds something.
+pub fn rows(hist: &Value) -> Vec<(i64, u64)> {
+    hist.as_array()
+        .unwrap_or_else(|| panic!("{hist} is no histogram"))
+        .iter()
+        .filter_map(|row| Some((row["min"].as_i64()?, row["count"].as_u64()?)))
+        .filter(|&(_, count)| count > 0)
+        .collect()
+}
