@@ -6,10 +6,10 @@ use serde_json::Value;
 use crate::lab::{LIMIT, Lab, Report, rows};
 
 /// A named check.
-pub type Check = (&'static str, fn(&Lab));
+pub(crate) type Check = (&'static str, fn(&Lab));
 
 /// All of them, in the order they run.
-pub const ALL: &[Check] = &[
+pub(crate) const ALL: &[Check] = &[
     ("every send is counted, lowered", sends_lowered),
     ("every send is counted, not lowered", sends_not_lowered),
     ("every send is counted by redbpf", sends_by_redbpf),

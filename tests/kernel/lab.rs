@@ -9,13 +9,13 @@ use hetsync_guest::{Guest, Kernel, Options, Output, quote};
 use serde_json::Value;
 
 /// The longest one command may take; emulation is slow and the machine may be busy.
-pub const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 /// Guests share two processors, so one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Whether this run is to use the kernel.
-pub fn wanted(kernel: Kernel) -> bool {
+pub(crate) fn wanted(kernel: Kernel) -> bool {
     let host = std::env::var("HETSYNC_KERNEL").is_ok_and(|name| name == "host");
     match std::env::var("HETSYNC_KERNELS") {
         _ if host || kernel == Kernel::Host => host && kernel == Kernel::Host,
@@ -25,13 +25,13 @@ pub fn wanted(kernel: Kernel) -> bool {
 }
 
 /// A kernel to measure on.
-pub struct Lab {
-    pub guest: Guest,
+pub(crate) struct Lab {
+    pub(crate) guest: Guest,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Lab {
-    pub fn boot(kernel: Kernel) -> Self {
+    pub(crate) fn boot(kernel: Kernel) -> Self {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let probe = Path::new(env!("CARGO_BIN_EXE_hetsync-probe"));
         let options = Options::new(kernel)
@@ -43,12 +43,12 @@ impl Lab {
     }
 
     /// Runs a command in the guest's shell.
-    pub fn run(&self, command: &str) -> Output {
+    pub(crate) fn run(&self, command: &str) -> Output {
         self.guest.run(command, LIMIT).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
     /// Runs a script over a workload and returns what it reported.
-    pub fn probe(&self, flags: &str, script: &str, workload: &str) -> Report {
+    pub(crate) fn probe(&self, flags: &str, script: &str, workload: &str) -> Report {
         self.guest.put("/tmp/script.hp", script.as_bytes()).expect("the script gets in");
         let command = format!(
             "hetsync-probe run -v -f json -o /tmp/report.json {flags} -c {} /tmp/script.hp",
@@ -81,13 +81,13 @@ fn workload(probe: &Path) -> PathBuf {
 }
 
 /// The JSON lines of a run, and what its workload said.
-pub struct Report {
+pub(crate) struct Report {
     lines: Vec<Value>,
-    pub workload: String,
+    pub(crate) workload: String,
 }
 
 impl Report {
-    pub fn new(text: &str, workload: String) -> Self {
+    pub(crate) fn new(text: &str, workload: String) -> Self {
         let lines = text
             .lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
@@ -96,7 +96,7 @@ impl Report {
     }
 
     /// The data of the map, whatever it holds.
-    pub fn map(&self, name: &str) -> &Value {
+    pub(crate) fn map(&self, name: &str) -> &Value {
         self.lines
             .iter()
             .find_map(|line| line["data"].get(name))
@@ -104,26 +104,26 @@ impl Report {
     }
 
     /// The map's one number.
-    pub fn number(&self, name: &str) -> u64 {
+    pub(crate) fn number(&self, name: &str) -> u64 {
         self.map(name).as_u64().unwrap_or_else(|| panic!("{name} is {}", self.map(name)))
     }
 
     /// Whether the map was printed.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.lines.iter().any(|line| line["data"].get(name).is_some())
     }
 
     /// Every printf's text, in order.
-    pub fn printed(&self) -> Vec<&str> {
+    pub(crate) fn printed(&self) -> Vec<&str> {
         self.of("printf").filter_map(|line| line["data"].as_str()).collect()
     }
 
-    pub fn account(&self) -> &Value {
+    pub(crate) fn account(&self) -> &Value {
         &self.of("account").last().expect("every report ends in an account")["data"]
     }
 
     /// Nothing was lost, by the report's own account.
-    pub fn assert_nothing_lost(&self) {
+    pub(crate) fn assert_nothing_lost(&self) {
         let account = self.account();
         assert_eq!(account["events"], 0, "{account:#}");
         for part in ["full_maps", "missed"] {
@@ -133,7 +133,7 @@ impl Report {
     }
 
     /// A figure `key=N` that the workload printed.
-    pub fn said(&self, key: &str) -> u64 {
+    pub(crate) fn said(&self, key: &str) -> u64 {
         self.workload
             .split_whitespace()
             .find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
@@ -146,7 +146,7 @@ impl Report {
 }
 
 /// The `(min, count)` of each row of a histogram that holds something.
-pub fn rows(hist: &Value) -> Vec<(i64, u64)> {
+pub(crate) fn rows(hist: &Value) -> Vec<(i64, u64)> {
     hist.as_array()
         .unwrap_or_else(|| panic!("{hist} is no histogram"))
         .iter()
