@@ -55,7 +55,13 @@ test)
     need cpio cpio
     need python3 python3
     ;;
-demo | bench | guest) guest ;;
+demo | guest) guest ;;
+bench)
+    guest
+    # The peer that is written in C.
+    need clang clang
+    need_file libbpf-dev /usr/include/bpf/libbpf.h
+    ;;
 book) ;;
 *) usage ;;
 esac
