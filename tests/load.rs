@@ -3,6 +3,8 @@
 
 #[path = "load/asm.rs"]
 mod asm;
+#[path = "load/attach.rs"]
+mod attach;
 #[path = "load/kernel.rs"]
 mod kernel;
 #[path = "load/maps.rs"]

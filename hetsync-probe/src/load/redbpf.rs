@@ -166,12 +166,8 @@ impl Loaded for RedbpfProgram {
     }
 
     fn missed(&self) -> Option<u64> {
-        // What a kretprobe had no room for is counted by the probe, which redbpf hides.
-        match self.mechanism {
-            Mechanism::Kprobe { .. } => self.info().ok()?.recursion_misses,
-            Mechanism::NotAttached => Some(0),
-            _ => None,
-        }
+        // The probe counts them, and redbpf hides the probe.
+        (self.mechanism == Mechanism::NotAttached).then_some(0)
     }
 
     fn info(&self) -> io::Result<ProgramInfo> {

@@ -23,6 +23,7 @@ pub use clock::boot_ns;
 pub use cpus::possible_cpus;
 pub use link::{attach_raw_tracepoint, attach_tracing};
 pub use loader::SysLoader;
+#[cfg(feature = "redbpf")]
 pub(in crate::load) use loader::attach_error;
 pub use map::{Entry, Map};
 pub use perf::{PerfProbe, has_kprobe_source, has_source, try_kprobe};
