@@ -1,3 +1,302 @@
-//! Instructions, register allocation with spilling, its independent checker, disassembly.
+//! From the IR to programs: register allocation with spilling, its independent checker, the stack frame, instructions.
+//!
+//! ```text
+//! hir --ir::lower--> Function --regalloc--> Allocated --checker, frame--> --emit--> image::Program
+//! ```
+//!
+//! [`compile`] is the table of contents. Everything is deterministic: the same script gives the same bytes.
 
+mod asm;
+pub mod disasm;
+mod emit;
+pub mod frame;
 pub mod insn;
+mod maps;
+pub mod regalloc;
+mod scratch;
+
+use std::collections::BTreeSet;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::image::{Image, Program, ProgramKind};
+use crate::ir::{self, Function, MapRef};
+use crate::limits;
+use crate::sema::hir::{self, PointKind};
+use crate::span::Span;
+use regalloc::{Allocated, Pool};
+
+/// For which kernel, and how, a script is compiled.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// How to attach probe `.0`'s point `.1`; `None` for the plain way ([`plain_kind`]).
+    pub lower: &'a dyn Fn(usize, usize) -> Option<ProgramKind>,
+    /// Bytes (1, 2, 4 or 8) of a function's argument of this number, for fentry and fexit: up to Linux 6.5
+    /// only that much of it can be trusted. Say 8 where it is not known.
+    pub arg_bytes: &'a dyn Fn(&str, u8) -> u8,
+    /// Whether the kernel can take memory for a map's keys one by one in any context (6.1 on).
+    pub on_demand_maps: bool,
+    /// Whether the kernel has atomic fetch-and-add (5.12 on).
+    pub atomic_fetch: bool,
+    /// Bytes of the events' ring buffer: a power of two, whole pages.
+    pub ring_bytes: u32,
+}
+
+impl Options<'_> {
+    /// What every supported kernel can run: kprobes and kretprobes, instruction set v3, preallocated maps.
+    pub fn plain() -> Self {
+        Options {
+            lower: &|_, _| None,
+            arg_bytes: &|_, _| 8,
+            on_demand_maps: false,
+            atomic_fetch: false,
+            ring_bytes: 1 << 20,
+        }
+    }
+}
+
+/// The program kind a point has unless it is lowered to another.
+pub fn plain_kind(point: &PointKind) -> ProgramKind {
+    match point {
+        PointKind::Begin | PointKind::End | PointKind::Interval { .. } => ProgramKind::Run,
+        PointKind::Kprobe { function, offset } => ProgramKind::Kprobe {
+            function: function.clone(),
+            offset: *offset,
+        },
+        PointKind::Kretprobe { function } => ProgramKind::Kretprobe {
+            function: function.clone(),
+        },
+    }
+}
+
+/// Compiles a checked script.
+///
+/// # Errors
+///
+/// What a kernel cannot run: too much stack, too many instructions, values a point does not have; all of them.
+pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, Vec<Diagnostic>> {
+    let mut errors = Vec::new();
+    let mut ready = Vec::new();
+    let mut used = BTreeSet::new();
+    let mut scratch = Scratch::default();
+    for (probe, point) in points(program) {
+        let kind = kind(program, probe, point, options);
+        let function = match lower(program, (probe, point), &kind, options) {
+            Ok(function) => function,
+            Err(found) => {
+                errors.extend(found);
+                continue;
+            }
+        };
+        match allocate(function, program.probes[probe].span, &mut scratch) {
+            Ok(allocated) => {
+                maps::used(&allocated.function, &mut used);
+                ready.push(((probe, point), kind, allocated));
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    let maps = maps::specs(program, &used, (scratch.bytes, scratch.entries), options);
+    let mut programs = Vec::new();
+    for (point, kind, allocated) in ready {
+        let span = program.probes[point.0].span;
+        match assemble(point, kind, &allocated, &maps, span) {
+            Ok(program) => programs.push(program),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(Image {
+        programs,
+        events: maps.find(MapRef::Events),
+        losses: maps.find(MapRef::Losses),
+        maps: maps.specs,
+    })
+}
+
+/// Every attach point, in script order.
+fn points(program: &hir::Program) -> impl Iterator<Item = (usize, usize)> {
+    let probes = program.probes.iter().enumerate();
+    probes.flat_map(|(i, probe)| (0..probe.points.len()).map(move |j| (i, j)))
+}
+
+fn kind(program: &hir::Program, probe: usize, point: usize, options: &Options<'_>) -> ProgramKind {
+    (options.lower)(probe, point)
+        .unwrap_or_else(|| plain_kind(&program.probes[probe].points[point].kind))
+}
+
+/// The IR of one attach point, as [`compile`] makes it.
+///
+/// # Errors
+///
+/// Values this kind of attach point does not have.
+pub fn lower(
+    program: &hir::Program,
+    (probe, point): (usize, usize),
+    kind: &ProgramKind,
+    options: &Options<'_>,
+) -> Result<Function, Vec<Diagnostic>> {
+    let function = match kind {
+        ProgramKind::Fentry { function, .. } | ProgramKind::Fexit { function, .. } => function,
+        _ => "",
+    };
+    ir::lower(&ir::Context {
+        program,
+        probe,
+        point,
+        kind,
+        atomic_fetch: options.atomic_fetch,
+        arg_bytes: &|n| (options.arg_bytes)(function, n),
+    })
+}
+
+/// The IR of every attach point as text, for `--emit ir`.
+///
+/// # Errors
+///
+/// Values an attach point does not have.
+pub fn emit_ir(program: &hir::Program, options: &Options<'_>) -> Result<String, Vec<Diagnostic>> {
+    let mut text = String::new();
+    for (probe, point) in points(program) {
+        let kind = kind(program, probe, point, options);
+        let function = lower(program, (probe, point), &kind, options)?;
+        let name = program.probes[probe].points[point].probe_name;
+        let name = (program.names.get(name.0 as usize)).map_or("", String::as_str);
+        text.push_str(&format!("; {name}\n{function}\n"));
+    }
+    Ok(text)
+}
+
+/// Scratch needed by the programs compiled so far.
+#[derive(Debug, Default)]
+struct Scratch {
+    bytes: u32,
+    entries: u32,
+}
+
+/// A function with registers and a frame.
+struct Placed {
+    function: Function,
+    allocated: Allocated,
+    frame: frame::Frame,
+}
+
+/// Most bytes of a per-CPU value (the kernel's `PCPU_MIN_UNIT_SIZE`).
+const SCRATCH_BYTES: u32 = 32 << 10;
+
+/// Chooses registers and a frame; moves large objects to scratch where the stack does not hold everything.
+fn allocate(
+    function: Function,
+    span: Span,
+    scratch: &mut Scratch,
+) -> Result<Placed, Diagnostic> {
+    let mut needed = 0;
+    // How much of the stack objects may take; the rest is for spilled values.
+    for budget in [None, Some(384), Some(256), Some(128), Some(16)] {
+        let mut function = function.clone();
+        let mut bytes = 0;
+        if let Some(budget) = budget {
+            bytes = scratch::move_out(&mut function, budget, scratch.entries);
+        }
+        if bytes > SCRATCH_BYTES {
+            needed = bytes;
+            continue;
+        }
+        let allocated = match regalloc::allocate(&function, &Pool::default()) {
+            Ok(allocated) => allocated,
+            Err(error) => unreachable!("{error}"),
+        };
+        // Cheap beside the allocation itself, so not only in debug builds.
+        if let Err(what) = regalloc::checker::check(&function, &allocated) {
+            panic!("broken register allocation: {what}\n{function}");
+        }
+        match frame::layout(&function, &allocated) {
+            Ok(frame) => {
+                if bytes > 0 {
+                    scratch.entries += 1;
+                    scratch.bytes = scratch.bytes.max(bytes);
+                }
+                return Ok(Placed {
+                    function,
+                    allocated,
+                    frame,
+                });
+            }
+            Err(frame::TooLarge { size }) => needed = size,
+        }
+    }
+    Err(too_much_stack(&function, needed, span))
+}
+
+fn too_much_stack(function: &Function, needed: u32, span: Span) -> Diagnostic {
+    let mut sizes: Vec<(u32, &str)> = (function.slots.iter())
+        .map(|slot| (slot.size, slot.what.as_str()))
+        .collect();
+    sizes.sort_by(|a, b| b.cmp(a));
+    sizes.dedup();
+    let largest: Vec<String> = (sizes.iter().take(5))
+        .map(|(size, what)| format!("{what}: {size} bytes"))
+        .collect();
+    Diagnostic {
+        severity: Severity::Error,
+        code: "E0501",
+        message: format!(
+            "this probe needs {needed} bytes of memory at once; a program has {} of stack and {SCRATCH_BYTES} of scratch",
+            limits::STACK_BYTES
+        ),
+        span,
+        label: "too much is in use at the same time".into(),
+        secondary: Vec::new(),
+        help: Some(format!("the largest objects are {}", largest.join(", "))),
+    }
+}
+
+/// Emits one program.
+fn assemble(
+    point: (usize, usize),
+    kind: ProgramKind,
+    placed: &Placed,
+    maps: &maps::Maps,
+    span: Span,
+) -> Result<Program, Diagnostic> {
+    let too_large = |what: String| Diagnostic {
+        severity: Severity::Error,
+        code: "E0503",
+        message: format!("this probe is too large: {what}"),
+        span,
+        label: String::new(),
+        secondary: Vec::new(),
+        help: Some("split it into several probes on the same function".into()),
+    };
+    let code = emit::emit(
+        &placed.function,
+        &placed.allocated,
+        &placed.frame,
+        &|map| maps.index(map),
+    )
+    .map_err(|asm::TooFar| too_large("a jump spans more than 32767 instructions".into()))?;
+    if code.insns.len() > limits::INSTRUCTIONS {
+        let (count, most) = (code.insns.len(), limits::INSTRUCTIONS);
+        return Err(too_large(format!("{count} instructions of at most {most}")));
+    }
+    Ok(Program {
+        name: program_name(&kind, point),
+        point,
+        kind,
+        insns: code.insns,
+        relocations: code.relocations,
+        spans: code.spans,
+    })
+}
+
+fn program_name(kind: &ProgramKind, point: (usize, usize)) -> String {
+    let name = match kind {
+        ProgramKind::Run => format!("run_{}_{}", point.0, point.1),
+        ProgramKind::Kprobe { function, .. } => format!("k_{function}"),
+        ProgramKind::Kretprobe { function } => format!("kr_{function}"),
+        ProgramKind::Fentry { function, .. } => format!("f_{function}"),
+        ProgramKind::Fexit { function, .. } => format!("fr_{function}"),
+    };
+    maps::kernel_name(&name, "probe")
+}

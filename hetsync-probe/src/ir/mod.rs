@@ -1,1 +1,497 @@
-//! Blocks, virtual registers, a text form; lowered from [`crate::sema::hir`].
+//! The intermediate representation: one function an attach point, in SSA form over 64-bit virtual
+//! registers, close to what eBPF can do and free of its register file.
+//!
+//! ```text
+//! hir::Program --lower--> Function --cleanup--> Function --codegen--> image::Program
+//! ```
+//!
+//! What it is not: it knows no physical registers, no stack offsets, no file descriptors and no ELF.
+//!
+//! # Invariants ([`verify::verify`] checks them)
+//!
+//! * Every register is defined once, and its definition dominates every use.
+//! * A block ends in one [`Term`]; an edge has an argument for each parameter of its block.
+//! * Only [`Term::Jump`] carries arguments: edges of a branch go to blocks without parameters.
+//! * Immediates in arithmetic, comparisons and stores fit 32 bits, sign-extended; wider ones are [`Op::Const`].
+//! * Context, record and map pointers are never the operand of arithmetic other than `+ immediate`.
+
+pub mod build;
+pub mod cleanup;
+pub mod lower;
+pub mod simplify;
+mod text;
+pub mod verify;
+
+use crate::sema::hir;
+use crate::span::Span;
+
+pub use lower::{Context, lower};
+
+/// A virtual register: one SSA value of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct V(pub u32);
+
+/// Index into [`Function::blocks`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockId(pub u32);
+
+/// Index into [`Function::slots`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId(pub u32);
+
+/// A register or a constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Val {
+    /// The value of a register.
+    Reg(V),
+    /// A constant.
+    Imm(i64),
+}
+
+/// One program before register allocation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Function {
+    /// Blocks; the first is the entry and has no parameters.
+    pub blocks: Vec<Block>,
+    /// Objects in memory that the program owns: keys, strings, values to store.
+    pub slots: Vec<Slot>,
+    /// How many virtual registers there are.
+    pub registers: u32,
+}
+
+/// An object of the program's own in memory: on the stack, or in per-CPU scratch where the stack is too small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Bytes, a multiple of 8 after layout.
+    pub size: u32,
+    /// What it holds, for messages: `key of @start`, `$name`.
+    pub what: String,
+}
+
+/// Straight-line code.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// Values passed in by every edge that comes here.
+    pub params: Vec<V>,
+    /// The instructions.
+    pub insts: Vec<Inst>,
+    /// How it ends.
+    pub term: Term,
+    /// Place in the script of the terminator.
+    pub span: Span,
+    /// Rarely reached (a full map, the first sample of a key): laid out last, spilled first.
+    pub cold: bool,
+}
+
+/// An instruction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inst {
+    /// The register it defines.
+    pub dst: Option<V>,
+    /// What it does.
+    pub op: Op,
+    /// Its place in the script.
+    pub span: Span,
+}
+
+/// Where a block goes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Term {
+    /// To one block.
+    Jump(Edge),
+    /// To one of two.
+    Branch {
+        /// The comparison.
+        cond: Cond,
+        /// Its left side.
+        lhs: V,
+        /// Its right side.
+        rhs: Val,
+        /// Where it holds.
+        then: BlockId,
+        /// Where it does not.
+        otherwise: BlockId,
+    },
+    /// The program ends (and returns 0).
+    Exit,
+}
+
+/// A jump's target and what it passes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// The block.
+    pub block: BlockId,
+    /// One value a parameter.
+    pub args: Vec<Val>,
+}
+
+/// A map of the image, by meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MapRef {
+    /// One of the script's.
+    Script(hir::MapId),
+    /// The ring buffer of events.
+    Events,
+    /// The loss counters.
+    Losses,
+    /// Zeros to start large values from.
+    Zeros,
+    /// Per-CPU room for what does not fit the stack.
+    Scratch,
+}
+
+/// Bytes of a memory access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Width {
+    /// 1
+    B,
+    /// 2
+    H,
+    /// 4
+    W,
+    /// 8
+    D,
+}
+
+/// Memory: a base and a constant distance in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// What the distance is counted from.
+    pub base: Base,
+    /// Bytes.
+    pub offset: i32,
+}
+
+/// What an address is counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Base {
+    /// A pointer in a register.
+    Reg(V),
+    /// The start of an object of the program's own.
+    Slot(SlotId),
+}
+
+/// An argument of a helper call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Arg {
+    /// A constant.
+    Imm(i64),
+    /// A register plus a constant.
+    Reg(V, i32),
+    /// The address of an object plus a constant.
+    Slot(SlotId, i32),
+    /// A map.
+    Map(MapRef),
+    /// The address of an array's one value.
+    MapValue(MapRef),
+}
+
+/// Two-operand arithmetic, 64 bits, wrapping. Division is unsigned, by 0 it gives 0, the remainder by 0 is the dividend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Alu {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Mod,
+    And,
+    Or,
+    Xor,
+    Shl,
+    Shr,
+    Sar,
+}
+
+impl Alu {
+    /// Whether the operands can change places.
+    pub fn commutes(self) -> bool {
+        matches!(self, Alu::Add | Alu::Mul | Alu::And | Alu::Or | Alu::Xor)
+    }
+}
+
+/// One-operand arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unary {
+    /// Two's complement.
+    Neg,
+    /// The low 32 bits.
+    Low32,
+    /// The same number, as one the verifier takes for a plain integer: fentry arguments of pointer type.
+    Launder,
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Cond {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    SLt,
+    SLe,
+    SGt,
+    SGe,
+}
+
+impl Cond {
+    /// The comparison that holds exactly where this one does not.
+    pub fn inverse(self) -> Self {
+        match self {
+            Cond::Eq => Cond::Ne,
+            Cond::Ne => Cond::Eq,
+            Cond::Lt => Cond::Ge,
+            Cond::Ge => Cond::Lt,
+            Cond::Le => Cond::Gt,
+            Cond::Gt => Cond::Le,
+            Cond::SLt => Cond::SGe,
+            Cond::SGe => Cond::SLt,
+            Cond::SLe => Cond::SGt,
+            Cond::SGt => Cond::SLe,
+        }
+    }
+
+    /// The comparison with the sides changed over.
+    pub fn swapped(self) -> Self {
+        match self {
+            Cond::Eq | Cond::Ne => self,
+            Cond::Lt => Cond::Gt,
+            Cond::Gt => Cond::Lt,
+            Cond::Le => Cond::Ge,
+            Cond::Ge => Cond::Le,
+            Cond::SLt => Cond::SGt,
+            Cond::SGt => Cond::SLt,
+            Cond::SLe => Cond::SGe,
+            Cond::SGe => Cond::SLe,
+        }
+    }
+
+    /// Whether it holds of two numbers.
+    pub fn holds(self, lhs: i64, rhs: i64) -> bool {
+        let (l, r) = (lhs as u64, rhs as u64);
+        match self {
+            Cond::Eq => l == r,
+            Cond::Ne => l != r,
+            Cond::Lt => l < r,
+            Cond::Le => l <= r,
+            Cond::Gt => l > r,
+            Cond::Ge => l >= r,
+            Cond::SLt => lhs < rhs,
+            Cond::SLe => lhs <= rhs,
+            Cond::SGt => lhs > rhs,
+            Cond::SGe => lhs >= rhs,
+        }
+    }
+}
+
+/// What an instruction does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// The context pointer; the first instruction of the entry or absent.
+    Context,
+    /// A constant.
+    Const(i64),
+    /// The time of loading, [`crate::image::RelocationKind::StartNs`].
+    StartNs,
+    /// The address of an array's one value, plus bytes.
+    MapValue(MapRef, u32),
+    /// The address of an object of the program's own, plus bytes.
+    SlotAddress(SlotId, i32),
+    /// Arithmetic.
+    Alu(Alu, V, Val),
+    /// Arithmetic.
+    Unary(Unary, V),
+    /// 1 where the comparison holds, else 0.
+    Set(Cond, V, Val),
+    /// Reads memory, zero-extended.
+    Load(Width, Address),
+    /// Writes memory.
+    Store(Width, Address, Val),
+    /// Adds to 8 bytes of shared memory, atomically; with a destination, also gives what was there before.
+    AtomicAdd(Address, V),
+    /// A helper call; arguments in order, at most 5.
+    Call(i32, Vec<Arg>),
+    /// [`crate::layout::log_linear`] of a number below `2^width`.
+    LogLinear {
+        /// The number.
+        value: V,
+        /// Linear parts of a power, as a power of two.
+        bits: u8,
+        /// Bits the number is known to fit.
+        width: u8,
+    },
+    /// Adds 1 to counter `index` of a value in a map; nothing where `index` is not below `limit`
+    /// (which lowering rules out; the test is what the kernel's verifier can follow after a spill too).
+    BucketAdd {
+        /// The value.
+        base: V,
+        /// Bytes from there to counter 0.
+        offset: i32,
+        /// Which counter.
+        index: V,
+        /// How many there are.
+        limit: u32,
+        /// Bytes of a counter: 8 wraps, 4 stays at its largest number.
+        width: Width,
+    },
+    /// Inserted by register allocation only: puts a register into a spill slot.
+    Spill(SlotId, V),
+    /// Inserted by register allocation only: takes a register from a spill slot.
+    Reload(SlotId),
+}
+
+impl Op {
+    /// Whether it may be left out when its value is not used.
+    pub fn is_removable(&self) -> bool {
+        use crate::codegen::insn::helper;
+        match self {
+            Op::Store(..) | Op::AtomicAdd(..) | Op::BucketAdd { .. } | Op::Spill(..) => false,
+            Op::Call(helper, _) => matches!(
+                *helper,
+                helper::MAP_LOOKUP_ELEM
+                    | helper::GET_CURRENT_PID_TGID
+                    | helper::GET_SMP_PROCESSOR_ID
+                    | helper::KTIME_GET_BOOT_NS
+            ),
+            _ => true,
+        }
+    }
+
+    /// Calls `f` with every register read.
+    pub fn uses(&self, mut f: impl FnMut(V)) {
+        self.clone().uses_mut(|v| f(*v));
+    }
+
+    /// Calls `f` with every register read, in the order instructions list them.
+    pub fn uses_mut(&mut self, mut f: impl FnMut(&mut V)) {
+        fn val(v: &mut Val, f: &mut impl FnMut(&mut V)) {
+            if let Val::Reg(v) = v {
+                f(v);
+            }
+        }
+        fn address(address: &mut Address, f: &mut impl FnMut(&mut V)) {
+            if let Base::Reg(v) = &mut address.base {
+                f(v);
+            }
+        }
+        match self {
+            Op::Context | Op::Const(_) | Op::StartNs | Op::MapValue(..) => {}
+            Op::SlotAddress(..) | Op::Reload(_) => {}
+            Op::Alu(_, a, b) | Op::Set(_, a, b) => {
+                f(a);
+                val(b, &mut f);
+            }
+            Op::Unary(_, a) | Op::LogLinear { value: a, .. } | Op::Spill(_, a) => f(a),
+            Op::Load(_, a) => address(a, &mut f),
+            Op::Store(_, a, v) => {
+                address(a, &mut f);
+                val(v, &mut f);
+            }
+            Op::AtomicAdd(a, v) => {
+                address(a, &mut f);
+                f(v);
+            }
+            Op::Call(_, args) => {
+                for arg in args {
+                    if let Arg::Reg(v, _) = arg {
+                        f(v);
+                    }
+                }
+            }
+            Op::BucketAdd { base, index, .. } => {
+                f(base);
+                f(index);
+            }
+        }
+    }
+}
+
+impl Term {
+    /// The blocks it may go to, in order.
+    pub fn successors(&self) -> impl Iterator<Item = BlockId> + use<> {
+        let (a, b) = match self {
+            Term::Jump(edge) => (Some(edge.block), None),
+            Term::Branch {
+                then, otherwise, ..
+            } => (Some(*then), Some(*otherwise)),
+            Term::Exit => (None, None),
+        };
+        a.into_iter().chain(b)
+    }
+
+    /// Calls `f` with every register read, arguments of edges included.
+    pub fn uses(&self, mut f: impl FnMut(V)) {
+        self.clone().uses_mut(|v| f(*v));
+    }
+
+    /// Calls `f` with every register read, arguments of edges included.
+    pub fn uses_mut(&mut self, mut f: impl FnMut(&mut V)) {
+        match self {
+            Term::Jump(edge) => {
+                for arg in &mut edge.args {
+                    if let Val::Reg(v) = arg {
+                        f(v);
+                    }
+                }
+            }
+            Term::Branch { lhs, rhs, .. } => {
+                f(lhs);
+                if let Val::Reg(v) = rhs {
+                    f(v);
+                }
+            }
+            Term::Exit => {}
+        }
+    }
+}
+
+impl Function {
+    /// Blocks reachable from the entry in reverse postorder: without loops, each comes after every block that leads to it.
+    pub fn order(&self) -> Vec<BlockId> {
+        let mut seen = vec![false; self.blocks.len()];
+        let mut order = Vec::new();
+        // An explicit stack: scripts nest deeper than a thread's stack should.
+        let mut stack = vec![(BlockId(0), 0)];
+        seen[0] = true;
+        while let Some((block, next)) = stack.pop() {
+            // The last successor first, so that in the result the first one follows its branch.
+            let successors: Vec<_> = self.block(block).term.successors().collect();
+            let successor = successors.iter().rev().nth(next).copied();
+            match successor {
+                None => order.push(block),
+                Some(successor) => {
+                    stack.push((block, next + 1));
+                    if !std::mem::replace(&mut seen[successor.0 as usize], true) {
+                        stack.push((successor, 0));
+                    }
+                }
+            }
+        }
+        order.reverse();
+        order
+    }
+
+    /// A block.
+    pub fn block(&self, id: BlockId) -> &Block {
+        &self.blocks[id.0 as usize]
+    }
+
+    /// A block.
+    pub fn block_mut(&mut self, id: BlockId) -> &mut Block {
+        &mut self.blocks[id.0 as usize]
+    }
+
+    /// A register that is not used yet.
+    pub fn fresh(&mut self) -> V {
+        self.registers += 1;
+        V(self.registers - 1)
+    }
+}
+
+/// Whether a constant can stand in an instruction.
+pub fn fits_imm(value: i64) -> bool {
+    i32::try_from(value).is_ok()
+}

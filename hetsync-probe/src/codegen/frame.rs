@@ -1,0 +1,138 @@
+//! The stack frame: an offset for every object and spill slot, shared by those that are never alive together.
+//!
+//! Blocks come in an order in which control only goes forward, so an object is alive at most from its
+//! first mention to its last in that order; two objects whose spans do not meet may share bytes.
+
+use super::regalloc::{Allocated, Loc, Source, Step};
+use crate::ir::{Arg, Base, Function, Op, SlotId};
+use crate::limits::STACK_BYTES;
+
+/// Where objects lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// By slot: the offset from the frame pointer, negative; 0 for those never mentioned.
+    pub offsets: Vec<i32>,
+    /// Bytes used.
+    pub size: u32,
+}
+
+/// The objects do not fit the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooLarge {
+    /// Bytes wanted.
+    pub size: u32,
+}
+
+/// Lays out the frame.
+///
+/// # Errors
+///
+/// [`TooLarge`] with the bytes that would be needed.
+pub fn layout(function: &Function, allocated: &Allocated) -> Result<Frame, TooLarge> {
+    let spans = spans(function, allocated);
+    let sizes: Vec<u32> = allocated.slots.iter().map(|slot| slot.size).collect();
+    let (starts, size) = share(&sizes, &spans);
+    if size as usize > STACK_BYTES {
+        return Err(TooLarge { size });
+    }
+    // Counted down from the frame pointer.
+    let offsets = (starts.iter().zip(&sizes))
+        .map(|(start, size)| -((start + size) as i32))
+        .collect();
+    Ok(Frame { offsets, size })
+}
+
+/// Gives every object with a span a start, shared where spans do not meet; also the bytes used in all.
+pub(super) fn share(sizes: &[u32], spans: &[Option<(u32, u32)>]) -> (Vec<u32>, u32) {
+    let mut order: Vec<usize> = (0..spans.len()).filter(|&s| spans[s].is_some()).collect();
+    // Large ones first: they are the hardest to place.
+    order.sort_by_key(|&s| (std::cmp::Reverse(sizes[s]), s));
+    let mut starts = vec![0; spans.len()];
+    let mut placed: Vec<usize> = Vec::new();
+    let mut total = 0;
+    for slot in order {
+        let size = sizes[slot];
+        let mut blocked: Vec<(u32, u32)> = placed
+            .iter()
+            .filter(|&&other| meets(spans[slot], spans[other]))
+            .map(|&other| (starts[other], starts[other] + sizes[other]))
+            .collect();
+        blocked.sort_unstable();
+        let mut from = 0;
+        for (start, end) in blocked {
+            if start >= from + size {
+                break;
+            }
+            from = from.max(end);
+        }
+        starts[slot] = from;
+        total = total.max(from + size);
+        placed.push(slot);
+    }
+    (starts, total)
+}
+
+fn meets(a: Option<(u32, u32)>, b: Option<(u32, u32)>) -> bool {
+    match (a, b) {
+        (Some((a0, a1)), Some((b0, b1))) => a0 <= b1 && b0 <= a1,
+        _ => false,
+    }
+}
+
+/// The first and last step that mention each slot.
+fn spans(function: &Function, allocated: &Allocated) -> Vec<Option<(u32, u32)>> {
+    let mut spans: Vec<Option<(u32, u32)>> = vec![None; allocated.slots.len()];
+    let mut at = 0;
+    for (block, code) in function.blocks.iter().zip(&allocated.blocks) {
+        for step in &code.steps {
+            at += 1;
+            let mut mention = |slot: SlotId| {
+                let span = spans[slot.0 as usize].get_or_insert((at, at));
+                span.1 = at;
+            };
+            match step {
+                Step::Move { to, from } => {
+                    for loc in [Source::Loc(*to), *from] {
+                        if let Source::Loc(Loc::Spill(slot)) = loc {
+                            mention(slot);
+                        }
+                    }
+                }
+                Step::Op { index, .. } => slots_of(&block.insts[*index].op, &mut mention),
+            }
+        }
+    }
+    spans
+}
+
+/// The first and last instruction that mention each object, before allocation.
+pub(super) fn object_spans(function: &Function) -> Vec<Option<(u32, u32)>> {
+    let mut spans: Vec<Option<(u32, u32)>> = vec![None; function.slots.len()];
+    let insts = function.blocks.iter().flat_map(|block| &block.insts);
+    for (at, inst) in (0..).zip(insts) {
+        slots_of(&inst.op, &mut |slot| {
+            spans[slot.0 as usize].get_or_insert((at, at)).1 = at;
+        });
+    }
+    spans
+}
+
+/// Calls `f` with every object an instruction mentions.
+pub fn slots_of(op: &Op, f: &mut impl FnMut(SlotId)) {
+    match op {
+        Op::SlotAddress(slot, _) | Op::Spill(slot, _) | Op::Reload(slot) => f(*slot),
+        Op::Load(_, address) | Op::Store(_, address, _) | Op::AtomicAdd(address, _) => {
+            if let Base::Slot(slot) = address.base {
+                f(slot);
+            }
+        }
+        Op::Call(_, args) => {
+            for arg in args {
+                if let Arg::Slot(slot, _) = arg {
+                    f(*slot);
+                }
+            }
+        }
+        _ => {}
+    }
+}

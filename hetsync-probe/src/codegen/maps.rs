@@ -1,0 +1,130 @@
+//! Which maps an image needs: the script's, then the compiler's own as far as a program uses them.
+
+use std::collections::BTreeSet;
+
+use crate::image::{MapKind, MapSpec};
+use crate::ir::{Arg, Function, MapRef, Op};
+use crate::layout;
+use crate::sema::hir;
+
+/// Bytes above which memory of a per-CPU hash is better taken key by key, where the kernel can do that safely.
+const PREALLOCATED_BYTES: u64 = 1 << 20;
+
+/// The maps of an image and where each is.
+pub(super) struct Maps {
+    pub(super) specs: Vec<MapSpec>,
+    own: Vec<(MapRef, usize)>,
+}
+
+impl Maps {
+    /// Index of a map in the image.
+    pub(super) fn index(&self, map: MapRef) -> usize {
+        match map {
+            MapRef::Script(id) => id.0 as usize,
+            _ => self.find(map).unwrap_or(0),
+        }
+    }
+
+    /// Index of one of the compiler's own maps, if any program uses it.
+    pub(super) fn find(&self, map: MapRef) -> Option<usize> {
+        Some(self.own.iter().find(|(own, _)| *own == map)?.1)
+    }
+}
+
+/// The compiler's own maps that a function uses.
+pub(super) fn used(function: &Function, into: &mut BTreeSet<MapRef>) {
+    for inst in function.blocks.iter().flat_map(|b| &b.insts) {
+        if let Op::Call(_, args) = &inst.op {
+            for arg in args {
+                if let Arg::Map(map) | Arg::MapValue(map) = arg {
+                    into.insert(*map);
+                }
+            }
+        }
+    }
+}
+
+/// Makes the list. `scratch` is the bytes and entries of the scratch map.
+pub(super) fn specs(
+    program: &hir::Program,
+    used: &BTreeSet<MapRef>,
+    scratch: (u32, u32),
+    options: &super::Options<'_>,
+) -> Maps {
+    let mut maps = Maps {
+        specs: (program.maps.iter().enumerate())
+            .map(|(i, map)| script_map(i, map, options))
+            .collect(),
+        own: Vec::new(),
+    };
+    let zeros = (program.maps.iter())
+        .map(layout::value_size)
+        .max()
+        .unwrap_or(8) as u32;
+    let own = |name: &str, kind, key_size, value_size, max_entries| MapSpec {
+        name: name.into(),
+        kind,
+        key_size,
+        value_size,
+        max_entries,
+        on_demand: false,
+        map: None,
+    };
+    let counters = layout::loss_counters(program.maps.len()) as u32;
+    for (map, spec) in [
+        (
+            MapRef::Events,
+            own("hp_events", MapKind::Ringbuf, 0, 0, options.ring_bytes),
+        ),
+        (
+            MapRef::Losses,
+            own("hp_losses", MapKind::PercpuArray, 4, 8, counters),
+        ),
+        (
+            MapRef::Zeros,
+            own("hp_zeros", MapKind::Array, 4, zeros, 1),
+        ),
+        (
+            MapRef::Scratch,
+            own("hp_scratch", MapKind::PercpuArray, 4, scratch.0, scratch.1),
+        ),
+    ] {
+        if used.contains(&map) {
+            maps.own.push((map, maps.specs.len()));
+            maps.specs.push(spec);
+        }
+    }
+    maps
+}
+
+fn script_map(index: usize, map: &hir::Map, options: &super::Options<'_>) -> MapSpec {
+    let scalar = matches!(map.value, hir::MapValue::Scalar(_));
+    let kind = match (scalar, map.key.is_empty()) {
+        (true, true) => MapKind::Array,
+        (true, false) => MapKind::Hash,
+        (false, true) => MapKind::PercpuArray,
+        (false, false) => MapKind::PercpuHash,
+    };
+    let value_size = layout::value_size(map) as u32;
+    let bytes = u64::from(value_size) * u64::from(map.max_entries);
+    MapSpec {
+        name: kernel_name(&map.name, &format!("map{index}")),
+        kind,
+        key_size: layout::key_size(map) as u32,
+        value_size,
+        max_entries: map.max_entries,
+        on_demand: options.on_demand_maps
+            && kind == MapKind::PercpuHash
+            && bytes > PREALLOCATED_BYTES,
+        map: Some(hir::MapId(index as u32)),
+    }
+}
+
+/// A name the kernel accepts: at most 15 bytes of `[A-Za-z0-9_]`.
+pub(super) fn kernel_name(name: &str, otherwise: &str) -> String {
+    let name = if name.is_empty() { otherwise } else { name };
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .take(15)
+        .collect()
+}

@@ -1,0 +1,106 @@
+//! What a program finds in its context: arguments and return values.
+
+use super::super::{Address, Alu, Arg, Op, Unary, Val, Width};
+use super::Lowerer;
+use crate::codegen::insn::helper;
+use crate::image::ProgramKind;
+
+/// Where `struct pt_regs` keeps what probes read: one table an architecture (arch/x86/include/asm/ptrace.h).
+#[cfg(not(target_arch = "aarch64"))]
+mod registers {
+    /// Offsets of the arguments passed in registers (di, si, dx, cx, r8, r9).
+    pub(super) const ARGS: &[i32] = &[112, 104, 96, 88, 72, 64];
+    /// Offset of the return value (ax).
+    pub(super) const RETURN: i32 = 80;
+    /// Offset of the stack pointer (sp).
+    pub(super) const STACK: i32 = 152;
+    /// Bytes between the stack pointer on entry and the first argument passed in memory: the return address.
+    pub(super) const STACK_ARGS: i32 = 8;
+}
+
+/// The same for 64-bit Arm, whose programs see `struct user_pt_regs` (arch/arm64/include/uapi/asm/ptrace.h).
+#[cfg(target_arch = "aarch64")]
+mod registers {
+    pub(super) const ARGS: &[i32] = &[0, 8, 16, 24, 32, 40, 48, 56];
+    pub(super) const RETURN: i32 = 0;
+    pub(super) const STACK: i32 = 248;
+    pub(super) const STACK_ARGS: i32 = 0;
+}
+
+impl Lowerer<'_> {
+    /// Argument `n` of the function.
+    pub(super) fn argument(&mut self, n: u8) -> Val {
+        match self.cx.kind {
+            ProgramKind::Kprobe { .. } => match registers::ARGS.get(usize::from(n)) {
+                Some(&offset) => self.context_word(offset),
+                None => self.stack_argument(n),
+            },
+            ProgramKind::Fentry { args, .. } | ProgramKind::Fexit { args, .. } => {
+                if n >= *args {
+                    let message = format!("arg{n} does not exist: the function has {args} arguments");
+                    self.error("E0502", self.b.span, message, None);
+                    return Val::Imm(0);
+                }
+                self.typed_word(8 * i32::from(n), (self.cx.arg_bytes)(n))
+            }
+            ProgramKind::Kretprobe { .. } | ProgramKind::Run => {
+                self.unavailable(&format!("arg{n}"), "a kprobe")
+            }
+        }
+    }
+
+    /// The return value of the function.
+    pub(super) fn return_value(&mut self) -> Val {
+        match self.cx.kind {
+            ProgramKind::Kretprobe { .. } => self.context_word(registers::RETURN),
+            ProgramKind::Fexit { args, .. } => self.typed_word(8 * i32::from(*args), 8),
+            _ => self.unavailable("retval", "a kretprobe"),
+        }
+    }
+
+    fn unavailable(&mut self, name: &str, there: &str) -> Val {
+        let message = format!("`{name}` is not available here, only in {there}");
+        self.error("E0502", self.b.span, message, None);
+        Val::Imm(0)
+    }
+
+    /// A word of `struct pt_regs`, which does not change while the program runs.
+    fn context_word(&mut self, offset: i32) -> Val {
+        let address = Address::reg(self.b.context()).plus(offset);
+        Val::Reg(self.b.pure(Op::Load(Width::D, address)))
+    }
+
+    /// A word of the argument array of fentry and fexit. The verifier types it by BTF: a pointer it would not
+    /// let us compare, print or store as a number (and a later kernel may refuse more),
+    /// so pointers become plain numbers by negating twice, which leaves the verifier an unknown scalar. (Going through
+    /// the stack does not: it keeps the type of spilled pointers. A helper such as `bpf_get_func_arg` costs a call and is missing on 5.10.)
+    ///
+    /// Up to 6.5 the trampoline saves only the low `bytes` of an argument, so no more of it is kept.
+    fn typed_word(&mut self, offset: i32, bytes: u8) -> Val {
+        let address = Address::reg(self.b.context()).plus(offset);
+        let word = Val::Reg(self.b.pure(Op::Load(Width::D, address)));
+        match bytes {
+            1 => self.b.alu(Alu::And, word, Val::Imm(0xff)),
+            2 => self.b.alu(Alu::And, word, Val::Imm(0xffff)),
+            4 => self.b.unary(Unary::Low32, word),
+            _ => self.b.unary(Unary::Launder, word),
+        }
+    }
+
+    /// An argument passed on the probed function's stack.
+    fn stack_argument(&mut self, n: u8) -> Val {
+        let past = i32::from(n) - registers::ARGS.len() as i32;
+        let stack = self.context_word(registers::STACK);
+        let from = Val::Imm(i64::from(registers::STACK_ARGS + 8 * past));
+        let address = self.b.alu(Alu::Add, stack, from);
+        let slot = self.b.slot(8, format!("arg{n}"));
+        // A failed read leaves zeros: the helper clears its target then.
+        self.b.store(Width::D, Address::slot(slot), Val::Imm(0));
+        let source = self.b.reg(address);
+        self.b.call_only(
+            helper::PROBE_READ_KERNEL,
+            vec![Arg::Slot(slot, 0), Arg::Imm(8), Arg::Reg(source, 0)],
+        );
+        self.b.load(Width::D, Address::slot(slot))
+    }
+}

@@ -1,0 +1,196 @@
+//! Expressions whose value is an integer (or a name, which travels as one).
+
+use super::super::{Alu, Arg, Cond, Op, Unary, V, Val, simplify};
+use super::{LocalPlace, Lowerer};
+use crate::codegen::insn::helper;
+use crate::sema::hir::{BinaryOp, Builtin, Expr, ExprKind, Place, UnaryOp};
+
+impl<'a> Lowerer<'a> {
+    /// The value of an integer expression.
+    pub(super) fn value(&mut self, expr: &'a Expr) -> Val {
+        let outer = std::mem::replace(&mut self.b.span, expr.span);
+        let value = self.value_inner(expr);
+        self.b.span = outer;
+        value
+    }
+
+    fn value_inner(&mut self, expr: &'a Expr) -> Val {
+        match &expr.kind {
+            ExprKind::Int(bits) => Val::Imm(*bits as i64),
+            ExprKind::Builtin(builtin) => self.builtin(*builtin),
+            ExprKind::Local(id) => match self.locals[id.0 as usize] {
+                LocalPlace::Value(var) => self.b.get(var),
+                LocalPlace::Memory(..) => unreachable!("a string where an integer is wanted"),
+            },
+            ExprKind::MapGet { map, key } => self.get_integer(*map, key),
+            ExprKind::Unary(op, inner) => {
+                let value = self.value(inner);
+                match op {
+                    UnaryOp::Neg => self.b.unary(Unary::Neg, value),
+                    UnaryOp::BitNot => self.b.alu(Alu::Xor, value, Val::Imm(-1)),
+                    UnaryOp::Not => self.b.set(Cond::Eq, value, Val::Imm(0)),
+                }
+            }
+            ExprKind::Binary {
+                op,
+                signed,
+                lhs,
+                rhs,
+            } => {
+                let l = self.value(lhs);
+                let r = self.value(rhs);
+                self.binary(*op, *signed, l, r)
+            }
+            ExprKind::Logical { .. } | ExprKind::StrCompare { .. } => self.truth(expr),
+            ExprKind::Ternary {
+                cond,
+                then,
+                otherwise,
+            } => self.ternary(cond, then, otherwise),
+            ExprKind::Increment {
+                place,
+                delta,
+                postfix,
+            } => match place {
+                Place::Local(id) => {
+                    let LocalPlace::Value(var) = self.locals[id.0 as usize] else {
+                        unreachable!("a string cannot be incremented");
+                    };
+                    let before = self.b.get(var);
+                    let after = self.b.alu(Alu::Add, before, Val::Imm(*delta));
+                    self.b.set_var(var, after);
+                    if *postfix { before } else { after }
+                }
+                Place::Map { map, key } => self.increment_map(*map, key, *delta, Some(*postfix)),
+            },
+            ExprKind::Str(_) => unreachable!("a string where an integer is wanted"),
+        }
+    }
+
+    fn binary(&mut self, op: BinaryOp, signed: bool, l: Val, r: Val) -> Val {
+        if let Some(cond) = comparison(op, signed) {
+            return self.b.set(cond, l, r);
+        }
+        let alu = match op {
+            BinaryOp::Div | BinaryOp::Mod if signed => {
+                let remainder = op == BinaryOp::Mod;
+                return simplify::signed_division(&mut self.b, remainder, l, r);
+            }
+            BinaryOp::Sub => Alu::Sub,
+            BinaryOp::Mul => Alu::Mul,
+            BinaryOp::Div => Alu::Div,
+            BinaryOp::Mod => Alu::Mod,
+            BinaryOp::And => Alu::And,
+            BinaryOp::Or => Alu::Or,
+            BinaryOp::Xor => Alu::Xor,
+            BinaryOp::Shl => Alu::Shl,
+            BinaryOp::Shr if signed => Alu::Sar,
+            BinaryOp::Shr => Alu::Shr,
+            _ => Alu::Add,
+        };
+        self.b.alu(alu, l, r)
+    }
+
+    /// 1 where the condition holds, else 0.
+    fn truth(&mut self, expr: &'a Expr) -> Val {
+        let yes = self.b.block();
+        let no = self.b.block();
+        let join = self.b.block();
+        let result = self.b.var(Val::Imm(0));
+        self.condition(expr, yes, no);
+        self.b.start(yes);
+        self.b.set_var(result, Val::Imm(1));
+        self.b.jump(join);
+        self.b.start(no);
+        self.b.set_var(result, Val::Imm(0));
+        self.b.jump(join);
+        self.b.start(join);
+        self.b.pop(result)
+    }
+
+    fn ternary(&mut self, cond: &'a Expr, then: &'a Expr, otherwise: &'a Expr) -> Val {
+        let blocks = [self.b.block(), self.b.block()];
+        let join = self.b.block();
+        let result = self.b.var(Val::Imm(0));
+        self.condition(cond, blocks[0], blocks[1]);
+        for (block, arm) in blocks.into_iter().zip([then, otherwise]) {
+            self.b.start(block);
+            let value = self.value(arm);
+            self.b.set_var(result, value);
+            self.b.jump(join);
+        }
+        self.b.start(join);
+        self.b.pop(result)
+    }
+
+    fn builtin(&mut self, builtin: Builtin) -> Val {
+        let point = &self.probe.points[self.cx.point];
+        match builtin {
+            // One call gives both; the process in the upper half.
+            Builtin::Pid => {
+                let both = self.pid_tgid();
+                self.b.alu(Alu::Shr, Val::Reg(both), Val::Imm(32))
+            }
+            Builtin::Tid => {
+                let both = self.pid_tgid();
+                self.b.unary(Unary::Low32, Val::Reg(both))
+            }
+            Builtin::Nsecs => Val::Reg(self.b.call(helper::KTIME_GET_BOOT_NS, vec![])),
+            Builtin::Elapsed => {
+                let now = self.b.call(helper::KTIME_GET_BOOT_NS, vec![]);
+                let start = self.b.value(Op::StartNs);
+                self.b.alu(Alu::Sub, Val::Reg(now), Val::Reg(start))
+            }
+            Builtin::Cpu => Val::Reg(self.b.pure(call(helper::GET_SMP_PROCESSOR_ID))),
+            Builtin::Func => Val::Imm(i64::from(point.func_name.0)),
+            Builtin::Probe => Val::Imm(i64::from(point.probe_name.0)),
+            Builtin::Arg(n) => self.argument(n),
+            Builtin::Retval => self.return_value(),
+            Builtin::Comm => unreachable!("a string where an integer is wanted"),
+        }
+    }
+
+    fn pid_tgid(&mut self) -> V {
+        self.b.pure(call(helper::GET_CURRENT_PID_TGID))
+    }
+}
+
+/// A call without arguments.
+fn call(helper: i32) -> Op {
+    Op::Call(helper, Vec::<Arg>::new())
+}
+
+/// The comparison behind an operator, if it is one.
+pub(super) fn comparison(op: BinaryOp, signed: bool) -> Option<Cond> {
+    Some(match (op, signed) {
+        (BinaryOp::Eq, _) => Cond::Eq,
+        (BinaryOp::Ne, _) => Cond::Ne,
+        (BinaryOp::Lt, false) => Cond::Lt,
+        (BinaryOp::Le, false) => Cond::Le,
+        (BinaryOp::Gt, false) => Cond::Gt,
+        (BinaryOp::Ge, false) => Cond::Ge,
+        (BinaryOp::Lt, true) => Cond::SLt,
+        (BinaryOp::Le, true) => Cond::SLe,
+        (BinaryOp::Gt, true) => Cond::SGt,
+        (BinaryOp::Ge, true) => Cond::SGe,
+        _ => return None,
+    })
+}
+
+/// Whether evaluating an expression changes anything.
+pub(super) fn has_effects(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Builtin(_) | ExprKind::Local(_) => false,
+        ExprKind::MapGet { key, .. } => key.iter().any(has_effects),
+        ExprKind::Unary(_, e) => has_effects(e),
+        ExprKind::Binary { lhs, rhs, .. }
+        | ExprKind::StrCompare { lhs, rhs, .. }
+        | ExprKind::Logical { lhs, rhs, .. } => has_effects(lhs) || has_effects(rhs),
+        ExprKind::Ternary {
+            cond,
+            then,
+            otherwise,
+        } => has_effects(cond) || has_effects(then) || has_effects(otherwise),
+        ExprKind::Increment { .. } => true,
+    }
+}

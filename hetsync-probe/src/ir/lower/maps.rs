@@ -1,0 +1,485 @@
+//! Maps: keys in memory, look-ups, scalar values, losses.
+
+use super::super::{Address, Alu, Arg, BlockId, Cond, MapRef, Op, SlotId, Val, Width};
+use super::{Lowerer, strings};
+use crate::codegen::insn::{NOEXIST, helper};
+use crate::layout;
+use crate::sema::hir::{Builtin, Expr, ExprKind, Map, MapId, MapValue, Stmt, StmtKind, Type};
+
+/// A part of a key as far as it is known here; equal parts have equal bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum KeyPart {
+    /// An integer or a name.
+    Value(Val),
+    /// `comm` in this many bytes.
+    Comm(usize),
+    /// A literal in this many bytes.
+    Literal(Vec<u8>, usize),
+    /// A 4-byte array index, alone.
+    Index(u32),
+}
+
+/// A key in memory.
+pub(super) struct Key {
+    pub(super) slot: SlotId,
+    /// What it is made of, if all of that is known.
+    parts: Option<Vec<KeyPart>>,
+}
+
+impl Key {
+    fn arg(&self) -> Arg {
+        Arg::Slot(self.slot, 0)
+    }
+}
+
+impl<'a> Lowerer<'a> {
+    fn map(&self, id: MapId) -> &'a Map {
+        &self.cx.program.maps[id.0 as usize]
+    }
+
+    fn map_name(&self, id: MapId) -> String {
+        format!("@{}", self.map(id).name)
+    }
+
+    /// Builds a key, or finds the bytes of an equal one.
+    pub(super) fn key(&mut self, map: MapId, exprs: &'a [Expr]) -> Key {
+        let what = format!("key of {}", self.map_name(map));
+        let size = layout::key_size(self.map(map));
+        let simple = exprs.iter().all(|e| {
+            !matches!(e.ty, Type::Str { .. })
+                || matches!(
+                    e.kind,
+                    ExprKind::Str(_) | ExprKind::Builtin(Builtin::Comm)
+                )
+        });
+        if !simple {
+            let slot = self.b.slot(size, what);
+            let mut at = Address::slot(slot);
+            for expr in exprs {
+                self.write(at, expr);
+                at = at.plus(expr.ty.size() as i32);
+            }
+            return Key { slot, parts: None };
+        }
+        let mut parts = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            parts.push(match &expr.kind {
+                ExprKind::Str(bytes) => KeyPart::Literal(bytes.clone(), expr.ty.size()),
+                ExprKind::Builtin(Builtin::Comm) => KeyPart::Comm(expr.ty.size()),
+                _ => KeyPart::Value(self.value(expr)),
+            });
+        }
+        if let Some(slot) = self.known_key(&parts) {
+            return Key {
+                slot,
+                parts: Some(parts),
+            };
+        }
+        let slot = self.b.slot(size, what);
+        let mut at = Address::slot(slot);
+        for (part, expr) in parts.iter().zip(exprs) {
+            match part {
+                KeyPart::Value(value) => self.b.store(Width::D, at, *value),
+                _ => self.write(at, expr),
+            }
+            at = at.plus(expr.ty.size() as i32);
+        }
+        if let [KeyPart::Comm(_), ..] = parts[..] {
+            self.note_comm(slot);
+        }
+        self.note_key(&parts, slot);
+        Key {
+            slot,
+            parts: Some(parts),
+        }
+    }
+
+    /// A 4-byte array index in memory.
+    fn index(&mut self, index: u32, what: &str) -> SlotId {
+        let parts = vec![KeyPart::Index(index)];
+        if let Some(slot) = self.known_key(&parts) {
+            return slot;
+        }
+        let slot = self.b.slot(8, what);
+        self.b
+            .store(Width::W, Address::slot(slot), Val::Imm(i64::from(index)));
+        self.note_key(&parts, slot);
+        slot
+    }
+
+    fn known_key(&self, parts: &[KeyPart]) -> Option<SlotId> {
+        let known = |(p, block, _): &&(Vec<KeyPart>, BlockId, SlotId)| {
+            p == parts && self.b.dominates_here(*block)
+        };
+        Some(self.keys.iter().rev().find(known)?.2)
+    }
+
+    fn note_key(&mut self, parts: &[KeyPart], slot: SlotId) {
+        self.keys.push((parts.to_vec(), self.b.here(), slot));
+    }
+
+    /// Writes a value of any type to memory.
+    pub(super) fn write(&mut self, to: Address, expr: &'a Expr) {
+        match expr.ty {
+            Type::Str { capacity } => self.write_string(to, usize::from(capacity), expr),
+            _ => {
+                let value = self.value(expr);
+                self.b.store(Width::D, to, value);
+            }
+        }
+    }
+
+    /// Looks a key up; the value's address or 0.
+    pub(super) fn lookup(&mut self, map: MapRef, key: Arg) -> super::super::V {
+        self.b
+            .call(helper::MAP_LOOKUP_ELEM, vec![Arg::Map(map), key])
+    }
+
+    fn known_read(&self, map: MapId, key: &Key) -> Option<Val> {
+        let parts = key.parts.as_ref()?;
+        let writes = self.writes[map.0 as usize];
+        let known = |(m, w, p, block, _): &&(MapId, u32, Vec<KeyPart>, BlockId, Val)| {
+            *m == map && *w == writes && p == parts && self.b.dominates_here(*block)
+        };
+        Some(self.reads.iter().rev().find(known)?.4)
+    }
+
+    fn note_read(&mut self, map: MapId, key: Key, value: Val) {
+        if let Some(parts) = key.parts {
+            let writes = self.writes[map.0 as usize];
+            self.reads
+                .push((map, writes, parts, self.b.here(), value));
+        }
+    }
+
+    /// The address of the one value of a map without keys.
+    fn array_value(&mut self, map: MapId) -> Address {
+        Address::reg(self.b.pure(Op::MapValue(MapRef::Script(map), 0)))
+    }
+
+    /// The integer at a key, 0 where there is none.
+    pub(super) fn get_integer(&mut self, map: MapId, key: &'a [Expr]) -> Val {
+        if key.is_empty() {
+            let at = self.array_value(map);
+            return self.b.load(Width::D, at);
+        }
+        let key = self.key(map, key);
+        if let Some(value) = self.known_read(map, &key) {
+            return value;
+        }
+        let found = self.lookup(MapRef::Script(map), key.arg());
+        let result = self.b.var(Val::Imm(0));
+        let have = self.b.block();
+        let join = self.b.block();
+        self.b
+            .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, join);
+        self.b.start(have);
+        let value = self.b.load(Width::D, Address::reg(found));
+        self.b.set_var(result, value);
+        self.b.jump(join);
+        self.b.start(join);
+        let value = self.b.pop(result);
+        self.note_read(map, key, value);
+        value
+    }
+
+    /// Branches on a scalar at a key; where it is not 0, its value is known from there on.
+    pub(super) fn map_condition(
+        &mut self,
+        map: MapId,
+        key: &'a [Expr],
+        then: BlockId,
+        otherwise: BlockId,
+    ) {
+        let key = self.key(map, key);
+        let value = match self.known_read(map, &key) {
+            Some(value) => value,
+            None => {
+                let found = self.lookup(MapRef::Script(map), key.arg());
+                let have = self.b.block();
+                self.b
+                    .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, otherwise);
+                self.b.start(have);
+                let value = self.b.load(Width::D, Address::reg(found));
+                self.note_read(map, key, value);
+                value
+            }
+        };
+        self.b
+            .branch(Cond::Ne, value, Val::Imm(0), then, otherwise);
+    }
+
+    /// Writes the string at a key to a place, an empty one where there is none.
+    pub(super) fn get_string(&mut self, map: MapId, key: &'a [Expr], to: Address, size: usize) {
+        let MapValue::Scalar(Type::Str { capacity }) = self.map(map).value else {
+            unreachable!("not a map of strings");
+        };
+        let from_size = usize::from(capacity);
+        if key.is_empty() {
+            let from = self.array_value(map);
+            return self.copy(from, from_size, to, size);
+        }
+        let key = self.key(map, key);
+        let found = self.lookup(MapRef::Script(map), key.arg());
+        let (have, missing, join) = (self.b.block(), self.b.block(), self.b.block());
+        self.b
+            .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, missing);
+        self.b.start(have);
+        self.copy(Address::reg(found), from_size, to, size);
+        self.b.jump(join);
+        self.b.start(missing);
+        self.clear_bytes(to, 0, size);
+        self.b.jump(join);
+        self.b.start(join);
+    }
+
+    /// `@m[key] = value`.
+    pub(super) fn assign_map(&mut self, map: MapId, key: &'a [Expr], value: &'a Expr) {
+        let MapValue::Scalar(ty) = self.map(map).value else {
+            unreachable!("an aggregation is not assigned");
+        };
+        if key.is_empty() {
+            self.assign_single(map, ty, value);
+        } else if ty.is_int() || ty == Type::Name {
+            let key = self.key(map, key);
+            let value = self.value(value);
+            if self.is_deleted_somewhere(map) {
+                self.insert_integer(map, &key, value);
+            } else {
+                self.overwrite_integer(map, &key, value);
+            }
+        } else {
+            let key = self.key(map, key);
+            let slot = self.b.slot(ty.size(), format!("value of {}", self.map_name(map)));
+            self.write_string(Address::slot(slot), ty.size(), value);
+            self.update(map, &key, Arg::Slot(slot, 0));
+        }
+        self.writes[map.0 as usize] += 1;
+    }
+
+    /// The value of a map without keys, and the word that says it has one.
+    fn assign_single(&mut self, map: MapId, ty: Type, value: &'a Expr) {
+        let size = ty.size();
+        if let Type::Str { .. } = ty {
+            // Written to the side first: the old value may be part of the new one.
+            let slot = self.b.slot(size, format!("value of {}", self.map_name(map)));
+            self.write_string(Address::slot(slot), size, value);
+            let to = self.array_value(map);
+            self.copy(Address::slot(slot), size, to, size);
+        } else {
+            let value = self.value(value);
+            let to = self.array_value(map);
+            self.b.store(Width::D, to, value);
+        }
+        let to = self.array_value(map);
+        self.b.store(Width::D, to.plus(size as i32), Val::Imm(1));
+    }
+
+    /// Whether any probe deletes keys of a map: its keys come and go, so a
+    /// look-up before an assignment would mostly be in vain.
+    fn is_deleted_somewhere(&self, map: MapId) -> bool {
+        fn within(statements: &[Stmt], map: MapId) -> bool {
+            statements.iter().any(|s| match &s.kind {
+                StmtKind::Delete { map: m, .. } => *m == map,
+                StmtKind::If {
+                    then, otherwise, ..
+                } => within(then, map) || within(otherwise, map),
+                _ => false,
+            })
+        }
+        let probes = &self.cx.program.probes;
+        probes.iter().any(|p| within(&p.body, map))
+    }
+
+    fn insert_integer(&mut self, map: MapId, key: &Key, value: Val) {
+        let slot = self.b.slot(8, format!("value of {}", self.map_name(map)));
+        self.b.store(Width::D, Address::slot(slot), value);
+        self.update(map, key, Arg::Slot(slot, 0));
+    }
+
+    /// Writes in place where the key is there: half the cost of an update, and as atomic.
+    fn overwrite_integer(&mut self, map: MapId, key: &Key, value: Val) {
+        let found = self.lookup(MapRef::Script(map), key.arg());
+        let (have, missing, join) = (self.b.block(), self.b.cold_block(), self.b.block());
+        self.b
+            .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, missing);
+        self.b.start(have);
+        self.b.store(Width::D, Address::reg(found), value);
+        self.b.jump(join);
+        self.b.start(missing);
+        self.insert_integer(map, key, value);
+        self.b.jump(join);
+        self.b.start(join);
+    }
+
+    /// Stores a value from memory at a key; a full map is a loss.
+    fn update(&mut self, map: MapId, key: &Key, value: Arg) {
+        let args = vec![Arg::Map(MapRef::Script(map)), key.arg(), value, Arg::Imm(0)];
+        let failed = self.b.call(helper::MAP_UPDATE_ELEM, args);
+        let (lost, join) = (self.b.cold_block(), self.b.block());
+        self.b
+            .branch(Cond::Ne, Val::Reg(failed), Val::Imm(0), lost, join);
+        self.b.start(lost);
+        self.lose(layout::loss_map(map.0));
+        self.b.jump(join);
+        self.b.start(join);
+    }
+
+    /// Finds a key's value, creating it from zeros; continues with its address, or after counting a loss at `lost`.
+    pub(super) fn find_or_create(
+        &mut self,
+        map: MapId,
+        key: Arg,
+        zeros: impl FnOnce(&mut Self) -> Arg,
+        lost: BlockId,
+    ) -> super::super::V {
+        let found = self.lookup(MapRef::Script(map), key);
+        let value = self.b.var(Val::Reg(found));
+        let (have, missing) = (self.b.block(), self.b.cold_block());
+        self.b
+            .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, missing);
+        self.b.start(missing);
+        // Where another CPU is quicker, or the map is full, this fails; the second look-up tells which.
+        let zeros = zeros(self);
+        let create = Arg::Imm(i64::from(NOEXIST));
+        let args = vec![Arg::Map(MapRef::Script(map)), key, zeros, create];
+        self.b.call_only(helper::MAP_UPDATE_ELEM, args);
+        let created = self.lookup(MapRef::Script(map), key);
+        self.b.set_var(value, Val::Reg(created));
+        let full = self.b.cold_block();
+        self.b
+            .branch(Cond::Ne, Val::Reg(created), Val::Imm(0), have, full);
+        self.b.start(full);
+        self.lose(layout::loss_map(map.0));
+        self.b.jump(lost);
+        self.b.start(have);
+        let value = self.b.pop(value);
+        self.b.reg(value)
+    }
+
+    /// `++` or `--` of a map's integer, without losing what other CPUs add; gives the value before (`postfix`) or after
+    /// if wanted. Without fetch-and-add the value given may be one that another CPU saw too; the sum stays right.
+    pub(super) fn increment_map(
+        &mut self,
+        map: MapId,
+        key: &'a [Expr],
+        delta: i64,
+        postfix: Option<bool>,
+    ) -> Val {
+        if key.is_empty() {
+            let at = self.array_value(map);
+            let before = self.add_shared(at, delta, postfix.is_some());
+            let at = self.array_value(map);
+            self.b.store(Width::D, at.plus(8), Val::Imm(1));
+            return self.incremented(before, delta, postfix);
+        }
+        let key = self.key(map, key);
+        self.writes[map.0 as usize] += 1;
+        let before = self.b.var(Val::Imm(0));
+        let join = self.b.block();
+        let what = format!("value of {}", self.map_name(map));
+        let zeros = |this: &mut Self| {
+            let slot = this.b.slot(8, what);
+            this.b.store(Width::D, Address::slot(slot), Val::Imm(0));
+            Arg::Slot(slot, 0)
+        };
+        let at = self.find_or_create(map, key.arg(), zeros, join);
+        let value = self.add_shared(Address::reg(at), delta, postfix.is_some());
+        self.b.set_var(before, value);
+        self.b.jump(join);
+        self.b.start(join);
+        let before = self.b.pop(before);
+        self.incremented(before, delta, postfix)
+    }
+
+    /// Adds to shared memory atomically; what was there before, if wanted.
+    fn add_shared(&mut self, at: Address, delta: i64, wanted: bool) -> Val {
+        let addend = self.b.reg(Val::Imm(delta));
+        if wanted && self.cx.atomic_fetch {
+            return Val::Reg(self.b.value(Op::AtomicAdd(at, addend)));
+        }
+        let before = match wanted {
+            true => self.b.load(Width::D, at),
+            false => Val::Imm(0),
+        };
+        self.b.push(Op::AtomicAdd(at, addend));
+        before
+    }
+
+    fn incremented(&mut self, before: Val, delta: i64, postfix: Option<bool>) -> Val {
+        match postfix {
+            Some(false) => self.b.alu(Alu::Add, before, Val::Imm(delta)),
+            _ => before,
+        }
+    }
+
+    /// `delete(@m, key)`.
+    pub(super) fn delete(&mut self, map: MapId, key: &'a [Expr]) {
+        let definition = self.map(map);
+        if !key.is_empty() {
+            let key = self.key(map, key);
+            let args = vec![Arg::Map(MapRef::Script(map)), key.arg()];
+            self.b.call_only(helper::MAP_DELETE_ELEM, args);
+        } else if let MapValue::Scalar(_) = definition.value {
+            let to = self.array_value(map);
+            self.clear_bytes(to, 0, layout::value_size(definition));
+        } else {
+            // Every CPU's part has to go, which only user space can do.
+            self.event(layout::EventKind::Clear, map.0, &[]);
+        }
+        self.writes[map.0 as usize] += 1;
+    }
+
+    /// Counts one loss.
+    pub(super) fn lose(&mut self, counter: u32) {
+        let slot = self.index(counter, "number of a loss counter");
+        let found = self.lookup(MapRef::Losses, Arg::Slot(slot, 0));
+        let (have, join) = (self.b.cold_block(), self.b.cold_block());
+        self.b
+            .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, join);
+        self.b.start(have);
+        self.add_word(found, 0, Val::Imm(1));
+        self.b.jump(join);
+        self.b.start(join);
+    }
+
+    /// Adds to a word of a value only this CPU writes.
+    ///
+    /// Not atomic: a program on the same CPU that interrupts this one between load and store would lose its addition.
+    /// Kprobe programs do not nest (`bpf_prog_active`, kernel/trace/bpf_trace.c); for fentry the window is one instruction.
+    pub(super) fn add_word(&mut self, base: super::super::V, offset: i32, value: Val) -> Val {
+        let at = Address::reg(base).plus(offset);
+        let before = self.b.load(Width::D, at);
+        let after = self.b.alu(Alu::Add, before, value);
+        self.b.store(Width::D, at, after);
+        after
+    }
+
+    /// The address of an unkeyed aggregation's value on this CPU.
+    pub(super) fn single_percpu(&mut self, map: MapId, lost: BlockId) -> super::super::V {
+        let what = format!("index of {}", self.map_name(map));
+        let slot = self.index(0, &what);
+        let found = self.lookup(MapRef::Script(map), Arg::Slot(slot, 0));
+        let have = self.b.block();
+        self.b
+            .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, lost);
+        self.b.start(have);
+        found
+    }
+
+    /// The argument of a key built by [`Self::key`].
+    pub(super) fn key_arg(&mut self, map: MapId, exprs: &'a [Expr]) -> Arg {
+        self.key(map, exprs).arg()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::strings::words;
+
+    #[test]
+    fn a_literal_is_cut_one_byte_before_its_capacity() {
+        assert_eq!(words(b"abcdefgh", 8), [u64::from_le_bytes(*b"abcdefg\0")]);
+        assert_eq!(words(b"", 16), [0, 0]);
+    }
+}

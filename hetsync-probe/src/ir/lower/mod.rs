@@ -1,0 +1,373 @@
+//! Lowering: one attach point of the checked script to one [`Function`].
+//!
+//! Statements in order; expressions to values, conditions straight to branches, strings straight to where they end up.
+//! What a body asks for twice is fetched once: `pid` and `tid` share a call, `comm` and keys keep
+//! their bytes, a scalar read in the predicate is not looked up again in the body.
+
+mod aggregate;
+mod context;
+mod event;
+mod expr;
+mod maps;
+mod strings;
+
+use super::build::{Builder, Var};
+use super::{BlockId, Cond, Function, SlotId, Val, cleanup, verify};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::image::ProgramKind;
+use crate::sema::hir::{
+    BinaryOp, Expr, ExprKind, LocalId, MapId, Place, Probe, Program, Stmt, StmtKind, Type, UnaryOp,
+};
+use crate::span::Span;
+
+/// What is lowered, and for which kernel.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The script.
+    pub program: &'a Program,
+    /// Index of the probe.
+    pub probe: usize,
+    /// Index of its attach point.
+    pub point: usize,
+    /// How it is attached.
+    pub kind: &'a ProgramKind,
+    /// Whether the kernel has atomic fetch-and-add (5.12 on).
+    pub atomic_fetch: bool,
+    /// Bytes of the function's argument of this number, for fentry and fexit: 1, 2, 4 or 8.
+    pub arg_bytes: &'a dyn Fn(u8) -> u8,
+}
+
+/// Lowers one attach point.
+///
+/// # Errors
+///
+/// What this kind of attach point cannot give, with its place.
+pub fn lower(cx: &Context<'_>) -> Result<Function, Vec<Diagnostic>> {
+    let mut lowerer = Lowerer::new(cx);
+    let probe = lowerer.probe;
+    lowerer.b.span = probe.span;
+    lowerer.declare_locals();
+    if let Some(predicate) = &probe.predicate {
+        let body = lowerer.b.block();
+        let done = lowerer.done;
+        lowerer.condition(predicate, body, done);
+        lowerer.b.start(body);
+    }
+    lowerer.statements(&probe.body);
+    lowerer.b.span = probe.span;
+    if !lowerer.b.is_closed() {
+        lowerer.b.jump(lowerer.done);
+    }
+    lowerer.b.start(lowerer.done);
+    lowerer.b.exit();
+    if !lowerer.errors.is_empty() {
+        return Err(lowerer.errors);
+    }
+    let mut function = lowerer.b.finish();
+    if cfg!(debug_assertions) {
+        check(&function);
+    }
+    cleanup::cleanup(&mut function);
+    if cfg!(debug_assertions) {
+        check(&function);
+    }
+    Ok(function)
+}
+
+/// Stops at a broken invariant: a mistake in this compiler, never in a script.
+fn check(function: &Function) {
+    if let Err(what) = verify::verify(function) {
+        panic!("broken IR: {what}\n{function}");
+    }
+}
+
+/// The state of lowering one attach point.
+struct Lowerer<'a> {
+    b: Builder,
+    cx: &'a Context<'a>,
+    probe: &'a Probe,
+    /// Where the program ends.
+    done: BlockId,
+    locals: Vec<LocalPlace>,
+    errors: Vec<Diagnostic>,
+    /// Keys whose bytes lie in memory, with the block that wrote them.
+    keys: Vec<(Vec<maps::KeyPart>, BlockId, SlotId)>,
+    /// Places that hold `comm`.
+    comms: Vec<(BlockId, SlotId)>,
+    /// Scalars read before: map, its count of writes then, key, block, value.
+    reads: Vec<(MapId, u32, Vec<maps::KeyPart>, BlockId, Val)>,
+    /// Writes to each map lowered so far.
+    writes: Vec<u32>,
+}
+
+/// Where a `$` variable lives.
+#[derive(Debug, Clone, Copy)]
+enum LocalPlace {
+    Value(Var),
+    Memory(SlotId, usize),
+}
+
+impl<'a> Lowerer<'a> {
+    fn new(cx: &'a Context<'a>) -> Self {
+        let mut b = Builder::new();
+        let done = b.block();
+        Self {
+            b,
+            cx,
+            probe: &cx.program.probes[cx.probe],
+            done,
+            locals: Vec::new(),
+            errors: Vec::new(),
+            keys: Vec::new(),
+            comms: Vec::new(),
+            reads: Vec::new(),
+            writes: vec![0; cx.program.maps.len()],
+        }
+    }
+
+    fn error(&mut self, code: &'static str, span: Span, message: String, help: Option<String>) {
+        self.errors.push(Diagnostic {
+            severity: Severity::Error,
+            code,
+            message,
+            span,
+            label: String::new(),
+            secondary: Vec::new(),
+            help,
+        });
+    }
+
+    /// Gives every `$` variable its place; strings that may be read before they are written start empty.
+    fn declare_locals(&mut self) {
+        let probe = self.probe;
+        for (i, local) in probe.locals.iter().enumerate() {
+            let place = match local.ty {
+                Type::Int { .. } | Type::Name => LocalPlace::Value(self.b.var(Val::Imm(0))),
+                Type::Str { capacity } => {
+                    let size = usize::from(capacity);
+                    let slot = self.b.slot(size, format!("${}", local.name));
+                    if !assigned_first(probe, LocalId(i as u32)) {
+                        self.clear_bytes(super::Address::slot(slot), 0, size);
+                    }
+                    LocalPlace::Memory(slot, size)
+                }
+            };
+            self.locals.push(place);
+        }
+    }
+
+    fn statements(&mut self, statements: &'a [Stmt]) {
+        for statement in statements {
+            if self.b.is_closed() {
+                return;
+            }
+            self.b.span = statement.span;
+            self.statement(statement);
+        }
+    }
+
+    fn statement(&mut self, statement: &'a Stmt) {
+        match &statement.kind {
+            StmtKind::Assign { place, value } => self.assign(place, value),
+            StmtKind::Aggregate { map, key, sample } => {
+                self.aggregate(*map, key, sample.as_ref());
+            }
+            StmtKind::If {
+                cond,
+                then,
+                otherwise,
+            } => self.if_else(cond, then, otherwise),
+            StmtKind::Printf { format, args } => {
+                self.event(crate::layout::EventKind::Printf, format.0, args);
+            }
+            StmtKind::Print { print, args } => {
+                self.event(crate::layout::EventKind::Print, print.0, args);
+            }
+            StmtKind::Clear(map) => self.event(crate::layout::EventKind::Clear, map.0, &[]),
+            StmtKind::Zero(map) => self.event(crate::layout::EventKind::Zero, map.0, &[]),
+            StmtKind::Delete { map, key } => self.delete(*map, key),
+            StmtKind::Exit { code } => {
+                self.exit_event(code.as_ref());
+                self.b.jump(self.done);
+            }
+            StmtKind::Expr(expr) => self.effect(expr),
+        }
+    }
+
+    fn if_else(&mut self, cond: &'a Expr, then: &'a [Stmt], otherwise: &'a [Stmt]) {
+        let then_block = self.b.block();
+        let else_block = self.b.block();
+        let join = self.b.block();
+        self.condition(cond, then_block, else_block);
+        for (block, statements) in [(then_block, then), (else_block, otherwise)] {
+            self.b.start(block);
+            self.statements(statements);
+            if !self.b.is_closed() {
+                self.b.jump(join);
+            }
+        }
+        self.b.start(join);
+    }
+
+    fn assign(&mut self, place: &'a Place, value: &'a Expr) {
+        match place {
+            Place::Local(id) => match self.locals[id.0 as usize] {
+                LocalPlace::Value(var) => {
+                    let value = self.value(value);
+                    self.b.set_var(var, value);
+                }
+                LocalPlace::Memory(slot, size) => {
+                    self.write_string(super::Address::slot(slot), size, value);
+                }
+            },
+            Place::Map { map, key } => self.assign_map(*map, key, value),
+        }
+    }
+
+    /// Evaluates an expression nobody reads.
+    fn effect(&mut self, expr: &'a Expr) {
+        self.b.span = expr.span;
+        match &expr.kind {
+            ExprKind::Increment {
+                place: Place::Map { map, key },
+                delta,
+                ..
+            } => {
+                self.increment_map(*map, key, *delta, None);
+            }
+            _ if !expr::has_effects(expr) => {}
+            _ if expr.ty.is_int() || expr.ty == Type::Name => {
+                self.value(expr);
+            }
+            _ => {
+                let size = expr.ty.size();
+                let slot = self.b.slot(size, "a string");
+                self.write_string(super::Address::slot(slot), size, expr);
+            }
+        }
+    }
+
+    /// Goes to `then` where the expression is not 0, else to `otherwise`.
+    fn condition(&mut self, expr: &'a Expr, then: BlockId, otherwise: BlockId) {
+        self.b.span = expr.span;
+        match &expr.kind {
+            ExprKind::Logical { and, lhs, rhs } => {
+                let second = self.b.block();
+                if *and {
+                    self.condition(lhs, second, otherwise);
+                } else {
+                    self.condition(lhs, then, second);
+                }
+                self.b.start(second);
+                self.condition(rhs, then, otherwise);
+            }
+            ExprKind::Unary(UnaryOp::Not, inner) => self.condition(inner, otherwise, then),
+            ExprKind::Binary {
+                op,
+                signed,
+                lhs,
+                rhs,
+            } if expr::comparison(*op, *signed).is_some() => {
+                // A scalar compared with 0 is the scalar as a condition.
+                let zero = |e: &Expr| matches!(e.kind, ExprKind::Int(0));
+                match op {
+                    BinaryOp::Ne if zero(rhs) => return self.condition(lhs, then, otherwise),
+                    BinaryOp::Eq if zero(rhs) => return self.condition(lhs, otherwise, then),
+                    _ => {}
+                }
+                let l = self.value(lhs);
+                let r = self.value(rhs);
+                self.b.span = expr.span;
+                let cond = expr::comparison(*op, *signed).unwrap_or(Cond::Ne);
+                self.b.branch(cond, l, r, then, otherwise);
+            }
+            ExprKind::StrCompare { equal, lhs, rhs } => {
+                let (same, different) = if *equal {
+                    (then, otherwise)
+                } else {
+                    (otherwise, then)
+                };
+                self.compare_strings(lhs, rhs, same, different);
+            }
+            ExprKind::MapGet { map, key } if !key.is_empty() => {
+                self.map_condition(*map, key, then, otherwise);
+            }
+            _ => {
+                let value = self.value(expr);
+                self.b.branch(Cond::Ne, value, Val::Imm(0), then, otherwise);
+            }
+        }
+    }
+}
+
+/// Whether a variable is assigned by a statement of the body itself before anything else mentions it.
+fn assigned_first(probe: &Probe, id: LocalId) -> bool {
+    if probe.predicate.as_ref().is_some_and(|e| mentions(e, id)) {
+        return false;
+    }
+    for statement in &probe.body {
+        match &statement.kind {
+            StmtKind::Assign {
+                place: Place::Local(local),
+                value,
+            } if *local == id => return !mentions(value, id),
+            StmtKind::If { .. } => {
+                // Not looked into: a variable of its block is started empty, which is right if slow.
+                if statement_mentions(statement, id) {
+                    return false;
+                }
+            }
+            _ if statement_mentions(statement, id) => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
+fn statement_mentions(statement: &Stmt, id: LocalId) -> bool {
+    let any = |exprs: &[Expr]| exprs.iter().any(|e| mentions(e, id));
+    match &statement.kind {
+        StmtKind::Assign { place, value } => place_mentions(place, id) || mentions(value, id),
+        StmtKind::Aggregate { key, sample, .. } => {
+            any(key) || sample.as_ref().is_some_and(|e| mentions(e, id))
+        }
+        StmtKind::If {
+            cond,
+            then,
+            otherwise,
+        } => {
+            let inside = |s: &[Stmt]| s.iter().any(|s| statement_mentions(s, id));
+            mentions(cond, id) || inside(then) || inside(otherwise)
+        }
+        StmtKind::Printf { args, .. } | StmtKind::Print { args, .. } => any(args),
+        StmtKind::Delete { key, .. } => any(key),
+        StmtKind::Exit { code } => code.as_ref().is_some_and(|e| mentions(e, id)),
+        StmtKind::Expr(e) => mentions(e, id),
+        StmtKind::Clear(_) | StmtKind::Zero(_) => false,
+    }
+}
+
+fn place_mentions(place: &Place, id: LocalId) -> bool {
+    match place {
+        Place::Local(local) => *local == id,
+        Place::Map { key, .. } => key.iter().any(|e| mentions(e, id)),
+    }
+}
+
+fn mentions(expr: &Expr, id: LocalId) -> bool {
+    match &expr.kind {
+        ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Builtin(_) => false,
+        ExprKind::Local(local) => *local == id,
+        ExprKind::MapGet { key, .. } => key.iter().any(|e| mentions(e, id)),
+        ExprKind::Unary(_, e) => mentions(e, id),
+        ExprKind::Binary { lhs, rhs, .. }
+        | ExprKind::StrCompare { lhs, rhs, .. }
+        | ExprKind::Logical { lhs, rhs, .. } => mentions(lhs, id) || mentions(rhs, id),
+        ExprKind::Ternary {
+            cond,
+            then,
+            otherwise,
+        } => mentions(cond, id) || mentions(then, id) || mentions(otherwise, id),
+        ExprKind::Increment { place, .. } => place_mentions(place, id),
+    }
+}
