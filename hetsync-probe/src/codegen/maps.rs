@@ -80,10 +80,7 @@ pub(super) fn specs(
             MapRef::Losses,
             own("hp_losses", MapKind::PercpuArray, 4, 8, counters),
         ),
-        (
-            MapRef::Zeros,
-            own("hp_zeros", MapKind::Array, 4, zeros, 1),
-        ),
+        (MapRef::Zeros, own("hp_zeros", MapKind::Array, 4, zeros, 1)),
         (
             MapRef::Scratch,
             own("hp_scratch", MapKind::PercpuArray, 4, scratch.0, scratch.1),

@@ -17,7 +17,7 @@ mod scratch;
 
 use std::collections::BTreeSet;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Diagnostic;
 use crate::image::{Image, Program, ProgramKind};
 use crate::ir::{self, Function, MapRef};
 use crate::limits;
@@ -92,7 +92,7 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
                 maps::used(&allocated.function, &mut used);
                 ready.push(((probe, point), kind, allocated));
             }
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(*error),
         }
     }
     let maps = maps::specs(program, &used, (scratch.bytes, scratch.entries), options);
@@ -101,7 +101,7 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
         let span = program.probes[point.0].span;
         match assemble(point, kind, &allocated, &maps, span) {
             Ok(program) => programs.push(program),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(*error),
         }
     }
     if !errors.is_empty() {
@@ -190,7 +190,7 @@ fn allocate(
     function: Function,
     span: Span,
     scratch: &mut Scratch,
-) -> Result<Placed, Diagnostic> {
+) -> Result<Placed, Box<Diagnostic>> {
     let mut needed = 0;
     // How much of the stack objects may take; the rest is for spilled values.
     for budget in [None, Some(384), Some(256), Some(128), Some(16)] {
@@ -226,7 +226,7 @@ fn allocate(
             Err(frame::TooLarge { size }) => needed = size,
         }
     }
-    Err(too_much_stack(&function, needed, span))
+    Err(Box::new(too_much_stack(&function, needed, span)))
 }
 
 fn too_much_stack(function: &Function, needed: u32, span: Span) -> Diagnostic {
@@ -238,18 +238,13 @@ fn too_much_stack(function: &Function, needed: u32, span: Span) -> Diagnostic {
     let largest: Vec<String> = (sizes.iter().take(5))
         .map(|(size, what)| format!("{what}: {size} bytes"))
         .collect();
-    Diagnostic {
-        severity: Severity::Error,
-        code: "E0501",
-        message: format!(
-            "this probe needs {needed} bytes of memory at once; a program has {} of stack and {SCRATCH_BYTES} of scratch",
-            limits::STACK_BYTES
-        ),
-        span,
-        label: "too much is in use at the same time".into(),
-        secondary: Vec::new(),
-        help: Some(format!("the largest objects are {}", largest.join(", "))),
-    }
+    let message = format!(
+        "this probe needs {needed} bytes of memory at once; a program has {} of stack and {SCRATCH_BYTES} of scratch",
+        limits::STACK_BYTES
+    );
+    Diagnostic::error("E0601", span, message)
+        .with_label("too much is in use at the same time")
+        .with_help(format!("the largest objects are {}", largest.join(", ")))
 }
 
 /// Emits one program.
@@ -259,22 +254,15 @@ fn assemble(
     placed: &Placed,
     maps: &maps::Maps,
     span: Span,
-) -> Result<Program, Diagnostic> {
-    let too_large = |what: String| Diagnostic {
-        severity: Severity::Error,
-        code: "E0503",
-        message: format!("this probe is too large: {what}"),
-        span,
-        label: String::new(),
-        secondary: Vec::new(),
-        help: Some("split it into several probes on the same function".into()),
+) -> Result<Program, Box<Diagnostic>> {
+    let too_large = |what: String| {
+        let message = format!("this probe is too large: {what}");
+        let help = "split it into several probes on the same function";
+        Box::new(Diagnostic::error("E0603", span, message).with_help(help))
     };
-    let code = emit::emit(
-        &placed.function,
-        &placed.allocated,
-        &placed.frame,
-        &|map| maps.index(map),
-    )
+    let code = emit::emit(&placed.function, &placed.allocated, &placed.frame, &|map| {
+        maps.index(map)
+    })
     .map_err(|asm::TooFar| too_large("a jump spans more than 32767 instructions".into()))?;
     if code.insns.len() > limits::INSTRUCTIONS {
         let (count, most) = (code.insns.len(), limits::INSTRUCTIONS);

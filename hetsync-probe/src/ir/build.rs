@@ -210,7 +210,6 @@ impl Builder {
             if facts(a).depth < facts(b).depth {
                 std::mem::swap(&mut a, &mut b);
             }
-            // Unreachable blocks have no dominator; anything will do for them.
             a = facts(a).idom.unwrap_or(b);
         }
         a
@@ -231,8 +230,11 @@ impl Builder {
 
     fn close(&mut self, term: Term) {
         debug_assert!(!self.is_closed(), "{} is closed twice", self.current);
-        for next in term.successors() {
-            self.blocks[next.0 as usize].preds.push(self.current);
+        // What is not reached leads nowhere: its values must not be merged with real ones.
+        if self.current == BlockId(0) || !self.blocks[self.current.0 as usize].preds.is_empty() {
+            for next in term.successors() {
+                self.blocks[next.0 as usize].preds.push(self.current);
+            }
         }
         let span = self.span;
         let block = self.function.block_mut(self.current);

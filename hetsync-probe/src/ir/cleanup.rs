@@ -65,9 +65,9 @@ fn drop_unused(function: &mut Function) {
             .map(|v| needed[v.0 as usize])
             .collect();
         let block = function.block_mut(id);
-        block
-            .insts
-            .retain(|inst| !inst.op.is_removable() || inst.dst.is_some_and(|v| needed[v.0 as usize]));
+        block.insts.retain(|inst| {
+            !inst.op.is_removable() || inst.dst.is_some_and(|v| needed[v.0 as usize])
+        });
         for inst in &mut block.insts {
             // A call whose result nobody reads is made for its effect.
             if let Op::Call(..) | Op::AtomicAdd(..) = inst.op

@@ -26,6 +26,7 @@ use crate::sema::hir;
 use crate::span::Span;
 
 pub use lower::{Context, lower};
+pub(crate) use text::helper_name;
 
 /// A virtual register: one SSA value of 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

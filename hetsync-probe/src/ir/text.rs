@@ -180,7 +180,7 @@ impl Display for Function {
 }
 
 /// The kernel's name of a helper, without `bpf_`.
-pub fn helper_name(helper: i32) -> &'static str {
+pub(crate) fn helper_name(helper: i32) -> &'static str {
     match helper {
         helper::MAP_LOOKUP_ELEM => "map_lookup_elem",
         helper::MAP_UPDATE_ELEM => "map_update_elem",

@@ -9,12 +9,7 @@ use super::{Allocated, AllocatedBlock, Loc, Pool, REGISTERS, Source, Step, moves
 use crate::ir::{Op, Slot, SlotId, Term, V, Val};
 
 /// Writes the allocated function.
-pub(super) fn apply(
-    mut work: Work,
-    live: &Live,
-    places: &[Option<u8>],
-    pool: &Pool,
-) -> Allocated {
+pub(super) fn apply(mut work: Work, live: &Live, places: &[Option<u8>], pool: &Pool) -> Allocated {
     let blocks = (0..work.function.blocks.len())
         .map(|b| apply_block(&mut work, live, places, pool, b))
         .collect();
@@ -141,7 +136,9 @@ fn jump_moves(
         Loc::Spill(SlotId(slots.len() as u32 - 1))
     };
     let slots = std::cell::RefCell::new(slots);
-    let lent = (0..REGISTERS).find(|r| pool.allowed[usize::from(*r)]).unwrap_or(0);
+    let lent = (0..REGISTERS)
+        .find(|r| pool.allowed[usize::from(*r)])
+        .unwrap_or(0);
     moves::sequence(
         moves,
         || match spare.next() {

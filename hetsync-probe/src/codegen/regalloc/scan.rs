@@ -92,8 +92,7 @@ impl Work {
             let span = inst.span;
             let mut added: Vec<Inst> = Vec::new();
             if !matches!(inst.op, Op::Call(..)) {
-                inst.op
-                    .uses_mut(|v| *v = self.reload(*v, span, &mut added));
+                inst.op.uses_mut(|v| *v = self.reload(*v, span, &mut added));
             }
             let store = inst.dst.and_then(|dst| {
                 let slot = self.spill_slot(dst)?;
@@ -269,9 +268,7 @@ fn hints(work: &Work) -> Vec<Vec<Hint>> {
     let mut hints: Vec<Vec<Hint>> = vec![Vec::new(); function.registers as usize];
     for (b, block) in function.blocks.iter().enumerate() {
         for (i, inst) in block.insts.iter().enumerate() {
-            let Shape {
-                uses, result, ..
-            } = shape(&inst.op);
+            let Shape { uses, result, .. } = shape(&inst.op);
             if let (Some(dst), Some(result)) = (inst.dst, result) {
                 hints[dst.0 as usize].push(Hint::Register(result));
             }

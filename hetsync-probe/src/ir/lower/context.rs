@@ -37,14 +37,15 @@ impl Lowerer<'_> {
             },
             ProgramKind::Fentry { args, .. } | ProgramKind::Fexit { args, .. } => {
                 if n >= *args {
-                    let message = format!("arg{n} does not exist: the function has {args} arguments");
-                    self.error("E0502", self.b.span, message, None);
+                    let message =
+                        format!("arg{n} does not exist: the function has {args} arguments");
+                    self.unavailable(message);
                     return Val::Imm(0);
                 }
                 self.typed_word(8 * i32::from(n), (self.cx.arg_bytes)(n))
             }
             ProgramKind::Kretprobe { .. } | ProgramKind::Run => {
-                self.unavailable(&format!("arg{n}"), "a kprobe")
+                self.not_here(&format!("arg{n}"), "a kprobe")
             }
         }
     }
@@ -54,13 +55,13 @@ impl Lowerer<'_> {
         match self.cx.kind {
             ProgramKind::Kretprobe { .. } => self.context_word(registers::RETURN),
             ProgramKind::Fexit { args, .. } => self.typed_word(8 * i32::from(*args), 8),
-            _ => self.unavailable("retval", "a kretprobe"),
+            _ => self.not_here("retval", "a kretprobe"),
         }
     }
 
-    fn unavailable(&mut self, name: &str, there: &str) -> Val {
+    fn not_here(&mut self, name: &str, there: &str) -> Val {
         let message = format!("`{name}` is not available here, only in {there}");
-        self.error("E0502", self.b.span, message, None);
+        self.unavailable(message);
         Val::Imm(0)
     }
 

@@ -83,8 +83,10 @@ impl<'a> Lowerer<'a> {
         self.b
             .store_word(at, u64::from(kind as u32) | u64::from(id) << 32);
         fill(self, at);
-        self.b
-            .call_only(helper::RINGBUF_SUBMIT, vec![Arg::Reg(record, 0), Arg::Imm(0)]);
+        self.b.call_only(
+            helper::RINGBUF_SUBMIT,
+            vec![Arg::Reg(record, 0), Arg::Imm(0)],
+        );
         self.b.jump(join);
         self.b.start(join);
     }

@@ -1,7 +1,7 @@
 //! Maps: keys in memory, look-ups, scalar values, losses.
 
 use super::super::{Address, Alu, Arg, BlockId, Cond, MapRef, Op, SlotId, Val, Width};
-use super::{Lowerer, strings};
+use super::Lowerer;
 use crate::codegen::insn::{NOEXIST, helper};
 use crate::layout;
 use crate::sema::hir::{Builtin, Expr, ExprKind, Map, MapId, MapValue, Stmt, StmtKind, Type};
@@ -47,10 +47,7 @@ impl<'a> Lowerer<'a> {
         let size = layout::key_size(self.map(map));
         let simple = exprs.iter().all(|e| {
             !matches!(e.ty, Type::Str { .. })
-                || matches!(
-                    e.kind,
-                    ExprKind::Str(_) | ExprKind::Builtin(Builtin::Comm)
-                )
+                || matches!(e.kind, ExprKind::Str(_) | ExprKind::Builtin(Builtin::Comm))
         });
         if !simple {
             let slot = self.b.slot(size, what);
@@ -147,8 +144,7 @@ impl<'a> Lowerer<'a> {
     fn note_read(&mut self, map: MapId, key: Key, value: Val) {
         if let Some(parts) = key.parts {
             let writes = self.writes[map.0 as usize];
-            self.reads
-                .push((map, writes, parts, self.b.here(), value));
+            self.reads.push((map, writes, parts, self.b.here(), value));
         }
     }
 
@@ -205,8 +201,7 @@ impl<'a> Lowerer<'a> {
                 value
             }
         };
-        self.b
-            .branch(Cond::Ne, value, Val::Imm(0), then, otherwise);
+        self.b.branch(Cond::Ne, value, Val::Imm(0), then, otherwise);
     }
 
     /// Writes the string at a key to a place, an empty one where there is none.
@@ -250,7 +245,9 @@ impl<'a> Lowerer<'a> {
             }
         } else {
             let key = self.key(map, key);
-            let slot = self.b.slot(ty.size(), format!("value of {}", self.map_name(map)));
+            let slot = self
+                .b
+                .slot(ty.size(), format!("value of {}", self.map_name(map)));
             self.write_string(Address::slot(slot), ty.size(), value);
             self.update(map, &key, Arg::Slot(slot, 0));
         }
@@ -262,7 +259,9 @@ impl<'a> Lowerer<'a> {
         let size = ty.size();
         if let Type::Str { .. } = ty {
             // Written to the side first: the old value may be part of the new one.
-            let slot = self.b.slot(size, format!("value of {}", self.map_name(map)));
+            let slot = self
+                .b
+                .slot(size, format!("value of {}", self.map_name(map)));
             self.write_string(Address::slot(slot), size, value);
             let to = self.array_value(map);
             self.copy(Address::slot(slot), size, to, size);
@@ -475,7 +474,7 @@ impl<'a> Lowerer<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::strings::words;
+    use super::super::strings::words;
 
     #[test]
     fn a_literal_is_cut_one_byte_before_its_capacity() {

@@ -13,12 +13,11 @@ mod strings;
 
 use super::build::{Builder, Var};
 use super::{BlockId, Cond, Function, SlotId, Val, cleanup, verify};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Diagnostic;
 use crate::image::ProgramKind;
 use crate::sema::hir::{
     BinaryOp, Expr, ExprKind, LocalId, MapId, Place, Probe, Program, Stmt, StmtKind, Type, UnaryOp,
 };
-use crate::span::Span;
 
 /// What is lowered, and for which kernel.
 #[derive(Clone, Copy)]
@@ -125,16 +124,10 @@ impl<'a> Lowerer<'a> {
         }
     }
 
-    fn error(&mut self, code: &'static str, span: Span, message: String, help: Option<String>) {
-        self.errors.push(Diagnostic {
-            severity: Severity::Error,
-            code,
-            message,
-            span,
-            label: String::new(),
-            secondary: Vec::new(),
-            help,
-        });
+    /// Notes what this attach point cannot give, at the place being lowered.
+    fn unavailable(&mut self, message: String) {
+        self.errors
+            .push(Diagnostic::error("E0602", self.b.span, message));
     }
 
     /// Gives every `$` variable its place; strings that may be read before they are written start empty.
@@ -311,12 +304,7 @@ fn assigned_first(probe: &Probe, id: LocalId) -> bool {
                 place: Place::Local(local),
                 value,
             } if *local == id => return !mentions(value, id),
-            StmtKind::If { .. } => {
-                // Not looked into: a variable of its block is started empty, which is right if slow.
-                if statement_mentions(statement, id) {
-                    return false;
-                }
-            }
+            // Blocks are not looked into: a variable assigned in one is started empty, which is right if slow.
             _ if statement_mentions(statement, id) => return false,
             _ => {}
         }

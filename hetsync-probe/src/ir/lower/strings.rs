@@ -60,8 +60,7 @@ impl<'a> Lowerer<'a> {
     /// Zeros bytes `from..to` (multiples of 8) past an address.
     pub(super) fn clear_bytes(&mut self, at: Address, from: usize, to: usize) {
         for offset in (from..to).step_by(8) {
-            self.b
-                .store(Width::D, at.plus(offset as i32), Val::Imm(0));
+            self.b.store(Width::D, at.plus(offset as i32), Val::Imm(0));
         }
     }
 
@@ -193,7 +192,10 @@ impl<'a> Lowerer<'a> {
             self.b.branch(Cond::Eq, a, b, next, different);
             self.b.start(next);
             // Past the first NUL both are zero: nothing is left to compare.
-            if [a, b].iter().any(|v| matches!(v, Val::Imm(n) if n.to_le_bytes().contains(&0))) {
+            if [a, b]
+                .iter()
+                .any(|v| matches!(v, Val::Imm(n) if n.to_le_bytes().contains(&0)))
+            {
                 break;
             }
         }

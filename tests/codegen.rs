@@ -1,0 +1,40 @@
+//! The back end: scripts compiled, run in the eBPF machine beside the interpreter of the checked script, shown to the
+//! running kernel's verifier where bpf(2) is allowed; IR and code as text; the allocator against its checker.
+
+#[path = "codegen/agree.rs"]
+mod agree;
+#[cfg(feature = "kernel")]
+#[path = "codegen/kernel.rs"]
+mod kernel;
+#[path = "codegen/scripts.rs"]
+mod scripts;
+
+use hetsync_probe::codegen::{self, Options};
+use hetsync_probe::image::Image;
+use hetsync_probe::kernel::NoKernel;
+use hetsync_probe::sema::{self, hir};
+use hetsync_probe::syntax;
+
+/// Checks a script that has no mistakes.
+fn checked(source: &str) -> hir::Program {
+    let (script, mistakes) = syntax::parse(source);
+    assert!(mistakes.is_empty(), "{mistakes:#?}");
+    let options = sema::Options {
+        params: vec![],
+        kernel: &NoKernel,
+        pid_filter: None,
+        max_keys: 64,
+        allow_unsafe: false,
+    };
+    match sema::check(&script, &options) {
+        Ok((program, _)) => program,
+        Err(mistakes) => panic!("{source}\n{mistakes:#?}"),
+    }
+}
+
+/// Compiles a script the plain way.
+fn compiled(source: &str) -> (hir::Program, Image) {
+    let program = checked(source);
+    let image = codegen::compile(&program, &Options::plain()).expect("compiles");
+    (program, image)
+}

@@ -1,0 +1,105 @@
+//! Scripts that between them use the whole language of this slice.
+
+/// A name for each script, and its text.
+pub(crate) const SCRIPTS: &[(&str, &str)] = &[
+    ("count", "kprobe:f { @ = count(); }"),
+    ("count_by_comm", "kprobe:f { @[comm] = count(); }"),
+    (
+        "count_by_many",
+        "kprobe:f { @[pid, comm, arg0, tid, \"x\"] = count(); }",
+    ),
+    (
+        "sums",
+        "kprobe:f { @s[cpu] = sum(arg0); @a = avg(arg1); @m = min(arg2); @x[tid] = max(arg3); @t = stats(arg4); }",
+    ),
+    (
+        "signed_extremes",
+        "kprobe:f { @a = min((int64)arg0); @b[pid] = max((int64)arg0); }",
+    ),
+    (
+        "hist",
+        "kprobe:f { @ = hist(arg0); @k[comm] = hist(arg1, 3); }",
+    ),
+    (
+        "lhist",
+        "kprobe:f { @ = lhist(arg0, 0, 1000, 10); @k[pid] = lhist(arg1, 100, 5000, 7); }",
+    ),
+    (
+        "summary",
+        "kprobe:f { @ = summary(arg0); @k[comm] = summary(arg1); }",
+    ),
+    (
+        "latency",
+        "kprobe:tcp_sendmsg { @start[tid] = nsecs; }\nkretprobe:tcp_sendmsg /@start[tid]/ {\n    $us = (nsecs - @start[tid]) / 1000;\n    @h[comm] = hist($us);\n    @s[comm] = summary($us);\n    delete(@start[tid]);\n}",
+    ),
+    (
+        "scalars",
+        "kprobe:f { @x = arg0; @y[pid] = @x + 1; @x = @y[pid] * 2; @z = @y[7]; delete(@y[3]); }",
+    ),
+    (
+        "increments",
+        "kprobe:f { @n++; ++@k[pid]; $a = @n++; $b = --@k[tid]; @out[$a, $b] = count(); $c = $a++ + ++$b; @c[$c] = count(); @n--; }",
+    ),
+    (
+        "increment_by_key",
+        "kprobe:f { @k[arg0 % 4]++; @k[arg1 % 4]--; }",
+    ),
+    (
+        "strings",
+        "kprobe:f { $s = \"abc\"; @s = $s; @t[comm] = comm; @u[@t[comm]] = count(); if (comm == \"nginx\") { @hit[\"yes\"] = count(); } if (@s != \"a rather longer string than that\") { @other = count(); } }",
+    ),
+    (
+        "string_choice",
+        "kprobe:f { $s = arg0 > 5 ? \"big\" : comm; @[$s] = count(); @last = $s; printf(\"%s %s\\n\", $s, @last); }",
+    ),
+    (
+        "names",
+        "kprobe:f, kprobe:g { @[func] = count(); @p[probe] = count(); if (func == \"g\") { @g = count(); } @last = func; if (@last == \"f\") { @f = count(); } }",
+    ),
+    (
+        "printf",
+        "kprobe:f { printf(\"%d %s %x %u\\n\", pid, comm, arg0, nsecs); printf(\"hello\\n\"); printf(\"%d\", @x++); print(@x); print(5); clear(@x); zero(@y); @y = count(); }",
+    ),
+    (
+        "conditions",
+        "kprobe:f /pid == 7 || (arg0 > 3 && !(arg1 < 5)) || comm == \"a\"/ { if (arg0 < 3) { @a = count(); } else if ((int64)arg1 < -4) { @b = count(); } else { @c = count(); } $x = arg0 == 4 && arg1 != 3; @d[$x] = count(); $y = arg0 || arg1; @d[$y ? 10 : 20] = count(); }",
+    ),
+    (
+        "arithmetic",
+        "kprobe:f { $a = (int64)arg0; $b = (int64)arg1; @r[0] = $a / $b; @r[1] = $a % $b; @r[2] = $a / 8; @r[3] = $a % 8; @r[4] = $a / -10; @r[5] = $a % 10; @r[6] = $a << $b; @r[7] = $a >> $b; @r[8] = -$a; @r[9] = ~$a; @r[10] = $a * 12; @r[11] = $a & $b | $a ^ $b; @r[12] = !$a; @r[13] = $a / 1; @r[14] = $a - 5 + 5; @r[15] = $a / 1000; }",
+    ),
+    (
+        "unsigned",
+        "kprobe:f { @r[0] = arg0 / arg1; @r[1] = arg0 % arg1; @r[2] = arg0 / 8; @r[3] = arg0 % 8; @r[4] = arg0 / 10; @r[5] = arg0 % 10; @r[6] = arg0 >> arg1; @r[7] = arg0 > arg1; @r[8] = arg0 <= arg1; @r[9] = arg0 * arg1; @r[10] = arg0 / 0x100000001; @r[11] = arg0 & 0xffffffff; @r[12] = arg0 & 0xff00000000; @r[13] = arg0 > 0xff00000000; }",
+    ),
+    (
+        "exit",
+        "kprobe:f { @n = count(); if (arg0 > 5) { exit(); } @m = count(); }",
+    ),
+    ("exit_code", "kprobe:f /arg1/ { exit(arg0); @n = count(); }"),
+    (
+        "elapsed",
+        "kprobe:f { @[elapsed] = count(); @a = sum(elapsed); }",
+    ),
+    ("stack_args", "kprobe:f { @[arg6, arg9] = count(); }"),
+    (
+        "locals",
+        "kprobe:f { $a = 0; if (arg0 > 1) { $a = arg0; } else { if (arg1) { $a = 5; } } $b = $a + 1; if ($b > 3) { $a = $b; } @[$a, $b] = count(); }",
+    ),
+    (
+        "begin_end",
+        "begin { printf(\"start %d\\n\", pid); @x = 1; } end { @x = 2; } interval:s:1 { print(@x); @n[cpu] = count(); }",
+    ),
+    (
+        "retval",
+        "kretprobe:f { @[retval] = count(); @h = hist(retval); @s = sum((int64)retval); }",
+    ),
+    (
+        "pressure",
+        "kprobe:f { $a=arg0; $b=arg1; $c=arg2; $d=arg3; $e=arg4; $f=arg5; $g=$a*$b; $h=$c*$d; $i=$e*$f; $j=$a+$f; $k=$b+$e; $l=nsecs; @m[$a,$b,$c,$d,$e,$f] = count(); @n[$g,$h,$i,$j,$k,$l] = sum($a+$b+$c+$d+$e+$f+$g+$h+$i+$j+$k+$l); @o = sum($l ^ $k ^ $j ^ $i ^ $h ^ $g ^ $f ^ $e ^ $d ^ $c ^ $b ^ $a); }",
+    ),
+    (
+        "big_frame",
+        "kprobe:f { $a = \"0123456789012345678901234567890123456789012345678901234567890\"; $b = $a; $c = $b; $d = $c; $e = $d; @x[$a,$b] = count(); @y[$c,$d,$e] = count(); @z[$a, $b, $c] = sum(arg0); $f = $a; $g = $b; if (arg0) { $a = comm; $g = $a; } @w[$f,$g,$a,$b] = count(); printf(\"%s %s %s %s\", $a, $b, $c, $g); }",
+    ),
+];
