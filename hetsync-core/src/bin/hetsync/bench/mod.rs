@@ -7,6 +7,7 @@ mod cell;
 mod chart;
 mod report;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -42,19 +43,23 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     let report = Report::new(&args, measure(&args, &plans)?);
     println!("{}", report.table());
 
-    let files: [(_, &dyn Fn() -> Result<Vec<u8>, Failure>); 4] = [
-        (&args.csv, &|| Ok(report.csv().into_bytes())),
-        (&args.json, &|| report.json()),
-        (&args.svg, &|| chart::svg(&report)),
-        (&args.png, &|| chart::png(&report)),
-    ];
-    for (path, make) in files {
-        if let Some(path) = path {
-            std::fs::write(path, make()?)
-                .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        }
-    }
+    write(args.csv.as_deref(), || Ok(report.csv().into_bytes()))?;
+    write(args.json.as_deref(), || report.json())?;
+    write(args.svg.as_deref(), || chart::svg(&report))?;
+    write(args.png.as_deref(), || chart::png(&report))?;
     Ok(())
+}
+
+/// Writes a file, if it was asked for.
+fn write(
+    path: Option<&Path>,
+    make: impl FnOnce() -> Result<Vec<u8>, Failure>,
+) -> Result<(), Failure> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    std::fs::write(path, make()?)
+        .map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }
 
 /// Runs all cells at once under a progress bar.

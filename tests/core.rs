@@ -1,0 +1,26 @@
+//! Tests of hetsync-core from outside: what a user of the crate, of the
+//! command or of the wire sees.
+//!
+//! `faults` holds one test for each thing that the server this one takes
+//! the place of is known to get wrong.
+
+#[path = "core/cli.rs"]
+mod cli;
+#[path = "core/decoder.rs"]
+mod decoder;
+#[path = "core/examples.rs"]
+mod examples;
+#[path = "core/faults.rs"]
+mod faults;
+#[path = "core/machine.rs"]
+mod machine;
+#[path = "core/old_worker.rs"]
+mod old_worker;
+#[path = "core/oracle.rs"]
+mod oracle;
+#[path = "core/schedules.rs"]
+mod schedules;
+#[path = "core/sockets.rs"]
+mod sockets;
+#[path = "core/support.rs"]
+mod support;

@@ -1,0 +1,242 @@
+//! The command: flags, logs, signals, exit codes.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+const HETSYNC: &str = env!("CARGO_BIN_EXE_hetsync");
+
+fn run(args: &[&str]) -> Output {
+    Command::new(HETSYNC)
+        .args(args)
+        .output()
+        .expect("hetsync runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A running server and the lines that it has not told yet.
+struct Served {
+    child: Child,
+    lines: BufReader<ChildStderr>,
+    address: String,
+}
+
+impl Served {
+    fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(HETSYNC)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("hetsync serves");
+        let mut lines = BufReader::new(child.stderr.take().expect("its log"));
+        let mut first = String::new();
+        lines.read_line(&mut first).expect("a first line");
+        let address = first.trim().rsplit(' ').next().expect("an address");
+        let address = address.to_owned();
+        Self {
+            child,
+            lines,
+            address,
+        }
+    }
+
+    /// Reads the log up to a line with `what` in it.
+    fn wait(&mut self, what: &str) -> String {
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            let count = self.lines.read_line(&mut line).expect("its log");
+            assert!(count > 0, "the log ended without `{what}`:\n{seen}");
+            if line.contains(what) {
+                return line;
+            }
+            seen.push_str(&line);
+        }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("the server runs");
+    }
+}
+
+#[test]
+fn serve_logs_rounds_and_stops_cleanly_on_both_signals() {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let mut served = Served::start(&["--workers", "2", "--deadline", "200ms"]);
+        let workers = run(&[
+            "worker",
+            "-c",
+            &served.address,
+            "-n",
+            "2",
+            "-r",
+            "5",
+            "--think",
+            "1ms",
+        ]);
+        assert!(workers.status.success(), "{}", text(&workers.stderr));
+        assert!(text(&workers.stderr).contains("5 rounds in"));
+        served.wait("model has 10 floats");
+        served.wait("round 0 closed full");
+        served.wait("left: closed by the worker");
+        served.signal(signal);
+        served.wait("stopping");
+        let last = served.wait("5 rounds: 5 full");
+        assert!(last.contains("10 taken, 0 late and dropped"), "{last}");
+        assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+    }
+}
+
+#[test]
+fn serve_names_who_was_left_out_and_why() {
+    let mut served = Served::start(&["--workers", "2", "--deadline", "100ms"]);
+    let address = served.address.clone();
+    let mut straggler = Command::new(HETSYNC)
+        .args(["worker", "-c", &address, "--straggle", "400ms", "-r", "1"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a straggler");
+    let fast = run(&["worker", "-c", &address, "-r", "3", "--think", "10ms"]);
+    assert!(fast.status.success(), "{}", text(&fast.stderr));
+    let line = served.wait("closed by its deadline");
+    assert!(line.contains("1 in; left out: "), "{line}");
+    straggler.wait().expect("it ends");
+    served.signal(rustix::process::Signal::TERM);
+    assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_worker_stops_cleanly_on_a_signal_and_says_when_nobody_serves() {
+    let mut served = Served::start(&["--workers", "1"]);
+    let worker = Command::new(HETSYNC)
+        .args(["worker", "-c", &served.address])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a worker");
+    served.wait("round 0 closed full");
+    let pid = rustix::process::Pid::from_child(&worker);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    let output = worker.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr).trim(), "stopped");
+    served.signal(rustix::process::Signal::TERM);
+    assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+
+    let lonely = run(&["worker", "-c", "127.0.0.1:1"]);
+    assert_eq!(lonely.status.code(), Some(1));
+    let said = text(&lonely.stderr);
+    assert!(said.contains("cannot connect to 127.0.0.1:1"), "{said}");
+    assert!(said.contains("hetsync serve"), "{said}");
+}
+
+#[test]
+fn an_address_in_use_is_told_with_a_way_out() {
+    let mut served = Served::start(&[]);
+    let second = run(&["serve", "--listen", &served.address]);
+    assert_eq!(second.status.code(), Some(1));
+    let said = text(&second.stderr);
+    assert!(
+        said.contains("cannot listen on") && said.contains("--listen"),
+        "{said}"
+    );
+    served.signal(rustix::process::Signal::TERM);
+    served.child.wait().expect("it ends");
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_says_what_is_wanted() {
+    for (args, wanted) in [
+        (vec!["serve", "--deadline", "soon"], "250ms"),
+        (vec!["serve", "--workers", "0"], "at least 1"),
+        (vec!["serve", "--max-payload", "huge"], "64M"),
+        (vec!["serve", "--policy", "lenient"], "deadline, strict"),
+        (vec!["worker", "--jitter", "200"], "0 to 100"),
+        (vec!["worker", "--straggle-chance", "5"], "--straggle"),
+        (vec![], "Usage"),
+    ] {
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains(wanted), "{args:?} said:\n{said}");
+    }
+}
+
+#[test]
+fn help_version_man_and_completions_are_there() {
+    let help = text(&run(&["serve", "--help"]).stdout);
+    for default in [
+        "127.0.0.1:9999",
+        "default: 4",
+        "default: 2s",
+        "default: deadline",
+        "default: sum",
+    ] {
+        assert!(help.contains(default), "{default} is not in\n{help}");
+    }
+    let version = text(&run(&["--version"]).stdout);
+    assert_eq!(
+        version.trim(),
+        concat!("hetsync ", env!("CARGO_PKG_VERSION"))
+    );
+    assert!(text(&run(&["man"]).stdout).contains(".TH hetsync 1"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&run(&["completions", shell]).stdout);
+        assert!(script.contains("straggle-chance"), "{shell}: {script}");
+    }
+}
+
+/// The real thing in a second: the same path as the headline table.
+#[test]
+fn bench_measures_and_writes_every_form() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (csv, json, svg, png) = (path("t.csv"), path("t.json"), path("t.svg"), path("t.png"));
+    let output = run(&[
+        "bench",
+        "--duration",
+        "1s",
+        "--think",
+        "5ms",
+        "--straggle",
+        "200ms",
+        "--deadline",
+        "20ms",
+        "--csv",
+        &csv,
+        "--json",
+        &json,
+        "--svg",
+        &svg,
+        "--png",
+        &png,
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("3 of 4 (75 %)"));
+
+    let csv = std::fs::read_to_string(csv).expect("the CSV");
+    assert_eq!(csv.lines().count(), 9);
+    let json: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(json).expect("the file")).expect("JSON");
+    let rate = |policy: &str, percent: u64| {
+        let cells = json["cells"].as_array().expect("cells");
+        let cell = cells
+            .iter()
+            .find(|cell| cell["policy"] == policy && cell["stragglers_percent"] == percent);
+        cell.expect("the cell")["updates_per_s"]
+            .as_f64()
+            .expect("a number")
+    };
+    // One straggler holds a strict round for 200 ms: at most 5 a second.
+    assert!(rate("strict", 25) > 0.0 && rate("strict", 25) <= 5.1);
+    assert!(rate("deadline", 25) > 2.0 * rate("strict", 25));
+    assert!(rate("strict", 0) > 2.0 * rate("strict", 25));
+
+    let svg = std::fs::read_to_string(svg).expect("the SVG");
+    assert!(svg.starts_with("<svg") && svg.contains("deadline") && svg.contains("75 %"));
+    let png = std::fs::read(png).expect("the PNG");
+    assert!(png.starts_with(b"\x89PNG") && png.len() > 10_000);
+}

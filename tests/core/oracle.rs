@@ -1,0 +1,185 @@
+//! What a server ought to do, written a second time without regard for
+//! speed: no counters, no buffers, everything looked up anew.
+
+use std::collections::BTreeMap;
+
+use hetsync_core::{Span, Time};
+
+/// A result on its way: receiver, round, and the bits of its floats.
+pub(crate) type Delivery = (u64, u64, Vec<u32>);
+
+/// What one change should bring about.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Expected {
+    pub(crate) deliveries: Vec<Delivery>,
+    /// Round, contributors, and whether the deadline closed it.
+    pub(crate) closed: Vec<(u64, Vec<u64>, bool)>,
+    pub(crate) late: Vec<u64>,
+    pub(crate) duplicate: Vec<u64>,
+    pub(crate) refused: Vec<u64>,
+    /// Gradients lost with a round that everybody left.
+    pub(crate) abandoned: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    on: u64,
+    is_in: bool,
+    has_spoken: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    pub(crate) workers: usize,
+    pub(crate) deadline: Option<Span>,
+    pub(crate) is_mean: bool,
+    peers: BTreeMap<u64, Peer>,
+    round: u64,
+    is_first: bool,
+    opened: Option<Time>,
+    staged: BTreeMap<u64, Vec<f32>>,
+    length: Option<usize>,
+    newest: Option<(u64, Vec<u32>)>,
+}
+
+impl Oracle {
+    pub(crate) fn new(workers: usize, deadline: Option<Span>, is_mean: bool) -> Self {
+        Self {
+            workers,
+            deadline,
+            is_mean,
+            peers: BTreeMap::new(),
+            round: 0,
+            is_first: true,
+            opened: None,
+            staged: BTreeMap::new(),
+            length: None,
+            newest: None,
+        }
+    }
+
+    pub(crate) fn connect(&mut self, id: u64) {
+        let peer = Peer {
+            on: self.round,
+            is_in: false,
+            has_spoken: false,
+        };
+        self.peers.insert(id, peer);
+    }
+
+    pub(crate) fn disconnect(&mut self, now: Time, id: u64) -> Expected {
+        let mut expected = Expected::default();
+        if self.peers.remove(&id).is_some() {
+            self.departed(now, &mut expected);
+        }
+        expected
+    }
+
+    pub(crate) fn gradient(&mut self, now: Time, id: u64, floats: &[f32]) -> Expected {
+        let mut expected = Expected::default();
+        let Some(mut peer) = self.peers.get(&id).copied() else {
+            return expected;
+        };
+        let fits = self.length.is_none_or(|length| length == floats.len());
+        if !fits || floats.is_empty() || floats.iter().any(|float| !float.is_finite()) {
+            expected.refused.push(id);
+            self.peers.remove(&id);
+            self.departed(now, &mut expected);
+            return expected;
+        }
+        if peer.on < self.round {
+            expected.late.push(id);
+            let (round, bits) = self.newest.clone().expect("a round has closed");
+            expected.deliveries.push((id, round, bits));
+            peer.on = self.round;
+            peer.is_in = false;
+        } else if peer.is_in {
+            expected.duplicate.push(id);
+        } else {
+            self.length = Some(floats.len());
+            self.opened.get_or_insert(now);
+            self.staged.insert(id, floats.to_vec());
+            peer.is_in = true;
+        }
+        peer.has_spoken = true;
+        self.peers.insert(id, peer);
+        self.close_if_due(now, &mut expected);
+        expected
+    }
+
+    pub(crate) fn time(&mut self, now: Time) -> Expected {
+        let mut expected = Expected::default();
+        self.close_if_due(now, &mut expected);
+        expected
+    }
+
+    /// When time alone will close the open round.
+    pub(crate) fn due(&self) -> Option<Time> {
+        Some(self.opened? + self.deadline?)
+    }
+
+    fn awaited(&self) -> usize {
+        let is_awaited = |peer: &&Peer| peer.has_spoken && peer.on == self.round && !peer.is_in;
+        let in_step = self.peers.values().filter(is_awaited).count();
+        match self.is_first {
+            true => in_step.max(self.workers.saturating_sub(self.staged.len())),
+            false => in_step,
+        }
+    }
+
+    fn departed(&mut self, now: Time, expected: &mut Expected) {
+        if self.peers.values().any(|peer| peer.has_spoken) {
+            self.close_if_due(now, expected);
+            return;
+        }
+        expected.abandoned = self.staged.len();
+        self.staged.clear();
+        self.opened = None;
+        self.length = None;
+        self.newest = None;
+        self.is_first = true;
+        for peer in self.peers.values_mut() {
+            peer.on = self.round;
+        }
+    }
+
+    fn close_if_due(&mut self, now: Time, expected: &mut Expected) {
+        if self.staged.is_empty() {
+            return;
+        }
+        let is_full = self.awaited() == 0;
+        if !is_full && self.due().is_none_or(|due| now < due) {
+            return;
+        }
+        let bits = self.reduce();
+        let contributors: Vec<u64> = self.staged.keys().copied().collect();
+        for id in &contributors {
+            if let Some(peer) = self.peers.get_mut(id) {
+                expected.deliveries.push((*id, self.round, bits.clone()));
+                peer.on = self.round + 1;
+                peer.is_in = false;
+            }
+        }
+        expected.closed.push((self.round, contributors, !is_full));
+        self.newest = Some((self.round, bits));
+        self.round += 1;
+        self.is_first = false;
+        self.opened = None;
+        self.staged.clear();
+    }
+
+    fn reduce(&self) -> Vec<u32> {
+        let mut gradients = self.staged.values();
+        let mut sum = gradients.next().expect("one at least").clone();
+        for gradient in gradients {
+            for (sum, value) in sum.iter_mut().zip(gradient) {
+                *sum += value;
+            }
+        }
+        if self.is_mean {
+            sum.iter_mut()
+                .for_each(|sum| *sum /= self.staged.len() as f32);
+        }
+        sum.iter().map(|sum| sum.to_bits()).collect()
+    }
+}
