@@ -1,10 +1,12 @@
 //! The kernel side: maps, programs, attaching, BTF. Most of it needs bpf(2), that is root; a test that cannot run
-//! prints why. Kprobes and fentry are tested in the guest (see `kernel.rs`).
+//! prints why. Kprobes and fentry are tested in guests: `load/guests.rs` runs this whole program again in each.
 
 #[path = "load/asm.rs"]
 mod asm;
 #[path = "load/attach.rs"]
 mod attach;
+#[path = "load/guests.rs"]
+mod guests;
 #[path = "load/kernel.rs"]
 mod kernel;
 #[path = "load/maps.rs"]

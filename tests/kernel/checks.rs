@@ -13,13 +13,22 @@ pub(crate) const ALL: &[Check] = &[
     ("every send is counted, lowered", sends_lowered),
     ("every send is counted, not lowered", sends_not_lowered),
     ("every send is counted by redbpf", sends_by_redbpf),
-    ("every return of 60 blocked threads is seen, lowered", accepts_lowered),
-    ("every return of 60 blocked threads is seen, not lowered", accepts_not_lowered),
+    (
+        "every return of 60 blocked threads is seen, lowered",
+        accepts_lowered,
+    ),
+    (
+        "every return of 60 blocked threads is seen, not lowered",
+        accepts_not_lowered,
+    ),
     ("a sleep of 10 ms takes 10 ms", sleeps),
     ("statistics agree with the raw events", statistics),
     ("bpftrace counts the same", bpftrace_agrees),
     ("a full map is reported", full_map),
-    ("an unknown function is named with its neighbours", unknown_function),
+    (
+        "an unknown function is named with its neighbours",
+        unknown_function,
+    ),
     ("one process can be picked", one_process),
     ("nothing stays behind", nothing_stays),
 ];
@@ -48,7 +57,14 @@ fn sends(lab: &Lab, flags: &str) -> Report {
     let each = 23_000 / 8;
     assert_eq!(
         rows(report.map("@size")),
-        [(1, each), (4, each), (64, 2 * each), (512, 2 * each), (1024, each), (2048, each)]
+        [
+            (1, each),
+            (4, each),
+            (64, 2 * each),
+            (512, 2 * each),
+            (1024, each),
+            (2048, each)
+        ]
     );
     report.assert_nothing_lost();
     report
@@ -115,8 +131,15 @@ fn sleeps(lab: &Lab) {
     let report = lab.probe("", SLEEPS, "sleeps 50 10");
     let summary = &report.map("@us")["sleeper"];
     assert_eq!(summary["count"], 50);
-    let of = |name: &str| summary[name].as_f64().unwrap_or_else(|| panic!("{name}: {summary}"));
-    assert!(of("min") >= 10_000.0, "no sleep is shorter than asked: {summary}");
+    let of = |name: &str| {
+        summary[name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{name}: {summary}"))
+    };
+    assert!(
+        of("min") >= 10_000.0,
+        "no sleep is shorter than asked: {summary}"
+    );
     // Waking up takes well under a millisecond even emulated; the bound leaves room for a busy machine.
     assert!(of("50%") < 14_000.0, "the median is near 10 ms: {summary}");
     assert!(!report.has("@start"), "every entry met its return");
@@ -138,8 +161,11 @@ kretprobe:tcp_sendmsg /@start[tid]/ {
 
 fn statistics(lab: &Lab) {
     let report = lab.probe("", RAW, "sends 5000 cycle");
-    let mut raw: Vec<u64> =
-        report.printed().iter().map(|line| line.trim().parse().expect("a number")).collect();
+    let mut raw: Vec<u64> = report
+        .printed()
+        .iter()
+        .map(|line| line.trim().parse().expect("a number"))
+        .collect();
     raw.sort_unstable();
     assert_eq!(raw.len(), 5000);
     report.assert_nothing_lost();
@@ -149,9 +175,16 @@ fn statistics(lab: &Lab) {
     let mean = total as f64 / n;
     let std = (raw.iter().map(|&x| (x as f64 - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
     let summary = report.map("@all");
-    let of = |name: &str| summary[name].as_f64().unwrap_or_else(|| panic!("{name}: {summary}"));
+    let of = |name: &str| {
+        summary[name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{name}: {summary}"))
+    };
     let near = |found: f64, truth: f64, share: f64, what: &str| {
-        assert!((found - truth).abs() <= truth * share, "{what}: {found}, not {truth}");
+        assert!(
+            (found - truth).abs() <= truth * share,
+            "{what}: {found}, not {truth}"
+        );
     };
     assert_eq!(summary["count"], 5000);
     near(of("mean"), mean, 1e-12, "mean");
@@ -161,7 +194,12 @@ fn statistics(lab: &Lab) {
     for percent in [1, 25, 50, 75, 90, 99] {
         // Nearest rank: the smallest sample that at least this share does not exceed.
         let rank = (raw.len() * percent).div_ceil(100).max(1);
-        near(of(&format!("{percent}%")), raw[rank - 1] as f64, 0.01, &format!("{percent}%"));
+        near(
+            of(&format!("{percent}%")),
+            raw[rank - 1] as f64,
+            0.01,
+            &format!("{percent}%"),
+        );
     }
     assert_eq!(report.number("@least"), raw[0]);
     assert_eq!(report.number("@most"), raw[raw.len() - 1]);
@@ -176,8 +214,13 @@ kretprobe:tcp_sendmsg /comm == "sender"/ { @returns[comm] = count(); @sent = sta
 "#;
 
 fn bpftrace_agrees(lab: &Lab) {
-    lab.guest.put("/tmp/both.bt", BOTH.as_bytes()).expect("the script gets in");
-    let peer = lab.guest.spawn("exec bpftrace -f json /tmp/both.bt > /tmp/peer.json").expect("it starts");
+    lab.guest
+        .put("/tmp/both.bt", BOTH.as_bytes())
+        .expect("the script gets in");
+    let peer = lab
+        .guest
+        .spawn("exec bpftrace -f json /tmp/both.bt > /tmp/peer.json")
+        .expect("it starts");
     let ready = lab.run(
         "for i in $(seq 600); do grep -q attached_probes /tmp/peer.json && exit 0; sleep 0.2; done; exit 1",
     );
@@ -193,7 +236,10 @@ fn bpftrace_agrees(lab: &Lab) {
         })
         .expect("bpftrace ends");
     assert_eq!(status, 0, "bpftrace: {}", String::from_utf8_lossy(&said));
-    let text = lab.guest.get("/tmp/peer.json").expect("its report gets out");
+    let text = lab
+        .guest
+        .get("/tmp/peer.json")
+        .expect("its report gets out");
     let text = String::from_utf8(text).expect("text");
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('{')).collect();
     let theirs = Report::new(&lines.join("\n"), String::new());
@@ -201,7 +247,10 @@ fn bpftrace_agrees(lab: &Lab) {
     assert_eq!(ours.number("@calls"), 5000);
     assert_eq!(theirs.number("@calls"), ours.number("@calls"));
     assert_eq!(theirs.map("@returns"), ours.map("@returns"));
-    assert_eq!(rows(&theirs.map("@size")["sender"]), rows(&ours.map("@size")["sender"]));
+    assert_eq!(
+        rows(&theirs.map("@size")["sender"]),
+        rows(&ours.map("@size")["sender"])
+    );
     assert_eq!(rows(theirs.map("@lin")), rows(ours.map("@lin")));
     assert_eq!(theirs.map("@sent"), ours.map("@sent"));
     ours.assert_nothing_lost();
@@ -222,27 +271,46 @@ fn full_map(lab: &Lab) {
     // Eight sizes, room for four; a hash may hold a few keys more than asked, one spare a CPU.
     let lost = full["samples"].as_u64().expect("a count");
     assert!(lost > 0);
-    assert_eq!(kept + lost, 800, "every sample is in the map or in the account");
+    assert_eq!(
+        kept + lost,
+        800,
+        "every sample is in the map or in the account"
+    );
 }
 
 fn unknown_function(lab: &Lab) {
     let output = lab.run("hetsync-probe run -e 'kprobe:tcp_sendmesg { @ = count(); }'");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status, 1, "{said}");
-    assert!(said.contains("tcp_sendmesg") && said.contains("tcp_sendmsg"), "{said}");
+    assert!(
+        said.contains("tcp_sendmesg") && said.contains("tcp_sendmsg"),
+        "{said}"
+    );
 }
 
 fn one_process(lab: &Lab) {
     let script = "kprobe:hrtimer_nanosleep { @[pid] = count(); }";
-    lab.guest.put("/tmp/pid.hp", script.as_bytes()).expect("the script gets in");
+    lab.guest
+        .put("/tmp/pid.hp", script.as_bytes())
+        .expect("the script gets in");
     let output = lab.run(
         "hetsync-workload sleeps 200 10 > /dev/null & picked=$!; hetsync-workload sleeps 200 10 > /dev/null & \
          hetsync-probe run -f json -o /tmp/pid.json -p $picked -d 20 /tmp/pid.hp >&2; wait; echo $picked",
     );
-    assert!(output.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(lab.guest.get("/tmp/pid.json").expect("a report")).expect("text");
     let report = Report::new(&text, String::new());
-    let keys: Vec<String> = report.map("@").as_object().expect("a keyed map").keys().cloned().collect();
+    let keys: Vec<String> = report
+        .map("@")
+        .as_object()
+        .expect("a keyed map")
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(keys, [output.text().trim()]);
 }
 

@@ -19,7 +19,9 @@ pub(crate) fn wanted(kernel: Kernel) -> bool {
     let host = std::env::var("HETSYNC_KERNEL").is_ok_and(|name| name == "host");
     match std::env::var("HETSYNC_KERNELS") {
         _ if host || kernel == Kernel::Host => host && kernel == Kernel::Host,
-        Ok(names) => names.split_whitespace().any(|name| name == kernel.to_string()),
+        Ok(names) => names
+            .split_whitespace()
+            .any(|name| name == kernel.to_string()),
         Err(_) => true,
     }
 }
@@ -44,12 +46,16 @@ impl Lab {
 
     /// Runs a command in the guest's shell.
     pub(crate) fn run(&self, command: &str) -> Output {
-        self.guest.run(command, LIMIT).unwrap_or_else(|error| panic!("{command}: {error}"))
+        self.guest
+            .run(command, LIMIT)
+            .unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
     /// Runs a script over a workload and returns what it reported.
     pub(crate) fn probe(&self, flags: &str, script: &str, workload: &str) -> Report {
-        self.guest.put("/tmp/script.hp", script.as_bytes()).expect("the script gets in");
+        self.guest
+            .put("/tmp/script.hp", script.as_bytes())
+            .expect("the script gets in");
         let command = format!(
             "hetsync-probe run -v -f json -o /tmp/report.json {flags} -c {} /tmp/script.hp",
             quote(format!("hetsync-workload {workload}"))
@@ -62,8 +68,14 @@ impl Lab {
             output.text(),
             String::from_utf8_lossy(&output.stderr)
         );
-        let report = self.guest.get("/tmp/report.json").expect("the report gets out");
-        Report::new(&String::from_utf8(report).expect("a report is text"), output.text())
+        let report = self
+            .guest
+            .get("/tmp/report.json")
+            .expect("the report gets out");
+        Report::new(
+            &String::from_utf8(report).expect("a report is text"),
+            output.text(),
+        )
     }
 }
 
@@ -72,7 +84,14 @@ fn workload(probe: &Path) -> PathBuf {
     let path = probe.with_file_name("hetsync-workload");
     if !path.exists() {
         let built = Command::new(env!("CARGO"))
-            .args(["build", "-q", "-p", "hetsync-guest", "--bin", "hetsync-workload"])
+            .args([
+                "build",
+                "-q",
+                "-p",
+                "hetsync-guest",
+                "--bin",
+                "hetsync-workload",
+            ])
             .status()
             .expect("cargo runs");
         assert!(built.success(), "hetsync-workload does not build");
@@ -90,7 +109,9 @@ impl Report {
     pub(crate) fn new(text: &str, workload: String) -> Self {
         let lines = text
             .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))
+            })
             .collect();
         Self { lines, workload }
     }
@@ -105,21 +126,30 @@ impl Report {
 
     /// The map's one number.
     pub(crate) fn number(&self, name: &str) -> u64 {
-        self.map(name).as_u64().unwrap_or_else(|| panic!("{name} is {}", self.map(name)))
+        self.map(name)
+            .as_u64()
+            .unwrap_or_else(|| panic!("{name} is {}", self.map(name)))
     }
 
     /// Whether the map was printed.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.lines.iter().any(|line| line["data"].get(name).is_some())
+        self.lines
+            .iter()
+            .any(|line| line["data"].get(name).is_some())
     }
 
     /// Every printf's text, in order.
     pub(crate) fn printed(&self) -> Vec<&str> {
-        self.of("printf").filter_map(|line| line["data"].as_str()).collect()
+        self.of("printf")
+            .filter_map(|line| line["data"].as_str())
+            .collect()
     }
 
     pub(crate) fn account(&self) -> &Value {
-        &self.of("account").last().expect("every report ends in an account")["data"]
+        &self
+            .of("account")
+            .last()
+            .expect("every report ends in an account")["data"]
     }
 
     /// Nothing was lost, by the report's own account.
