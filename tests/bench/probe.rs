@@ -279,9 +279,7 @@ fn ratios(figures: &BTreeMap<&str, Figures>) -> Table {
 /// A table that can be pasted into the book.
 fn markdown<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_MARKDOWN)
-        .set_header(header);
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
