@@ -3,6 +3,8 @@
 
 #[path = "codegen/agree.rs"]
 mod agree;
+#[path = "codegen/allocation.rs"]
+mod allocation;
 #[cfg(feature = "kernel")]
 #[path = "codegen/kernel.rs"]
 mod kernel;

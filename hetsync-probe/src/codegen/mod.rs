@@ -39,6 +39,8 @@ pub struct Options<'a> {
     pub atomic_fetch: bool,
     /// Bytes of the events' ring buffer: a power of two, whole pages.
     pub ring_bytes: u32,
+    /// Registers that may be used: all of them, or at least five where tests want spills.
+    pub pool: Pool,
 }
 
 impl Options<'_> {
@@ -50,6 +52,7 @@ impl Options<'_> {
             on_demand_maps: false,
             atomic_fetch: false,
             ring_bytes: 1 << 20,
+            pool: Pool::default(),
         }
     }
 }
@@ -87,7 +90,12 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
                 continue;
             }
         };
-        match allocate(function, program.probes[probe].span, &mut scratch) {
+        match allocate(
+            function,
+            program.probes[probe].span,
+            &options.pool,
+            &mut scratch,
+        ) {
             Ok(allocated) => {
                 maps::used(&allocated.function, &mut used);
                 ready.push(((probe, point), kind, allocated));
@@ -189,6 +197,7 @@ const SCRATCH_BYTES: u32 = 32 << 10;
 fn allocate(
     function: Function,
     span: Span,
+    pool: &Pool,
     scratch: &mut Scratch,
 ) -> Result<Placed, Box<Diagnostic>> {
     let mut needed = 0;
@@ -203,7 +212,7 @@ fn allocate(
             needed = bytes;
             continue;
         }
-        let allocated = match regalloc::allocate(&function, &Pool::default()) {
+        let allocated = match regalloc::allocate(&function, pool) {
             Ok(allocated) => allocated,
             Err(error) => unreachable!("{error}"),
         };

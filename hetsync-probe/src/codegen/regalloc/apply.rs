@@ -1,11 +1,11 @@
 //! Turns the places found into steps: moves for calls, jumps, spills and reloads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::live::Live;
 use super::scan::{Work, place};
 use super::shape::{shape, term_uses};
-use super::{Allocated, AllocatedBlock, Loc, Pool, REGISTERS, Source, Step, moves};
+use super::{Allocated, AllocatedBlock, FIRST_SAVED, Loc, Pool, REGISTERS, Source, Step, moves};
 use crate::ir::{Op, Slot, SlotId, Term, V, Val};
 
 /// Writes the allocated function.
@@ -101,7 +101,76 @@ fn apply_block(
         steps.extend(jump_moves(work, live, places, pool, b, &moves));
     }
     let term = term_uses(&block.term).into_iter().map(register).collect();
-    AllocatedBlock { steps, term }
+    let insts = block.insts.iter().map(|inst| &inst.op);
+    let ops: Vec<&Op> = insts
+        .filter(|op| !matches!(op, Op::Spill(..) | Op::Reload(_)))
+        .collect();
+    AllocatedBlock {
+        steps: forward(steps, &ops),
+        term,
+    }
+}
+
+/// Drops reloads of what a register still holds, and copies between registers where another one does.
+fn forward(steps: Vec<Step>, ops: &[&Op]) -> Vec<Step> {
+    // Which spill slot's value each register is known to hold.
+    let mut held: BTreeMap<u8, SlotId> = BTreeMap::new();
+    let mut kept = Vec::with_capacity(steps.len());
+    for step in steps {
+        match step {
+            Step::Move {
+                to: Loc::Spill(slot),
+                from,
+            } => {
+                held.retain(|_, other| *other != slot);
+                if let Source::Loc(Loc::Reg(register)) = from {
+                    held.insert(register, slot);
+                }
+                kept.push(step);
+            }
+            Step::Move {
+                to: Loc::Reg(register),
+                from: Source::Loc(Loc::Spill(slot)),
+            } => {
+                let holder = held.iter().find(|(_, other)| **other == slot);
+                let holder = match held.get(&register) {
+                    Some(other) if *other == slot => continue,
+                    _ => holder.map(|(holder, _)| *holder),
+                };
+                held.insert(register, slot);
+                kept.push(match holder {
+                    None => step,
+                    Some(holder) => Step::Move {
+                        to: Loc::Reg(register),
+                        from: Source::Loc(Loc::Reg(holder)),
+                    },
+                });
+            }
+            Step::Move {
+                to: Loc::Reg(register),
+                from,
+            } => {
+                held.remove(&register);
+                if let Source::Loc(Loc::Reg(other)) = from
+                    && let Some(&slot) = held.get(&other)
+                {
+                    held.insert(register, slot);
+                }
+                kept.push(step);
+            }
+            Step::Op { index, ref regs } => {
+                let shape = shape(ops[index]);
+                if shape.is_call {
+                    held.retain(|register, _| *register >= FIRST_SAVED);
+                }
+                for register in &regs[shape.uses.len()..] {
+                    held.remove(register);
+                }
+                kept.push(step);
+            }
+        }
+    }
+    kept
 }
 
 /// The moves of a jump, with a free register or a slot of their own to pass through.

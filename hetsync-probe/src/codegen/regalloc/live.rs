@@ -123,9 +123,11 @@ impl Open<'_> {
     fn extend(&mut self, v: V, end: u32) {
         let ranges = &mut self.live.ranges[v.0 as usize];
         match ranges.last_mut() {
-            // Ranges are gathered last first.
-            Some(last) if last.0 <= self.start => {}
-            Some(last) if last.0 <= end => last.0 = self.start,
+            // Ranges are gathered last first; one instruction may read a value twice, early and late.
+            Some(last) if last.0 <= end => {
+                last.0 = last.0.min(self.start);
+                last.1 = last.1.max(end);
+            }
             _ => ranges.push((self.start, end)),
         }
     }
