@@ -220,8 +220,12 @@ fn a_lost_move_is_found() {
         mutant.blocks[block].steps.remove(step);
         Some(mutant)
     });
-    // A jump's move to where the value already is, seen only across blocks, is needless and not removed.
-    assert!(unfound.len() <= 1, "{unfound:#?}");
+    // A reload of what a register still holds from the block before is needless; nothing else is.
+    let needless = |what: &String| what.contains("to: Reg") && what.contains("from: Loc(Spill");
+    assert!(
+        unfound.len() < 5 && unfound.iter().all(needless),
+        "{unfound:#?}"
+    );
 }
 
 #[test]
