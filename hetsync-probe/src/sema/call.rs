@@ -87,7 +87,7 @@ impl Checker<'_> {
         }
         if names::FUNCTIONS.contains(&name) {
             return self.fail(
-                Diagnostic::error("E0314", span, format!("`{name}()` has no value"))
+                Diagnostic::error("E0313", span, format!("`{name}()` has no value"))
                     .with_label("used as a value")
                     .with_help("write it as a statement of its own"),
             );

@@ -77,7 +77,8 @@ impl Checker<'_> {
             let unused = args.get(1 + conversions.len());
             return self.fail(match unused {
                 Some(unused) => diagnostic.with_place(unused.span, "has no conversion"),
-                None => diagnostic,
+                None => diagnostic
+                    .with_help("each conversion shows one value; a percent sign is written `%%`"),
             });
         }
         let values = values.into_iter().collect::<Option<Vec<_>>>()?;

@@ -68,6 +68,7 @@ impl Checker<'_> {
         match lower(op) {
             Some(op) => {
                 self.warn_of_unsigned_below_zero(op, op_span, &lhs, &rhs);
+                self.warn_of_negative_as_unsigned(op, op_span, &lhs, &rhs);
                 Some(integers(op, lhs, rhs, span))
             }
             None => {
@@ -158,6 +159,38 @@ impl Checker<'_> {
                     "cast it to the type the kernel function returns, e.g. `(int32)retval < 0`",
                 ),
             );
+        }
+    }
+}
+
+impl Checker<'_> {
+    fn warn_of_negative_as_unsigned(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        lhs: &Typed,
+        rhs: &Typed,
+    ) {
+        use BinaryOp::{Div, Ge, Gt, Le, Lt, Mod};
+        if !matches!(op, Lt | Le | Gt | Ge | Div | Mod) {
+            return;
+        }
+        for (negative, other) in [(lhs, rhs), (rhs, lhs)] {
+            if let ExprKind::Int(bits) = negative.expr.kind
+                && negative.shape == Shape::SIGNED
+                && (bits as i64) < 0
+                && other.shape == Shape::UNSIGNED
+            {
+                self.report(
+                    Diagnostic::warning(
+                        "W0006",
+                        op_span,
+                        format!("{} is taken as the unsigned {bits} here", bits as i64),
+                    )
+                    .with_place(other.span(), "because this is unsigned")
+                    .with_help("cast it to the type that is meant, e.g. `(int32)retval`"),
+                );
+            }
         }
     }
 }

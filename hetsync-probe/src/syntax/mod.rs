@@ -16,6 +16,7 @@ mod recover;
 mod stmt;
 mod token;
 
+pub use dump::dump;
 pub(crate) use expr::INT_TYPES;
 pub(crate) use literal::integer;
 

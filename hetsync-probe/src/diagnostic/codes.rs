@@ -1,1 +1,0 @@
-//! Every code with its title and its explanation (filled in below).

@@ -1,0 +1,85 @@
+//! Mistakes in calls.
+
+use super::Code;
+
+pub(super) const CODES: &[Code] = &[
+    Code {
+        code: "E0401",
+        title: "wrong number of arguments",
+        explanation: "The help line shows how the function is written.",
+        wrong: "kprobe:f { @ = lhist(arg0, 10); }",
+        mended: "kprobe:f { @ = lhist(arg0, 0, 100, 10); }",
+    },
+    Code {
+        code: "E0402",
+        title: "a constant is needed",
+        explanation: "The marked argument shapes the map itself, so its value must be known before the script runs: a literal, a parameter,
+or plain arithmetic on such.",
+        wrong: "kprobe:f { @ = lhist(arg0, 0, arg1, 10); }",
+        mended: "kprobe:f { @ = lhist(arg0, 0, 10 * 100, 10); }",
+    },
+    Code {
+        code: "E0403",
+        title: "a constant is out of range",
+        explanation: "The message names the range.",
+        wrong: "kprobe:f { @ = lhist(arg0, 100, 0, 10); }",
+        mended: "kprobe:f { @ = lhist(arg0, 0, 100, 10); }",
+    },
+    Code {
+        code: "E0404",
+        title: "the argument is not what the function takes",
+        explanation: "`clear` and `zero` take a whole map, without a key; `delete` takes a map and one key, given once; `top` and `div` are for maps.",
+        wrong: "begin { clear(3); }",
+        mended: "begin { @x = 1; clear(@x); }",
+    },
+    Code {
+        code: "E0405",
+        title: "the format is not a literal",
+        explanation: "The format of `printf` must stand in the script, since its values are laid out by it.",
+        wrong: r#"begin { $f = "%d"; printf($f, 1); }"#,
+        mended: r#"begin { printf("%d", 1); }"#,
+    },
+    Code {
+        code: "E0406",
+        title: "conversions and values do not match in number",
+        explanation: "Each conversion of a `printf` format shows one value, and each value needs one. A percent sign is written `%%`.",
+        wrong: r#"begin { printf("%d %d\n", pid); }"#,
+        mended: r#"begin { printf("%d %d\n", pid, tid); }"#,
+    },
+    Code {
+        code: "E0407",
+        title: "one key of a map cannot be printed yet",
+        explanation: "`print` shows whole maps and single values. Printing one key of a map, which bpftrace can, is still to come.",
+        wrong: "kprobe:f { @x[pid] = 1; print(@x[pid]); }",
+        mended: "kprobe:f { @x[pid] = 1; print(@x); }",
+    },
+    Code {
+        code: "E0408",
+        title: "`delete` without a key",
+        explanation: "`delete` removes one key. To remove all of them, or to reset a map without keys, use `clear`.",
+        wrong: "begin { @x = 1; delete(@x); }",
+        mended: "begin { @x = 1; clear(@x); }",
+    },
+    Code {
+        code: "E0409",
+        title: "not a percentile",
+        explanation: "Percentiles of `summary()` lie between 0 and 100, both excluded; fractions have at most three digits.",
+        wrong: "kprobe:f { @ = summary(arg0, 50, 100); }",
+        mended: "kprobe:f { @ = summary(arg0, 50, 99.9); }",
+    },
+    Code {
+        code: "E0410",
+        title: "a conversion does not fit its value",
+        explanation: "`%s` shows strings; `%d %i %u %x %X %o %p %c` show integers.",
+        wrong: r#"begin { printf("%s\n", pid); }"#,
+        mended: r#"begin { printf("%d\n", pid); }"#,
+    },
+    Code {
+        code: "E0411",
+        title: "not a conversion",
+        explanation: "A conversion is `%`, flags (`-`, `0`, `+`, space, `#`), a width, `.` and a precision, a length (`hh h l ll z`), and one of
+`d i u x X o p c s`. Width and precision are at most 4096.",
+        wrong: r#"begin { printf("%y\n", pid); }"#,
+        mended: r#"begin { printf("%d\n", pid); }"#,
+    },
+];

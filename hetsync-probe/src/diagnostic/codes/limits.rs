@@ -1,0 +1,56 @@
+//! Limits of what a script may ask for.
+
+use super::Code;
+
+pub(super) const CODES: &[Code] = &[
+    Code {
+        code: "E0501",
+        title: "too many maps",
+        explanation: "A script has at most 256 maps. One map with a key does the work of many.",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0502",
+        title: "too many variables",
+        explanation: "A body has at most 256 variables. Those of separate blocks count separately.",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0503",
+        title: "a key is too large",
+        explanation: "The parts of a key have at most 256 bytes together: 8 for an integer, up to 64 for a string.",
+        wrong: r#"kprobe:f { @["0123456789012345678901234567890123456789012345678901234567890", "0123456789012345678901234567890123456789012345678901234567890", "0123456789012345678901234567890123456789012345678901234567890", "0123456789012345678901234567890123456789012345678901234567890", "0123456789012345678901234567890123456789012345678901234567890"] = count(); }"#,
+        mended: "kprobe:f { @[comm, comm] = count(); }",
+    },
+    Code {
+        code: "E0504",
+        title: "a string is too long",
+        explanation: "A string value has at most 63 bytes and no NUL inside. Only the format of `printf` may be longer.",
+        wrong: r#"begin { print("0123456789012345678901234567890123456789012345678901234567890123456789"); }"#,
+        mended: r#"begin { printf("0123456789012345678901234567890123456789012345678901234567890123456789"); }"#,
+    },
+    Code {
+        code: "E0505",
+        title: "too many values in one `printf`",
+        explanation: "A `printf` shows at most 32 values. Print in two steps.",
+        wrong: r#"begin { printf("%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d", 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1); }"#,
+        mended: r#"begin { printf("%d", 1); }"#,
+    },
+    Code {
+        code: "E0506",
+        title: "too many buckets",
+        explanation: "An `lhist()` has at most 1000 buckets. Use a wider step, or `hist()`, whose buckets grow.",
+        wrong: "kprobe:f { @ = lhist(arg0, 0, 1000000, 1); }",
+        mended: "kprobe:f { @ = lhist(arg0, 0, 1000000, 1000); }",
+    },
+    Code {
+        code: "E0507",
+        title: "types depend on each other too deeply",
+        explanation: "The type of a map follows from what is assigned to it. Here that takes hundreds of steps from map to map. Assign a value
+of a known type first.",
+        wrong: "",
+        mended: "",
+    },
+];

@@ -1,0 +1,129 @@
+//! Mistakes about names and probes.
+
+use super::Code;
+
+pub(super) const CODES: &[Code] = &[
+    Code {
+        code: "E0201",
+        title: "unknown probe kind",
+        explanation: "The word before the first colon names the kind of a probe: `begin`, `end`, `kprobe` (`k`), `kretprobe` (`kr`), `interval` (`i`).",
+        wrong: "kporbe:tcp_sendmsg { @ = count(); }",
+        mended: "kprobe:tcp_sendmsg { @ = count(); }",
+    },
+    Code {
+        code: "E0202",
+        title: "a probe kind or form is not supported yet",
+        explanation: "bpftrace has this kind of probe, or this way to write it; this version of hetsync-probe does not.",
+        wrong: "tracepoint:tcp:tcp_probe { @ = count(); }",
+        mended: "kprobe:tcp_rcv_established { @ = count(); }",
+    },
+    Code {
+        code: "E0203",
+        title: "an attach point is malformed",
+        explanation: "The parts of an attach point stand between colons, as the help line shows for its kind.",
+        wrong: "kprobe: { @ = count(); }",
+        mended: "kprobe:tcp_sendmsg { @ = count(); }",
+    },
+    Code {
+        code: "E0204",
+        title: "unknown kernel function",
+        explanation: "The kernel's list of functions that can be probed does not have this one. It may be misspelled, inlined by the compiler
+that built the kernel, renamed in this version, or part of a module that is not loaded.",
+        wrong: "kprobe:tcp_sendmgs { @ = count(); }",
+        mended: "kprobe:tcp_sendmsg { @ = count(); }",
+    },
+    Code {
+        code: "E0205",
+        title: "a wildcard matches nothing",
+        explanation: "No function of the kernel matches. `*` stands for any characters, `?` for one.",
+        wrong: "kprobe:tpc_* { @ = count(); }",
+        mended: "kprobe:tcp_* { @ = count(); }",
+    },
+    Code {
+        code: "E0206",
+        title: "a wildcard cannot be expanded",
+        explanation: "A wildcard is expanded with the kernel's list of functions. It cannot be read here: that needs root, and tracefs mounted.
+Naming the functions works without it.",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0207",
+        title: "too many attach points",
+        explanation: "A script has at most 1024 attach points, wildcards expanded. Attaching more would take minutes and slow the machine down.",
+        wrong: "kprobe:* { @ = count(); }",
+        mended: "kprobe:tcp_* { @ = count(); }",
+    },
+    Code {
+        code: "E0208",
+        title: "not a period",
+        explanation: "An interval is written as a duration, `interval:5s`, or as unit and number, `interval:s:5`; the units are `s`, `ms`, `us`,
+`ns` and `hz`. It is at least one nanosecond.",
+        wrong: "interval:fortnight:1 { exit(); }",
+        mended: "interval:5s { exit(); }",
+    },
+    Code {
+        code: "E0209",
+        title: "unknown name",
+        explanation: "A bare name is a built-in value such as `pid`. Variables start with `$`, maps with `@`, and strings stand in quotes.",
+        wrong: "begin { print(pdi); }",
+        mended: "begin { print(pid); }",
+    },
+    Code {
+        code: "E0210",
+        title: "a built-in or function is not supported yet",
+        explanation: "bpftrace has it; this version of hetsync-probe does not.",
+        wrong: "kprobe:tcp_drop { @[kstack] = count(); }",
+        mended: "kprobe:tcp_drop { @[comm] = count(); }",
+    },
+    Code {
+        code: "E0211",
+        title: "a built-in has no meaning here",
+        explanation: "Arguments (`arg0`..) exist on entry to a function, the return value (`retval`) on return, and `func` where there is a
+function. To use an argument on return, keep it in a map by thread, `@arg[tid] = arg2`, and read it there.",
+        wrong: "kprobe:tcp_sendmsg { @[retval] = count(); }",
+        mended: "kretprobe:tcp_sendmsg { @[retval] = count(); }",
+    },
+    Code {
+        code: "E0212",
+        title: "a variable is used before it is assigned",
+        explanation: "A `$` variable starts with its first assignment and lives in one run of one body. Maps pass values between probes.",
+        wrong: "begin { $a = 1; print($b); }",
+        mended: "begin { $a = 1; print($a); }",
+    },
+    Code {
+        code: "E0213",
+        title: "a variable is used outside of its block",
+        explanation: "A variable belongs to the block of its first assignment and ends with it, as in bpftrace since 0.22.",
+        wrong: "begin { if (pid > 1) { $x = 1; } print($x); }",
+        mended: "begin { $x = 0; if (pid > 1) { $x = 1; } print($x); }",
+    },
+    Code {
+        code: "E0214",
+        title: "a map is never assigned",
+        explanation: "The map is read, printed or cleared, and no probe of the script puts anything in: most likely its name is misspelled.",
+        wrong: "kprobe:tcp_sendmsg { @sends = count(); } interval:1s { print(@sneds); }",
+        mended: "kprobe:tcp_sendmsg { @sends = count(); } interval:1s { print(@sends); }",
+    },
+    Code {
+        code: "E0215",
+        title: "unknown function",
+        explanation: "There is no function of this name.",
+        wrong: r#"begin { pritnf("hello\n"); }"#,
+        mended: r#"begin { printf("hello\n"); }"#,
+    },
+    Code {
+        code: "E0216",
+        title: "a parameter is not a number",
+        explanation: "`$1` alone is a number, as in bpftrace. The text of a parameter is `str($1)`. The example is run with the parameter `tcp`.",
+        wrong: "begin { print($1); }",
+        mended: "begin { print(str($1)); }",
+    },
+    Code {
+        code: "E0217",
+        title: "a parameter for an attach point is missing",
+        explanation: "An attach point that names a parameter needs it: there is no function called nothing.",
+        wrong: "kprobe:$9 { @ = count(); }",
+        mended: "kprobe:$1_sendmsg { @ = count(); }",
+    },
+];

@@ -1,0 +1,49 @@
+//! Warnings: the script runs, but probably not as meant.
+
+use super::Code;
+
+pub(super) const CODES: &[Code] = &[
+    Code {
+        code: "W0001",
+        title: "a comparison always has the same outcome",
+        explanation: "An unsigned number is never below 0. Arguments and return values are unsigned 64-bit numbers, as in bpftrace, whatever
+the kernel's function returns; cast them to its type.",
+        wrong: "kretprobe:tcp_sendmsg /retval < 0/ { @ = count(); }",
+        mended: "kretprobe:tcp_sendmsg /(int32)retval < 0/ { @ = count(); }",
+    },
+    Code {
+        code: "W0002",
+        title: "signed and unsigned integers in one place",
+        explanation: "The place is compared and shown as its first value says. Cast one of the values if the other is meant.",
+        wrong: "begin { $x = nsecs; $x = -1; print($x); }",
+        mended: "begin { $x = (int64)nsecs; $x = -1; print($x); }",
+    },
+    Code {
+        code: "W0003",
+        title: "a value is not used",
+        explanation: "The statement computes a value and does nothing with it.",
+        wrong: "begin { pid + 1; }",
+        mended: "begin { print(pid + 1); }",
+    },
+    Code {
+        code: "W0004",
+        title: "a statement is never reached",
+        explanation: "`exit()` ends the body.",
+        wrong: "begin { exit(); print(1); }",
+        mended: "begin { print(1); exit(); }",
+    },
+    Code {
+        code: "W0005",
+        title: "one map gets samples of two units",
+        explanation: "The header of the map cannot show a unit, and the numbers are most likely not comparable.",
+        wrong: "kprobe:f { @ = sum(us(arg0)); @ = sum(ms(arg0)); }",
+        mended: "kprobe:f { @ = sum(us(arg0)); @ = sum(us(arg1)); }",
+    },
+    Code {
+        code: "W0006",
+        title: "a negative number is taken as unsigned",
+        explanation: "One side is unsigned, so both are, and a negative number becomes one near 2^64. Cast the unsigned side.",
+        wrong: "kretprobe:f { if (retval > -5) { @ = count(); } }",
+        mended: "kretprobe:f { if ((int64)retval > -5) { @ = count(); } }",
+    },
+];
