@@ -8,7 +8,7 @@ use crate::syntax;
 pub(super) static INTERVAL: Provider = Provider {
     name: "interval",
     aliases: &["i"],
-    usage: "interval:5s, interval:100ms, interval:s:5 or interval:hz:10",
+    usage: "interval:5s or interval:100ms or interval:s:5 or interval:hz:10",
     filtered_by_pid: false,
     allows: |builtin| !matches!(builtin, Builtin::Arg(_) | Builtin::Retval | Builtin::Func),
     expand,
@@ -56,7 +56,7 @@ fn expand(request: &Request<'_>) -> Result<Vec<Point>, Diagnostic> {
             request.span,
             "the period is not between 1 ns and 584 years",
         )
-        .with_help(format!("intervals are written `{}`", INTERVAL.usage)));
+        .with_help(request.provider.help()));
     }
     let written: Vec<&str> = request
         .parts
@@ -76,7 +76,6 @@ fn malformed(
     text: &str,
     problem: &str,
 ) -> Diagnostic {
-    Diagnostic::error("E0208", span, format!("`{text}` is no period: {problem}")).with_help(
-        format!("intervals are written `{}`", request.provider.usage),
-    )
+    Diagnostic::error("E0208", span, format!("`{text}` is no period: {problem}"))
+        .with_help(request.provider.help())
 }

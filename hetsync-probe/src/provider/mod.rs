@@ -3,6 +3,11 @@
 //! A new kind is one file with one [`Provider`] and one line in [`ALL`]. Kinds of bpftrace that are
 //! still to come are in [`LATER`], so that they get a message of their own.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "a mistake ends the compilation; its size costs nothing"
+)]
+
 mod begin_end;
 mod functions;
 pub(crate) use functions::too_many;
@@ -23,7 +28,7 @@ pub struct Provider {
     pub name: &'static str,
     /// Other spellings.
     pub aliases: &'static [&'static str],
-    /// How an attach point is written.
+    /// How an attach point is written; several ways stand between ` or `.
     pub usage: &'static str,
     /// Whether `-p PID` restricts it.
     pub filtered_by_pid: bool,
@@ -31,6 +36,14 @@ pub struct Provider {
     pub allows: fn(Builtin) -> bool,
     /// Turns one written attach point into those it stands for.
     expand: fn(&Request<'_>) -> Result<Vec<Point>, Diagnostic>,
+}
+
+impl Provider {
+    /// How its attach points are written, as a help line.
+    fn help(&self) -> String {
+        let usage = self.usage.replace(" or ", "` or `");
+        format!("`{}` probes are written `{usage}`", self.name)
+    }
 }
 
 /// One place to attach to.
@@ -91,10 +104,7 @@ struct Request<'a> {
 impl Request<'_> {
     /// A mistake in how the attach point is written.
     fn malformed(&self, span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error("E0203", span, message).with_help(format!(
-            "`{}` probes are written `{}`",
-            self.provider.name, self.provider.usage
-        ))
+        Diagnostic::error("E0203", span, message).with_help(self.provider.help())
     }
 }
 
@@ -166,6 +176,14 @@ fn substitute(text: &str, span: Span, params: &[String]) -> Result<String, Diagn
             .count();
         let number = &rest[at + 1..at + 1 + digits];
         rest = &rest[at + 1 + digits..];
+        if number.is_empty() {
+            return Err(Diagnostic::error(
+                "E0203",
+                span,
+                "a `$` in an attach point names a parameter by its number",
+            )
+            .with_help("write `$1`; variables have no value before the script runs"));
+        }
         let index = number.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
         match index.and_then(|index| params.get(index)) {
             Some(param) => result.push_str(param),
@@ -174,8 +192,7 @@ fn substitute(text: &str, span: Span, params: &[String]) -> Result<String, Diagn
                     "E0217",
                     span,
                     format!(
-                        "this attach point needs the parameter `${number}`, and {} were given",
-                        params.len()
+                        "this attach point needs the parameter `${number}`, which was not given"
                     ),
                 )
                 .with_help("give the script's parameters behind its name on the command line"));

@@ -28,6 +28,7 @@ impl Checker<'_> {
         let wanted = match (*allowed.start(), *allowed.end()) {
             (0, 0) => "no arguments".into(),
             (1, 1) => "one argument".into(),
+            (0, 1) => "at most one argument".into(),
             (least, most) if least == most => format!("{least} arguments"),
             (least, most) => format!("{least} to {most} arguments"),
         };
@@ -37,7 +38,7 @@ impl Checker<'_> {
                 span,
                 format!("`{function}()` takes {wanted}, not {}", args.len()),
             )
-            .with_help(format!("it is written `{usage}`")),
+            .with_help(format!("it is written {}", quoted(usage))),
         )
     }
 
@@ -168,7 +169,10 @@ impl Checker<'_> {
             _ => self.fail(
                 Diagnostic::error("E0404", arg.span, format!("`{function}()` takes a map"))
                     .with_label("not a map")
-                    .with_help(format!("write `{function}(@map)`")),
+                    .with_help(match function {
+                        "delete" => "write `delete(@map, key)`".into(),
+                        _ => format!("write `{function}(@map)`"),
+                    }),
             ),
         }
     }
@@ -229,7 +233,7 @@ impl Checker<'_> {
             "print",
             args,
             1..=3,
-            "print(@map), print(@map, top, div) or print(value)",
+            "print(@map) or print(@map, top, div) or print(value)",
             span,
         )?;
         let (what, values) = match &args[0].bare().kind {
@@ -328,6 +332,11 @@ fn unassigned(name: &str, span: Span) -> Diagnostic {
     )
     .with_label("gives no value")
     .with_help(format!("write `@ = {name}(..);`"))
+}
+
+/// Spellings with ` or ` between them, each in quotes.
+pub(super) fn quoted(spellings: &str) -> String {
+    format!("`{}`", spellings.replace(" or ", "` or `"))
 }
 
 /// Text values that travel in an event.

@@ -177,7 +177,7 @@ impl Checker<'_> {
                 "E0211",
                 span,
                 format!(
-                    "`{name}` has no meaning in a `{}` probe",
+                    "`{name}` has no meaning in `{}` probes",
                     outside.provider.name
                 ),
             )

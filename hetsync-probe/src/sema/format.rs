@@ -68,12 +68,12 @@ impl Checker<'_> {
                 "E0406",
                 span,
                 format!(
-                    "the format has {} conversions, and there are {} values",
-                    conversions.len(),
-                    values.len()
+                    "{} for {}",
+                    plural(conversions.len(), "conversion"),
+                    plural(values.len(), "value")
                 ),
             )
-            .with_place(format.span, format!("{} conversions", conversions.len()));
+            .with_place(format.span, plural(conversions.len(), "conversion"));
             let unused = args.get(1 + conversions.len());
             return self.fail(match unused {
                 Some(unused) => diagnostic.with_place(unused.span, "has no conversion"),
@@ -121,6 +121,10 @@ impl Checker<'_> {
             args: values.into_iter().map(|value| value.expr).collect(),
         })
     }
+}
+
+fn plural(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 fn shows(text: bool) -> &'static str {

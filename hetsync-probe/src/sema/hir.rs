@@ -157,8 +157,9 @@ impl Type {
 
 /// An expression with its type and its place.
 ///
-/// The signedness in an integer's `ty` says how the *reader* of the value takes it and may differ from
-/// that of the variable or map read: the bits are the same, so such a conversion has no node of its own.
+/// The signedness in an integer's `ty` says how the *reader* of the value takes it and may differ from what
+/// its parts suggest (a variable's type, an operator's `signed`): the bits are the same, so such a conversion has
+/// no node of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expr {
     /// What it computes.

@@ -3,7 +3,7 @@
 //! Maps are typed by all their uses, and a use may stand before the assignment that types it (`kretprobe` bodies are often
 //! written first). So the script is lowered in rounds: each round reads the types the rounds before have found
 //! and adds what it learns, until nothing changes; only the last round's program and mistakes count. Types only ever
-//! grow (see [`shape::Shape`]), so the rounds end.
+//! grow (see `shape::Shape`), so the rounds end.
 //!
 //! This module knows no kernel: facts come from [`Kernel`], and [`crate::provider`] reads the attach points.
 

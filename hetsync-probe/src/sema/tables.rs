@@ -53,19 +53,21 @@ pub(super) enum UnitInfo {
     Unset,
     /// Everything so far had this unit, or none.
     Always(Option<Unit>),
+    /// The first value had this unit, a later one another.
+    Mixed(Option<Unit>),
 }
 
 impl UnitInfo {
-    /// Takes note of one more value; gives false if it has another unit than those before. Literals have none and fit any.
+    /// Takes note of one more value; gives false if it has another unit than the first. Literals have none and fit any.
     pub(super) fn add(&mut self, unit: Option<Unit>, shape: Shape) -> bool {
         if unit.is_none() && matches!(shape, Shape::Unknown | Shape::Flexible) {
             return true;
         }
         match *self {
             UnitInfo::Unset => *self = UnitInfo::Always(unit),
-            UnitInfo::Always(known) if known == unit => {}
-            UnitInfo::Always(_) => {
-                *self = UnitInfo::Always(None);
+            UnitInfo::Always(first) | UnitInfo::Mixed(first) if first == unit => {}
+            UnitInfo::Always(first) | UnitInfo::Mixed(first) => {
+                *self = UnitInfo::Mixed(first);
                 return false;
             }
         }
@@ -74,7 +76,7 @@ impl UnitInfo {
 
     pub(super) fn get(self) -> Option<Unit> {
         match self {
-            UnitInfo::Unset => None,
+            UnitInfo::Unset | UnitInfo::Mixed(_) => None,
             UnitInfo::Always(unit) => unit,
         }
     }
@@ -110,9 +112,9 @@ impl Tables {
 
     /// Makes integers of what has no type; true if there was any.
     pub(super) fn settle_unknown(&mut self) -> bool {
-        let values = self.maps.iter_mut().filter_map(|map| match &mut map.value {
-            Some((Value::Scalar(shape) | Value::Aggregate(_, shape), _)) => Some(shape),
-            None => None,
+        let values = self.maps.iter_mut().filter_map(|map| {
+            let held = map.value.as_mut();
+            held.map(|(Value::Scalar(shape) | Value::Aggregate(_, shape), _)| shape)
         });
         let locals = self
             .locals

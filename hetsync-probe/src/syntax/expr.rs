@@ -61,9 +61,7 @@ impl<'a> Grammar<'a> {
             );
         }
         let (rest, then) = self.expr(rest)?;
-        let (rest, _) = self
-            .close(":", question, rest)
-            .map(|(rest, span)| (rest, span))?;
+        let (rest, _) = self.close(":", question, rest)?;
         let (rest, otherwise) = self.expr(rest)?;
         let span = cond.span.to(otherwise.span);
         let kind = ExprKind::Ternary {

@@ -186,7 +186,7 @@ impl<'a> Grammar<'a> {
             .with_place(open, "to close this");
         refuse(
             input,
-            if self.is_next("=", input) {
+            if symbol == ")" && self.is_next("=", input) {
                 diagnostic.with_help("`=` assigns and is a statement of its own; compare with `==`")
             } else {
                 diagnostic

@@ -2,7 +2,7 @@
 //!
 //! The grammar works on the text itself, without a token list: what a `/` or a `*` means depends on where it stands
 //! (an attach point, a predicate, an expression). Every grammar function starts at a token and leaves the input after
-//! it and the white space behind it. A mistake ends its statement only: [`recover`] finds the next one,
+//! it and the white space behind it. A mistake ends its statement only: `recover` finds the next one,
 //! so that several are reported at once.
 
 pub mod ast;

@@ -48,6 +48,11 @@ impl<'a> Grammar<'a> {
                 }
                 Err(nom::Err::Error(fail) | nom::Err::Failure(fail)) => {
                     understood = false;
+                    // What a mistake before this has left over.
+                    if rest.starts_with(['}', ';']) && !self.diagnostics.borrow().is_empty() {
+                        rest = self.space(&rest[1..]);
+                        continue;
+                    }
                     let is_line = rest.starts_with('#');
                     let stopped = self.report_fail(fail);
                     let stopped = if stopped.len() < rest.len() {

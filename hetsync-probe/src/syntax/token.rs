@@ -56,9 +56,11 @@ pub(super) fn comment(input: &str) -> Res<'_, &str> {
 
 /// Bytes of what stands at the start: a name, a number, an operator or one character; 0 at the end.
 pub(super) fn found_len(input: &str) -> usize {
-    let word = input.find(|c| !is_name(c)).unwrap_or(input.len());
-    if word > 0 {
-        return word;
+    let sigil = usize::from(input.starts_with(['$', '@']));
+    let rest = &input[sigil..];
+    let word = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+    if sigil + word > 0 {
+        return sigil + word;
     }
     match operator(input) {
         Ok((_, operator)) => operator.len(),

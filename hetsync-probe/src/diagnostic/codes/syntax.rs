@@ -14,8 +14,8 @@ pub(super) const CODES: &[Code] = &[
         code: "E0102",
         title: "a string is not closed",
         explanation: r#"A string ends on the line it starts on, with `"`. A line break inside a string is written `\n`."#,
-        wrong: r#"begin { printf("hello); }"#,
-        mended: r#"begin { printf("hello"); }"#,
+        wrong: "begin {\n    printf(\"hello);\n}",
+        mended: "begin {\n    printf(\"hello\");\n}",
     },
     Code {
         code: "E0103",

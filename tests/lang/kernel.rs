@@ -1,0 +1,77 @@
+//! A kernel of a few named functions, and two thousand more to run into limits.
+
+use hetsync_probe::kernel::{FunctionFact, Kernel, Prototype};
+
+const NAMED: [&str; 9] = [
+    "f",
+    "g",
+    "inet_csk_accept",
+    "tcp_drop",
+    "tcp_rcv_established",
+    "tcp_recvmsg",
+    "tcp_retransmit_skb",
+    "tcp_sendmsg",
+    "tcp_v4_connect",
+];
+
+/// The kernel; `listed` says whether its list of functions can be read.
+pub(crate) struct Small {
+    pub(crate) listed: bool,
+}
+
+impl Small {
+    fn functions(&self) -> impl Iterator<Item = String> {
+        let many = (0..2000).map(|n| format!("zz_fn_{n}"));
+        NAMED.iter().map(|name| name.to_string()).chain(many)
+    }
+}
+
+impl Kernel for Small {
+    fn function(&self, name: &str) -> FunctionFact {
+        if !self.listed {
+            return FunctionFact::Unknown;
+        }
+        if self.functions().any(|known| known == name) {
+            return FunctionFact::Present;
+        }
+        let near = NAMED
+            .iter()
+            .filter(|known| strsim_like(known, name))
+            .map(|known| known.to_string());
+        FunctionFact::Absent(near.take(3).collect())
+    }
+
+    fn matching_functions(&self, glob: &str) -> Option<Vec<String>> {
+        self.listed.then(|| {
+            self.functions()
+                .filter(|name| matches(glob.as_bytes(), name.as_bytes()))
+                .collect()
+        })
+    }
+
+    fn prototype(&self, _: &str) -> Option<Prototype> {
+        None
+    }
+}
+
+/// The same letters in another order.
+fn strsim_like(a: &str, b: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    sorted(a) == sorted(b)
+}
+
+fn matches(glob: &[u8], name: &[u8]) -> bool {
+    match (glob, name) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => {
+            matches(rest, name) || (!name.is_empty() && matches(glob, &name[1..]))
+        }
+        ([b'?', rest @ ..], [_, name @ ..]) => matches(rest, name),
+        ([a, rest @ ..], [b, name @ ..]) if a == b => matches(rest, name),
+        _ => false,
+    }
+}

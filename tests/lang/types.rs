@@ -1,0 +1,525 @@
+//! Types, scopes and provider rules, one rule a test.
+
+use hetsync_probe::sema::hir::{
+    Aggregation, BinaryOp, Builtin, ExprKind, Map, MapValue, PointKind, StmtKind, Type, Unit,
+};
+use hetsync_probe::sema::{self};
+use hetsync_probe::syntax;
+
+use super::{codes_of, compile, kernel, options, program};
+
+fn map<'a>(program: &'a sema::hir::Program, name: &str) -> &'a Map {
+    program
+        .maps
+        .iter()
+        .find(|map| map.name == name)
+        .unwrap_or_else(|| panic!("no map @{name}"))
+}
+
+#[test]
+fn a_literal_takes_the_signedness_of_what_it_meets() {
+    let program = program(
+        "begin { @u = nsecs + 1; @s = 1; @n = -1; @m = 0; @m = nsecs; @k[1] = 1; @k[pid] = 1; }",
+    );
+    assert_eq!(map(&program, "u").value, MapValue::Scalar(Type::UINT));
+    assert_eq!(map(&program, "s").value, MapValue::Scalar(Type::INT));
+    assert_eq!(map(&program, "n").value, MapValue::Scalar(Type::INT));
+    assert_eq!(map(&program, "m").value, MapValue::Scalar(Type::UINT));
+    assert_eq!(map(&program, "k").key, [Type::UINT]);
+}
+
+#[test]
+fn an_operation_is_signed_only_if_both_sides_are() {
+    let signed = |text: &str| {
+        let text = format!("kprobe:f {{ $s = -1; $u = nsecs; @ = {text}; }}");
+        let program = program(&text);
+        match &program.probes[0].body[2].kind {
+            StmtKind::Assign { value, .. } => match &value.kind {
+                ExprKind::Binary { signed, .. } => *signed,
+                other => panic!("{text}: {other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(signed("$s / $s"));
+    assert!(signed("$s / 2"));
+    assert!(signed("2 / $s"));
+    assert!(!signed("$u / 2"));
+    assert!(!signed("$s / $u"));
+    assert!(signed("$s < 3"));
+    assert!(!signed("arg0 < 3"));
+    assert!(
+        signed("$s >> $u"),
+        "a shift takes the signedness of its left side"
+    );
+    assert!(!signed("$u >> $s"));
+    assert!(!signed("$u + 0xffffffffffffffff"));
+}
+
+#[test]
+fn a_map_is_typed_by_a_later_probe() {
+    let program = program(
+        "kretprobe:f { @last = @start[tid]; @name = @who[tid]; } kprobe:f { @start[tid] = nsecs; @who[tid] = comm; }",
+    );
+    assert_eq!(map(&program, "last").value, MapValue::Scalar(Type::UINT));
+    assert_eq!(
+        map(&program, "name").value,
+        MapValue::Scalar(Type::Str { capacity: 16 })
+    );
+}
+
+#[test]
+fn a_map_that_only_gets_itself_is_an_integer() {
+    let program = program("begin { @x = @x; }");
+    assert_eq!(map(&program, "x").value, MapValue::Scalar(Type::INT));
+}
+
+#[test]
+fn samples_keep_their_signedness() {
+    let program = program(
+        "kprobe:f { @a = sum(arg0); @b = sum(-1); @c = sum(1); @d = max((int64)arg0); @e = min(1); @e = min(arg1); }",
+    );
+    assert_eq!(
+        map(&program, "a").value,
+        MapValue::Aggregate(Aggregation::Sum { signed: false })
+    );
+    assert_eq!(
+        map(&program, "b").value,
+        MapValue::Aggregate(Aggregation::Sum { signed: true })
+    );
+    assert_eq!(
+        map(&program, "c").value,
+        MapValue::Aggregate(Aggregation::Sum { signed: true })
+    );
+    assert_eq!(
+        map(&program, "d").value,
+        MapValue::Aggregate(Aggregation::Max { signed: true })
+    );
+    assert_eq!(
+        map(&program, "e").value,
+        MapValue::Aggregate(Aggregation::Min { signed: false })
+    );
+}
+
+#[test]
+fn a_string_place_is_as_wide_as_its_widest_value() {
+    let program = program(
+        "begin { @x = \"a\"; @x = \"a longer text\"; @k[\"a\"] = 1; @k[comm] = 1; $s = \"a\"; $s = comm; print($s); }",
+    );
+    assert_eq!(
+        map(&program, "x").value,
+        MapValue::Scalar(Type::Str { capacity: 16 })
+    );
+    assert_eq!(map(&program, "k").key, [Type::Str { capacity: 16 }]);
+    assert_eq!(program.probes[0].locals[0].ty, Type::Str { capacity: 16 });
+}
+
+#[test]
+fn key_expressions_have_exactly_the_types_of_the_key() {
+    let program = program(
+        "begin { @k[comm, 1] = 1; @k[\"a text that is longer than a name\", pid] = 2; @k[\"\", -3] = 3; }",
+    );
+    let key = &map(&program, "k").key;
+    for stmt in &program.probes[0].body {
+        match &stmt.kind {
+            StmtKind::Assign {
+                place: sema::hir::Place::Map { key: parts, .. },
+                ..
+            } => {
+                let types: Vec<Type> = parts.iter().map(|part| part.ty).collect();
+                assert_eq!(&types, key);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn units_follow_values_into_headers() {
+    let program = program(
+        "kprobe:f { $d = us(nsecs - arg0); @a = summary($d); @b[comm] = hist(ms(arg1)); @c = us(arg0) - us(arg1); \
+         @d = us(arg0) * 2; @e = sum(bytes(arg2)); @f = 0; @f = us(arg0); }",
+    );
+    let unit = |name| map(&program, name).unit;
+    assert_eq!(unit("a"), Some(Unit::Us));
+    assert_eq!(unit("b"), Some(Unit::Ms));
+    assert_eq!(unit("c"), Some(Unit::Us));
+    assert_eq!(unit("d"), None);
+    assert_eq!(unit("e"), Some(Unit::Bytes));
+    assert_eq!(unit("f"), Some(Unit::Us));
+}
+
+#[test]
+fn keyed_maps_get_the_asked_capacity() {
+    let (script, _) = syntax::parse("kprobe:f { @a = 1; @b[tid] = 1; }");
+    let small = kernel::Small { listed: true };
+    let options = sema::Options {
+        max_keys: 77,
+        ..options(&small)
+    };
+    let (program, _) = sema::check(&script, &options).unwrap();
+    assert_eq!(
+        (
+            map(&program, "a").max_entries,
+            map(&program, "b").max_entries
+        ),
+        (1, 77)
+    );
+}
+
+#[test]
+fn variables_end_with_their_block() {
+    assert_eq!(
+        codes_of("begin { if 1 { $x = 1; } else { $x = \"a\"; } }"),
+        [""; 0]
+    );
+    assert_eq!(codes_of("begin { if 1 { $x = 1; } print($x); }"), ["E0213"]);
+    assert_eq!(
+        codes_of("begin { { $x = 1; } $x = \"a\"; print($x); }"),
+        [""; 0]
+    );
+    assert_eq!(
+        codes_of("begin { $x = 1; if $x { $x = 2; } print($x); }"),
+        [""; 0]
+    );
+    assert_eq!(
+        codes_of("kprobe:f { $x = 1; } kprobe:g { print($x); }"),
+        ["E0212"]
+    );
+    assert_eq!(codes_of("kprobe:f /$x/ { $x = 1; }"), ["E0212"]);
+}
+
+#[test]
+fn builtins_belong_to_probes() {
+    for (text, codes) in [
+        (
+            "kprobe:f { print(arg9); print(func); print(probe); }",
+            &[][..],
+        ),
+        ("kretprobe:f { print(retval); print(func); }", &[]),
+        ("kretprobe:f { print(arg0); }", &["E0211"]),
+        ("kprobe:f, kretprobe:f { print(arg0); }", &["E0211"]),
+        (
+            "interval:1s { print(func); print(retval); }",
+            &["E0211", "E0211"],
+        ),
+        (
+            "BEGIN, END, i:s:1 { print(pid); print(comm); print(probe); print(nsecs); print(elapsed); print(cpu); }",
+            &[],
+        ),
+        ("kprobe:f { print(arg10); }", &["E0209"]),
+        ("kprobe:f { print(arg); }", &["E0209"]),
+    ] {
+        assert_eq!(codes_of(text), codes, "{text}");
+    }
+}
+
+#[test]
+fn attach_points_in_all_spellings() {
+    let kinds = |text: &str| -> Vec<PointKind> {
+        let program = program(&format!("{text} {{ @ = count(); }}"));
+        program
+            .probes
+            .iter()
+            .flat_map(|probe| &probe.points)
+            .map(|point| point.kind.clone())
+            .collect()
+    };
+    let every = |period_ns| vec![PointKind::Interval { period_ns }];
+    assert_eq!(kinds("i:s:2"), every(2_000_000_000));
+    assert_eq!(kinds("interval:ms:5"), every(5_000_000));
+    assert_eq!(kinds("interval:us:$2"), every(5_000));
+    assert_eq!(kinds("interval:hz:99"), every(10_101_010));
+    assert_eq!(kinds("interval:250ms"), every(250_000_000));
+    assert_eq!(kinds("BEGIN"), [PointKind::Begin]);
+    assert_eq!(kinds("end"), [PointKind::End]);
+    let entry = |function: &str, offset| PointKind::Kprobe {
+        function: function.into(),
+        offset,
+    };
+    assert_eq!(kinds("k:f+0x10"), [entry("f", 16)]);
+    assert_eq!(kinds("kprobe:$1_sendmsg"), [entry("tcp_sendmsg", 0)]);
+    assert_eq!(
+        kinds("kprobe:tcp_*msg"),
+        [entry("tcp_recvmsg", 0), entry("tcp_sendmsg", 0)]
+    );
+    let ret = |function: &str| PointKind::Kretprobe {
+        function: function.into(),
+    };
+    assert_eq!(
+        kinds("kr:tcp_?e?dmsg,kretprobe:g"),
+        [ret("tcp_sendmsg"), ret("g")]
+    );
+    for wrong in [
+        "interval:0s",
+        "interval:5",
+        "interval:s:0",
+        "interval:hz:0",
+        "interval:hz:2000000000",
+        "interval:y:1",
+    ] {
+        assert_eq!(
+            codes_of(&format!("{wrong} {{ exit(); }}")),
+            ["E0208"],
+            "{wrong}"
+        );
+    }
+    for wrong in [
+        "kprobe",
+        "kprobe:f+",
+        "kprobe:f*+1",
+        "kretprobe:f+1",
+        "begin:x",
+        "interval",
+        "kprobe:a-b",
+    ] {
+        assert_eq!(
+            codes_of(&format!("{wrong} {{ exit(); }}")),
+            ["E0203"],
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn names_of_probes_are_spelled_out() {
+    let program = program("k:f+2, kr:tcp_s*, i:s:1, BEGIN { print(probe); }");
+    let names: Vec<&str> = program.probes[0]
+        .points
+        .iter()
+        .map(|point| program.names[point.probe_name.0 as usize].as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "kprobe:f+2",
+            "kretprobe:tcp_sendmsg",
+            "interval:s:1",
+            "begin"
+        ]
+    );
+}
+
+#[test]
+fn a_pid_filter_restricts_kprobes_only() {
+    let (script, _) = syntax::parse("kprobe:f /arg0/, { } ");
+    assert!(script.probes.is_empty());
+    let (script, _) =
+        syntax::parse("kprobe:f, interval:1s /cpu == 0/ { @ = count(); } begin { exit(); }");
+    let small = kernel::Small { listed: true };
+    let filtered = sema::Options {
+        pid_filter: Some(42),
+        ..options(&small)
+    };
+    let (program, _) = sema::check(&script, &filtered).unwrap();
+    assert_eq!(
+        program.probes.len(),
+        3,
+        "the body that also runs at intervals is split"
+    );
+    let text = sema::dump(&program);
+    assert!(
+        text.contains("where ((pid == 42):i64 && (cpu == 0):i64):i64"),
+        "{text}"
+    );
+    assert!(
+        text.contains("probe interval:1s (1000000000 ns)\n  where (cpu == 0):i64"),
+        "{text}"
+    );
+    assert!(program.probes[2].predicate.is_none());
+}
+
+#[test]
+fn casts_cut_and_extend() {
+    let program =
+        program("kretprobe:f { @a = (int32)retval; @b = (uint8)retval; @c = (int64)retval; }");
+    let kind = |n: usize| match &program.probes[0].body[n].kind {
+        StmtKind::Assign { value, .. } => (&value.kind, value.ty),
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(
+        kind(0),
+        (
+            ExprKind::Binary {
+                op: BinaryOp::Shr,
+                signed: true,
+                ..
+            },
+            Type::INT
+        )
+    ));
+    assert!(matches!(
+        kind(1),
+        (
+            ExprKind::Binary {
+                op: BinaryOp::And,
+                ..
+            },
+            Type::UINT
+        )
+    ));
+    assert!(matches!(
+        kind(2),
+        (ExprKind::Builtin(Builtin::Retval), Type::INT)
+    ));
+}
+
+#[test]
+fn parameters_are_numbers_or_text() {
+    assert_eq!(
+        codes_of("begin { print($2 + 1); print(str($1)); print($#); print($7); print(str($7)); }"),
+        [""; 0]
+    );
+    assert_eq!(codes_of("begin { print($1); }"), ["E0216"]);
+    assert_eq!(
+        codes_of("kprobe:f { @ = lhist(arg0, 0, $2 * 100, $2); }"),
+        [""; 0]
+    );
+    let (program, _) = compile("begin { @n = $#; @s = str($1); @m = str($9); }");
+    let text = sema::dump(&program.unwrap());
+    assert!(
+        text.contains("@n = 2\n  @s = \"tcp\":str8\n  @m = \"\":str8"),
+        "{text}"
+    );
+}
+
+#[test]
+fn deletes_in_both_spellings() {
+    let program = program(
+        "kprobe:f { @a[pid, comm] = 1; delete(@a, (pid, comm)); delete(@a[pid, comm]); @a[(1, \"x\")] = 2; }",
+    );
+    let keys = |n: usize| match &program.probes[0].body[n].kind {
+        StmtKind::Delete { key, .. } => key.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((keys(1), keys(2)), (2, 2));
+}
+
+#[test]
+fn percentiles_are_sorted_thousandths() {
+    let program =
+        program("kprobe:f { @a = summary(arg0); @b = summary(arg0, 99.9, 50, 50, 0.001); }");
+    let percentiles = |name| match &map(&program, name).value {
+        MapValue::Aggregate(Aggregation::Summary { percentiles }) => percentiles.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(percentiles("a"), [25_000, 50_000, 75_000]);
+    assert_eq!(percentiles("b"), [1, 50_000, 99_900]);
+}
+
+#[test]
+fn precedence_is_cs() {
+    let (script, mistakes) =
+        syntax::parse("begin { $x = 1 | 2 ^ 3 & 4 == 5 < 6 << 7 + 8 * -9 && 1 || 0 ? 2 : 3; }");
+    assert!(mistakes.is_empty());
+    assert_eq!(
+        syntax::dump(&script),
+        "probe begin\n  (= $x (?: (|| (&& (| 1 (^ 2 (& 3 (== 4 (< 5 (<< 6 (+ 7 (* 8 (- 9))))))))) 1) 0) 2 3))\n"
+    );
+    let (script, _) = syntax::parse("begin { $x = 1 - 2 - 3 ? 4 : 5 ? 6 : 7; }");
+    assert_eq!(
+        syntax::dump(&script),
+        "probe begin\n  (= $x (?: (- (- 1 2) 3) 4 (?: 5 6 7)))\n"
+    );
+}
+
+#[test]
+fn a_slash_divides_or_ends_a_predicate() {
+    let (script, mistakes) =
+        syntax::parse("kprobe:f/arg0 / 2 > 1 / { $x = 8 /\n2; } kprobe:g /1/ // why\n{ }");
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    assert_eq!(
+        syntax::dump(&script),
+        "probe kprobe:f\n  where (> (/ arg0 2) 1)\n  (= $x (/ 8 2))\nprobe kprobe:g\n  where 1\n"
+    );
+}
+
+#[test]
+fn semicolons_as_in_bpftrace() {
+    for right in [
+        "begin { print(1) }",
+        "begin { print(1); }",
+        "begin { ;; print(1);; }",
+        "begin { if 1 { print(1) } print(2) }",
+        "begin { if (1) { } else { }; print(2) }",
+        "begin { { print(1) } print(2) }",
+        "begin { }",
+    ] {
+        assert_eq!(codes_of(right), [""; 0], "{right}");
+    }
+    assert_eq!(codes_of("begin { print(1)\n print(2) }"), ["E0107"]);
+}
+
+#[test]
+fn later_constructs_are_named() {
+    for (text, what) in [
+        ("begin { $x = 0; while (1) { $x++; } }", "`while` is"),
+        ("begin { for ($i : 0..5) { print($i); } }", "`for` is"),
+        ("begin { unroll (5) { print(1); } }", "`unroll` is"),
+        ("begin { return; }", "`return` is"),
+        ("begin { let $x = 1; }", "`let` is"),
+        (
+            "kprobe:f { $s = (struct sock *)arg0; }",
+            "a cast to `struct ..` is",
+        ),
+        ("kprobe:f { print(curtask->pid); }", "access to a field is"),
+        ("kprobe:f { print(args.x); }", "access to a field is"),
+        (
+            "kprobe:f { print(*arg0); }",
+            "reading through a pointer with `*` is",
+        ),
+        (
+            "begin { $x = 1; print(&$x); }",
+            "taking an address with `&` is",
+        ),
+        ("begin { print(1 ?: 2); }", "the short form `a ?: b` is"),
+        ("begin { print((1, 2)); }", "a tuple as a value is"),
+        ("begin { print(sizeof(1)); }", "`sizeof` is"),
+        ("begin { print(true); }", "the literal `true` is"),
+        (
+            "#include <net/sock.h>\nbegin { exit(); }",
+            "the preprocessor (`#include`) is",
+        ),
+        (
+            "struct s { int x; }\nbegin { exit(); }",
+            "the definition of a `struct` is",
+        ),
+        (
+            "config = { max_map_keys = 5 }\nbegin { exit(); }",
+            "a `config` block is",
+        ),
+        ("macro one() { 1 }\nbegin { exit(); }", "a `macro` is"),
+        (
+            "let @a = lruhash(5);\nbegin { exit(); }",
+            "the declaration of a map with `let` is",
+        ),
+        (
+            "uprobe:/bin/bash:readline { exit(); }",
+            "`uprobe` probes are",
+        ),
+        ("kfunc:f { exit(); }", "`fentry` probes are"),
+        ("t:tcp:tcp_probe { exit(); }", "`tracepoint` probes are"),
+        ("kprobe:f { print(kstack); }", "`kstack` is"),
+        ("kprobe:f { print(kstack(3)); }", "`kstack()` is"),
+        ("kprobe:f { time(\"%H\"); }", "`time()` is"),
+        (
+            "kprobe:f { print(str(arg0)); }",
+            "reading a string from memory with `str()` is",
+        ),
+        (
+            "begin { 1 ? print(1) : print(2); }",
+            "`?:` as a statement is",
+        ),
+    ] {
+        let (_, diagnostics) = compile(text);
+        let messages: Vec<&str> = diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.message.as_str())
+            .collect();
+        assert_eq!(
+            messages,
+            [format!("{what} not supported yet").replace("are not", "are not")],
+            "{text}"
+        );
+    }
+}
