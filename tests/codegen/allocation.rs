@@ -13,7 +13,7 @@ use hetsync_probe::ir::{
 use proptest::prelude::*;
 
 /// The pool with only these registers.
-fn pool(registers: &[u8]) -> Pool {
+pub(crate) fn pool(registers: &[u8]) -> Pool {
     let mut allowed = [false; 10];
     for &register in registers {
         allowed[usize::from(register)] = true;
@@ -22,7 +22,7 @@ fn pool(registers: &[u8]) -> Pool {
 }
 
 /// The pools that force spills of every sort.
-const POOLS: &[&[u8]] = &[&[0, 1, 2, 3, 6], &[0, 1, 2, 3, 4, 5], &[5, 6, 7, 8, 9]];
+pub(crate) const POOLS: &[&[u8]] = &[&[0, 1, 2, 3, 6], &[0, 1, 2, 3, 4, 5], &[5, 6, 7, 8, 9]];
 
 #[test]
 fn scripts_mean_the_same_with_few_registers() {

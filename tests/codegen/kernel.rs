@@ -1,13 +1,20 @@
-//! The running kernel's verifier accepts what the compiler makes.
+//! The running kernel's verifier accepts what the compiler makes. `guest.rs` runs the same on kernels 5.10, 6.1 and 6.12.
 
-use crate::compiled;
 use crate::scripts::SCRIPTS;
-use hetsync_probe::image::{Image, ProgramKind, resolve};
-use hetsync_probe::load::LoadError;
+use crate::{checked, compiled};
+use hetsync_probe::codegen::{self, Options, disasm};
+use hetsync_probe::image::{Image, Program as Compiled, ProgramKind, resolve};
+use hetsync_probe::kernel::running::Running;
+use hetsync_probe::load::plan::Tried;
 use hetsync_probe::load::sys::{Map, Program, ProgramType};
+use hetsync_probe::load::{LoadError, plan};
 use std::os::fd::AsRawFd;
 
-fn load(image: &Image) -> Result<Vec<Program>, LoadError> {
+/// Creates an image's maps and loads its programs.
+pub(crate) fn load(
+    image: &Image,
+    kind: impl Fn(&Compiled) -> ProgramType,
+) -> Result<Vec<Program>, LoadError> {
     let maps: Vec<Map> = (image.maps.iter())
         .map(Map::create)
         .collect::<Result<_, _>>()?;
@@ -15,31 +22,111 @@ fn load(image: &Image) -> Result<Vec<Program>, LoadError> {
     (image.programs.iter())
         .map(|program| {
             let insns = resolve(program, &fds, 1).expect("resolves");
-            let kind = match program.kind {
-                ProgramKind::Run => ProgramType::RawTracepoint,
-                _ => ProgramType::Kprobe,
-            };
-            Program::load(&program.name, kind, &insns, &program.spans)
+            Program::load(&program.name, kind(program), &insns, &program.spans)
         })
         .collect()
 }
 
+fn plain(program: &Compiled) -> ProgramType {
+    match program.kind {
+        ProgramKind::Run => ProgramType::RawTracepoint,
+        _ => ProgramType::Kprobe,
+    }
+}
+
+/// Whether programs can be loaded here; prints the reason if not.
+fn can_load(test: &str) -> bool {
+    match load(&compiled("begin { @x = 1; }").1, plain) {
+        Ok(_) => true,
+        Err(LoadError::NotPermitted { .. }) => {
+            println!("{test}: skipped, bpf(2) is not permitted");
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn refused(name: &str, source: &str, image: &Image, error: &LoadError) -> ! {
+    panic!("{name}: {error:#?}\n{}", disasm::image(image, source));
+}
+
 #[test]
 fn the_verifier_accepts_every_script() {
+    if !can_load("the_verifier_accepts_every_script") {
+        return;
+    }
     for (name, source) in SCRIPTS {
         let (_, image) = compiled(source);
-        match load(&image) {
-            Ok(_) => {}
-            Err(LoadError::NotPermitted { .. }) => {
-                println!("the_verifier_accepts_every_script: skipped, bpf(2) is not permitted");
-                return;
-            }
-            Err(error) => {
-                for program in &image.programs {
-                    println!("{}", hetsync_probe::codegen::disasm::print(program, source));
-                }
-                panic!("{name}: {error:#?}");
+        if let Err(error) = load(&image, plain) {
+            refused(name, source, &image, &error);
+        }
+    }
+}
+
+#[test]
+fn the_verifier_accepts_spills() {
+    if !can_load("the_verifier_accepts_spills") {
+        return;
+    }
+    for (name, source) in SCRIPTS {
+        for registers in crate::allocation::POOLS {
+            let options = Options {
+                pool: crate::allocation::pool(registers),
+                ..Options::plain()
+            };
+            let image = codegen::compile(&checked(source), &options).expect("compiles");
+            if let Err(error) = load(&image, plain) {
+                refused(name, source, &image, &error);
             }
         }
     }
+}
+
+#[test]
+fn the_verifier_accepts_what_is_lowered_to_trampolines() {
+    const TEST: &str = "the_verifier_accepts_what_is_lowered_to_trampolines";
+    if !can_load(TEST) {
+        return;
+    }
+    let mut lowered = 0;
+    for (name, source) in SCRIPTS {
+        // Functions with three arguments, the first of them pointers.
+        let source = (source.replace("probe:f", "probe:tcp_sendmsg"))
+            .replace("probe:g", "probe:tcp_recvmsg")
+            .replace("arg3", "arg0")
+            .replace("arg4", "arg1")
+            .replace("arg5", "arg2");
+        let program = checked(&source);
+        let options = plan::Options {
+            lower: true,
+            loader: None,
+        };
+        let plan = plan(&program, &Running::new(), &Tried, &options);
+        let planned = |point: (usize, usize)| &plan.points[point.0][point.1];
+        let image = codegen::compile(
+            &program,
+            &Options {
+                lower: &|probe, point| Some(planned((probe, point)).kind.clone()),
+                atomic_fetch: plan.atomic_fetch,
+                on_demand_maps: plan.atomic_fetch,
+                ..Options::plain()
+            },
+        )
+        .expect("compiles");
+        lowered += (image.programs.iter())
+            .filter(|program| planned(program.point).btf_id.is_some())
+            .count();
+        let loaded = load(&image, |program| {
+            let planned = planned(program.point);
+            match (&program.kind, planned.btf_id) {
+                (ProgramKind::Fentry { .. }, Some(id)) => ProgramType::Fentry(id),
+                (ProgramKind::Fexit { .. }, Some(id)) => ProgramType::Fexit(id),
+                _ => plain(program),
+            }
+        });
+        if let Err(error) = loaded {
+            refused(name, &source, &image, &error);
+        }
+    }
+    println!("{TEST}: {lowered} programs lowered");
 }
