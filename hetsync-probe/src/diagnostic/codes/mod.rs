@@ -2,10 +2,11 @@
 //! shows an entry, and the book's error index is made of all of them.
 //!
 //! Codes are never reused. `E00` is about the file, `E01` syntax, `E02` names and probes, `E03` types, `E04`
-//! calls, `E05` limits, `W` warnings. Tests check that each wrong example gives its code and each mended one none.
+//! calls, `E05` limits, `E06` the kernel, `W` warnings. Tests check that each wrong example gives its code and each mended one none.
 
 mod calls;
 mod files;
+mod kernel;
 mod limits;
 mod names;
 mod syntax;
@@ -29,13 +30,14 @@ pub struct Code {
     pub mended: &'static str,
 }
 
-const GROUPS: [(&str, &[Code]); 7] = [
+const GROUPS: [(&str, &[Code]); 8] = [
     ("Files", files::CODES),
     ("Syntax", syntax::CODES),
     ("Names and probes", names::CODES),
     ("Types", types::CODES),
     ("Calls", calls::CODES),
     ("Limits", limits::CODES),
+    ("Kernel", kernel::CODES),
     ("Warnings", warnings::CODES),
 ];
 

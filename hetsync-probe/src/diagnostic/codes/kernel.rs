@@ -1,0 +1,64 @@
+//! `E06`: what the kernel that a script runs on does not let it do.
+
+use super::Code;
+
+pub(super) const CODES: &[Code] = &[
+    Code {
+        code: "E0601",
+        title: "not allowed to use bpf(2)",
+        explanation: "Loading programs into the kernel needs root, or the capabilities CAP_BPF and CAP_PERFMON. \
+                      Run with sudo. `check`, `fmt`, `build` and `--emit` need neither.",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0602",
+        title: "this kernel has no kprobes",
+        explanation: "The kernel was built without CONFIG_KPROBES, so no function can be probed by a kprobe or kretprobe. \
+                      The message says what the kernel does have. Use a kernel of a distribution, in a virtual \
+                      machine if need be (`make guest`).",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0603",
+        title: "no such function in this kernel",
+        explanation: "The function is not in the kernel's list of functions that can be probed: it is spelled otherwise, was \
+                      inlined by this kernel's compiler, or belongs to a module that is not loaded. \
+                      `hetsync-probe list 'kprobe:*part*'` shows what there is.",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0604",
+        title: "a map could not be created",
+        explanation: "The kernel did not give the memory. The message has the map's sizes. Give the map fewer keys \
+                      (`--max-keys`), shorter keys, or the process a larger RLIMIT_MEMLOCK (kernels before 5.11).",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0605",
+        title: "the kernel refused a program",
+        explanation: "The kernel's verifier did not accept the compiled script. Its last lines are shown with the place in the \
+                      script. A script that `check` accepts should load: please report it with `--emit asm`.",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0606",
+        title: "a probe could not be attached",
+        explanation: "The program was loaded, but the kernel did not let it be attached at this place. Some functions must \
+                      not be probed; an offset must lie at the start of an instruction.",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0607",
+        title: "the loaded script could not be used",
+        explanation: "A map could not be read, a program not be run, or a file of the kernel not be opened. The message says \
+                      which and why.",
+        wrong: "",
+        mended: "",
+    },
+];
