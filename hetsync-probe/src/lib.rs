@@ -8,6 +8,7 @@
 //! Dependencies point one way, left to right. `syntax` knows no kernel; `sema` asks the [`kernel::Kernel`] trait for
 //! facts; `ir` knows no ELF; `load` alone makes system calls; `report` gets values, never file descriptors.
 
+pub mod cli;
 pub mod codegen;
 pub mod diagnostic;
 pub mod image;
@@ -19,9 +20,92 @@ pub mod limits;
 #[cfg(feature = "kernel")]
 pub mod load;
 pub mod object;
+pub mod plan;
 pub mod provider;
 pub mod report;
 pub mod sema;
 pub mod source;
 pub mod span;
 pub mod syntax;
+
+use diagnostic::Diagnostic;
+use image::Image;
+use plan::{Facts, Plan};
+use sema::hir::Program;
+
+/// For which kernel, and how, a script is compiled.
+pub struct Target<'a> {
+    /// What the kernel can do.
+    pub facts: &'a dyn Facts,
+    /// What the user asked for.
+    pub plan: plan::Options,
+}
+
+impl Target<'_> {
+    /// What every supported kernel runs: kprobes and kretprobes. For `check`, `build` and `--emit`.
+    pub fn plain() -> Target<'static> {
+        Target {
+            facts: &plan::Plain,
+            plan: plan::Options::default(),
+        }
+    }
+
+    /// The running kernel, asked by trying.
+    #[cfg(feature = "kernel")]
+    pub fn running(lower: bool, loader: Option<plan::LoaderName>) -> Target<'static> {
+        Target {
+            facts: &plan::Tried,
+            plan: plan::Options { lower, loader },
+        }
+    }
+}
+
+/// A script, compiled.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The checked script.
+    pub program: Program,
+    /// How each attach point is attached.
+    pub plan: Plan,
+    /// What is loaded.
+    pub image: Image,
+    /// What is probably not as meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The whole compiler.
+///
+/// # Errors
+/// Every mistake found, warnings among them.
+pub fn compile(
+    text: &str,
+    options: &sema::Options<'_>,
+    target: &Target<'_>,
+) -> Result<Compiled, Vec<Diagnostic>> {
+    let (program, warnings) = check(text, options)?;
+    let plan = plan::plan(&program, options.kernel, target.facts, &target.plan);
+    let image = plan.with_codegen_options(|options| codegen::compile(&program, options))?;
+    Ok(Compiled {
+        program,
+        plan,
+        image,
+        warnings,
+    })
+}
+
+/// The front half: a script to its checked form, with warnings.
+///
+/// # Errors
+/// Every mistake found, warnings among them.
+pub fn check(
+    text: &str,
+    options: &sema::Options<'_>,
+) -> Result<(Program, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let (script, mut found) = syntax::parse(text);
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(found);
+    }
+    let (program, warnings) = sema::check(&script, options)?;
+    found.extend(warnings);
+    Ok((program, found))
+}

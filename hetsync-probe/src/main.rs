@@ -1,2 +1,7 @@
 //! The `hetsync-probe` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hetsync_probe::cli::main().into()
+}

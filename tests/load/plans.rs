@@ -2,8 +2,8 @@
 
 use hetsync_probe::image::ProgramKind;
 use hetsync_probe::kernel::{FunctionFact, Kernel, Prototype};
-use hetsync_probe::load::plan::Plain;
 use hetsync_probe::load::{Facts, LoaderName, Options, Planned, plan};
+use hetsync_probe::plan::Plain;
 use hetsync_probe::sema::hir::{
     AttachPoint, Builtin, Expr, ExprKind, NameId, PointKind, Probe, Program, Stmt, StmtKind, Type,
 };

@@ -1,1 +1,132 @@
-//! Command line: clap structs, one function per mode.
+//! Command line: clap structs, one function per mode. Standard output is for what was asked, standard error for problems.
+
+pub mod args;
+mod check;
+mod emit;
+pub mod exit;
+mod fmt;
+mod list;
+pub mod output;
+#[cfg(feature = "kernel")]
+mod run;
+mod script;
+
+use std::io::Write;
+
+use clap::{CommandFactory, Parser};
+
+use crate::diagnostic::codes;
+use crate::kernel::Kernel;
+use args::{BuildArgs, Cli, Command};
+use exit::Exit;
+use script::{Script, complain};
+
+/// The whole program: the process's arguments to its exit code.
+pub fn main() -> Exit {
+    match Cli::try_parse() {
+        Ok(cli) => dispatch(cli.command),
+        Err(error) => {
+            // Help and version come as "errors" that go to standard output.
+            let _ = error.print();
+            if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            }
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Exit {
+    match command {
+        Command::Run(args) => run(args),
+        Command::Check(args) => check::main(&args),
+        Command::Fmt(args) => fmt::main(&args),
+        Command::List(args) => list::main(&args),
+        Command::Build(args) => build(&args),
+        Command::Explain { code } => explain(&code),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "hetsync-probe", &mut text);
+            print(&text).err().unwrap_or(Exit::Ok)
+        }
+        Command::Man => manual(),
+    }
+}
+
+#[cfg(feature = "kernel")]
+fn run(args: args::RunArgs) -> Exit {
+    run::main(&args)
+}
+
+#[cfg(not(feature = "kernel"))]
+fn run(_: args::RunArgs) -> Exit {
+    complain("this build cannot run scripts: it was made without the feature `kernel`");
+    Exit::Failure
+}
+
+fn build(args: &BuildArgs) -> Exit {
+    let script = match Script::read(&args.script) {
+        Ok(script) => script,
+        Err(exit) => return exit,
+    };
+    let kernel = this_kernel();
+    let options = script.options(&args.script, kernel.as_ref(), None);
+    let stage = args.script.emit.unwrap_or(args::Stage::Elf);
+    emit::main(
+        stage,
+        &script,
+        &options,
+        &args.script,
+        args.output.as_deref(),
+    )
+}
+
+fn explain(code: &str) -> Exit {
+    match codes::find(code) {
+        Some(entry) => print(codes::explain(entry).as_bytes())
+            .err()
+            .unwrap_or(Exit::Ok),
+        None => {
+            complain(&format!(
+                "there is no error code {code}; codes look like E0103"
+            ));
+            Exit::Failure
+        }
+    }
+}
+
+/// The manual page of the program, then those of its subcommands, in one document.
+fn manual() -> Exit {
+    let mut text = Vec::new();
+    let mut command = Cli::command();
+    command.build();
+    let subcommands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
+    let pages =
+        std::iter::once(command).chain(subcommands.into_iter().filter(|c| c.get_name() != "help"));
+    for page in pages {
+        // Writing to a buffer cannot fail.
+        let _ = clap_mangen::Man::new(page).render(&mut text);
+    }
+    print(&text).err().unwrap_or(Exit::Ok)
+}
+
+/// Facts about the kernel this runs on.
+fn this_kernel() -> Box<dyn Kernel> {
+    Box::new(crate::kernel::running::Running::new())
+}
+
+/// Writes to standard output. A reader that went away (`| head`) ends the program quietly; another failure is told.
+fn print(bytes: &[u8]) -> Result<(), Exit> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.flush())
+        .map_err(|error| {
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                return Exit::Ok;
+            }
+            complain(&format!("cannot write to standard output: {error}"));
+            Exit::Failure
+        })
+}

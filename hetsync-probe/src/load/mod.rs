@@ -1,7 +1,6 @@
 //! Loading and attaching; all `unsafe` of the crate lives here.
 //!
 //! ```text
-//! plan: how each attach point is attached   (before code generation)
 //! Session: Image + Plan -> maps, programs, events, account
 //!   loader: RedbpfLoader | sys::SysLoader
 //!     sys: bpf(2), perf_event_open(2), tracefs
@@ -12,13 +11,11 @@
 
 pub mod error;
 pub mod loader;
-pub mod plan;
 #[cfg(feature = "redbpf")]
 pub mod redbpf;
 pub mod session;
 pub mod sys;
-pub mod usage;
 
+pub use crate::plan::{self, Facts, LoaderName, Options, Plan, Planned, plan};
 pub use error::LoadError;
-pub use plan::{Facts, LoaderName, Options, Plan, Planned, plan};
 pub use session::{Account, ProbeAccount, Session};

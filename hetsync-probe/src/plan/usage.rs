@@ -4,15 +4,15 @@ use crate::sema::hir::{Builtin, Expr, ExprKind, Place, Probe, Stmt, StmtKind};
 
 /// What a body reads of its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
+pub(super) struct Usage {
     /// Arguments read: one more than the highest `argN`, 0 for none.
-    pub args: u8,
+    pub(super) args: u8,
     /// Whether `retval` is read.
-    pub retval: bool,
+    pub(super) retval: bool,
 }
 
 /// What a probe's predicate and body read.
-pub fn usage(probe: &Probe) -> Usage {
+pub(super) fn usage(probe: &Probe) -> Usage {
     let mut usage = Usage::default();
     probe.predicate.iter().for_each(|e| usage.expr(e));
     usage.stmts(&probe.body);

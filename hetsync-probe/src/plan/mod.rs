@@ -5,11 +5,14 @@
 //! breakpoint and fexit loses no returns. Else a kprobe goes through redbpf where it is built in, and a kretprobe
 //! through tracefs by the sys loader, the only one that can ask for room for many calls.
 
-use super::usage::{Usage, usage};
+mod usage;
+
+use crate::codegen;
 use crate::image::ProgramKind;
 use crate::kernel::{Kernel, Prototype};
 use crate::sema::hir;
 use crate::span::Span;
+use usage::{Usage, usage};
 
 /// Arguments a trampoline of every supported kernel can save (more since 6.6).
 const TRAMPOLINE_ARGS: u8 = 6;
@@ -51,9 +54,11 @@ pub trait Facts {
 }
 
 /// The running kernel, asked by trying.
+#[cfg(feature = "kernel")]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tried;
 
+#[cfg(feature = "kernel")]
 impl Facts for Tried {
     fn takes_trampoline(&self, btf_id: u32, on_return: bool) -> bool {
         crate::kernel::features::try_fentry(btf_id, on_return).is_ok()
@@ -85,6 +90,41 @@ pub struct Plan {
     pub points: Vec<Vec<Planned>>,
     /// Whether code may use atomic fetch-and-add.
     pub atomic_fetch: bool,
+}
+
+impl Plan {
+    /// The decisions as the code generator asks for them.
+    pub fn with_codegen_options<T>(&self, act: impl FnOnce(&codegen::Options<'_>) -> T) -> T {
+        let lowered = |probe: usize, point: usize| {
+            let planned = self.points.get(probe)?.get(point)?;
+            Some(planned.kind.clone())
+        };
+        let arg_bytes = |function: &str, arg: u8| {
+            let planned = self.points.iter().flatten();
+            planned
+                .filter(|planned| planned.function() == Some(function))
+                .find_map(|planned| planned.arg_bytes.get(usize::from(arg)).copied())
+                .unwrap_or(8)
+        };
+        act(&codegen::Options {
+            lower: &lowered,
+            arg_bytes: &arg_bytes,
+            atomic_fetch: self.atomic_fetch,
+            ..codegen::Options::plain()
+        })
+    }
+}
+
+impl Planned {
+    /// The function a lowered probe is on.
+    fn function(&self) -> Option<&str> {
+        match &self.kind {
+            ProgramKind::Fentry { function, .. } | ProgramKind::Fexit { function, .. } => {
+                Some(function)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The decision for one attach point.

@@ -1,0 +1,257 @@
+//! Records of the ring buffer to output, in order; the maps they ask for are read from the session.
+
+use std::io;
+
+use super::RunError;
+use crate::cli::output::Writer;
+use crate::layout::EventKind;
+use crate::load::Session;
+use crate::load::sys::Ring;
+use crate::report::account::{Account, Attached, FullMap, Missed};
+use crate::report::form::Form;
+use crate::report::map::MapReport;
+use crate::report::{printf, value};
+use crate::sema::hir::{PrintWhat, Program, Type};
+
+/// Most turns of the ring buffer taken at once, so that a flood of events leaves time for everything else.
+const LAPS: usize = 4;
+
+/// The reading side of a run.
+pub(super) struct Events<'a> {
+    ring: Option<Ring>,
+    sink: Sink<'a>,
+}
+
+/// What records are turned into.
+struct Sink<'a> {
+    program: &'a Program,
+    form: Box<dyn Form>,
+    writer: Writer,
+    exit: Option<u8>,
+}
+
+impl<'a> Events<'a> {
+    pub(super) fn new(
+        program: &'a Program,
+        form: Box<dyn Form>,
+        writer: Writer,
+        ring: Option<Ring>,
+    ) -> Self {
+        Events {
+            ring,
+            sink: Sink {
+                program,
+                form,
+                writer,
+                exit: None,
+            },
+        }
+    }
+
+    /// Waits until there are events; for ever if there cannot be any.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub(super) async fn readable(&mut self) -> io::Result<()> {
+        match &mut self.ring {
+            Some(ring) => ring.readable().await,
+            None => smol::future::pending().await,
+        }
+    }
+
+    /// The code of the script's `exit()`, once it was called.
+    pub(super) fn exit(&self) -> Option<u8> {
+        self.sink.exit
+    }
+
+    /// Handles the events there are, a few turns of the buffer at most.
+    ///
+    /// # Errors
+    /// A map that cannot be read, output that cannot be written.
+    pub(super) fn drain(&mut self, session: &Session) -> Result<(), RunError> {
+        for _ in 0..LAPS {
+            if self.lap(session)? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles all events; for when nothing sends any more.
+    ///
+    /// # Errors
+    /// As [`Events::drain`].
+    pub(super) fn drain_all(&mut self, session: &Session) -> Result<(), RunError> {
+        while self.lap(session)? != 0 {}
+        Ok(())
+    }
+
+    fn lap(&mut self, session: &Session) -> Result<usize, RunError> {
+        let Some(ring) = &mut self.ring else {
+            return Ok(0);
+        };
+        let mut result = Ok(());
+        let records = ring.drain(&mut |record| {
+            if result.is_ok() {
+                result = self.sink.handle(record, session);
+            }
+        });
+        result?;
+        Ok(records)
+    }
+
+    /// Prints every map that is not empty, in the order of their names, and gives them back for the picture.
+    ///
+    /// # Errors
+    /// As [`Events::drain`].
+    pub(super) fn last_maps(&mut self, session: &Session) -> Result<Vec<MapReport<'a>>, RunError> {
+        let sink = &mut self.sink;
+        let mut order: Vec<usize> = (0..sink.program.maps.len()).collect();
+        order.sort_by(|a, b| sink.program.maps[*a].name.cmp(&sink.program.maps[*b].name));
+        sink.form.last_maps(&mut sink.writer.out);
+        let mut reports = Vec::new();
+        for map in order {
+            let report = read(sink.program, session, map)?.arranged(0, 1);
+            sink.form.map(&mut sink.writer.out, &report);
+            sink.writer.flush_if_full()?;
+            reports.push(report);
+        }
+        Ok(reports)
+    }
+
+    /// Prints what was lost.
+    ///
+    /// # Errors
+    /// As [`Events::drain`].
+    pub(super) fn account(&mut self, session: &Session, verbose: bool) -> Result<(), RunError> {
+        let sink = &mut self.sink;
+        let maps = &sink.program.maps;
+        let counted = session.account()?;
+        let account = Account {
+            events: counted.ring_drops,
+            full_maps: counted
+                .full_maps
+                .iter()
+                .filter_map(|&(at, samples)| {
+                    let map = maps.get(at)?;
+                    Some(FullMap {
+                        map: format!("@{}", map.name),
+                        samples,
+                        max_keys: map.max_entries,
+                    })
+                })
+                .collect(),
+            missed: counted
+                .probes
+                .iter()
+                .filter_map(|p| {
+                    Some(Missed {
+                        probe: p.probe.clone(),
+                        hits: p.missed.filter(|&n| n > 0)?,
+                    })
+                })
+                .collect(),
+            attached: counted
+                .probes
+                .iter()
+                .map(|p| Attached {
+                    probe: p.probe.clone(),
+                    how: p.mechanism.to_string(),
+                })
+                .collect(),
+        };
+        sink.form.account(&mut sink.writer.out, &account, verbose);
+        Ok(())
+    }
+
+    /// Writes what has gathered, unless more events wait already.
+    ///
+    /// # Errors
+    /// Output that cannot be written.
+    pub(super) fn flush_if_quiet(&mut self) -> Result<(), RunError> {
+        let quiet = self
+            .ring
+            .as_ref()
+            .is_none_or(|ring| ring.pending_bytes() == 0);
+        Ok(if quiet {
+            self.sink.writer.flush()?
+        } else {
+            self.sink.writer.flush_if_full()?
+        })
+    }
+
+    /// Writes what has gathered.
+    ///
+    /// # Errors
+    /// Output that cannot be written.
+    pub(super) fn flush(&mut self) -> Result<(), RunError> {
+        Ok(self.sink.writer.flush()?)
+    }
+}
+
+impl Sink<'_> {
+    /// One record. What is not of the compiler's making is passed over: a script's output never ends in a panic.
+    fn handle(&mut self, record: &[u8], session: &Session) -> Result<(), RunError> {
+        let Some((head, values)) = record.split_at_checked(8) else {
+            return Ok(());
+        };
+        let word =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (kind, id) = (word(0), word(4) as usize);
+        let names = &self.program.names;
+        if kind == EventKind::Printf as u32 {
+            let Some(format) = self.program.formats.get(id) else {
+                return Ok(());
+            };
+            if let Some(args) = value::decode_values(&format.args, values, names) {
+                self.form
+                    .printf(&mut self.writer.out, &printf::render(format, &args));
+            }
+        } else if kind == EventKind::Print as u32 {
+            let Some(print) = self.program.prints.get(id) else {
+                return Ok(());
+            };
+            match print.what {
+                PrintWhat::Map(map) => {
+                    let report =
+                        read(self.program, session, map.0 as usize)?.arranged(print.top, print.div);
+                    self.form.map(&mut self.writer.out, &report);
+                }
+                PrintWhat::Value(ty) => {
+                    if let Some(value) = value::Scalar::decode(ty, values, names) {
+                        self.form
+                            .value(&mut self.writer.out, &value.divided(print.div));
+                    }
+                }
+            }
+        } else if kind == EventKind::Clear as u32 {
+            session.clear(id)?;
+        } else if kind == EventKind::Zero as u32 {
+            session.zero(id)?;
+        } else if kind == EventKind::Exit as u32 {
+            let code =
+                value::Scalar::decode(Type::UINT, values, names).and_then(|code| code.as_integer());
+            // The first one counts; others may have been on their way.
+            self.exit.get_or_insert(code.unwrap_or(0) as u8);
+        }
+        Ok(self.writer.flush_if_full()?)
+    }
+}
+
+/// A map's contents now, unarranged.
+fn read<'a>(
+    program: &'a Program,
+    session: &Session,
+    map: usize,
+) -> Result<MapReport<'a>, RunError> {
+    let declared = &program.maps[map];
+    let stride = session.map(map)?.stride();
+    let entries = session.read_map(map)?.into_iter().map(|(key, value)| {
+        let per_cpu: Vec<Vec<u8>> = value
+            .chunks_exact(stride.max(1))
+            .map(<[u8]>::to_vec)
+            .collect();
+        (key, per_cpu)
+    });
+    Ok(MapReport::decode(declared, &program.names, entries))
+}

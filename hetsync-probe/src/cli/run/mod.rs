@@ -1,0 +1,312 @@
+//! `run`: a script on this kernel until Ctrl-C, its end, or one of `-c`, `-p`, `-d` ends it.
+//!
+//! ```text
+//! read -> compile -> load -> begin -> attach -> watch { events, intervals } -> detach -> end -> maps, account, picture
+//! ```
+
+mod child;
+mod events;
+mod schedule;
+mod watch;
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+
+use crate::cli::args::{LoaderChoice, RunArgs};
+use crate::cli::emit;
+use crate::cli::exit::Exit;
+use crate::cli::output::{WriteError, Writer};
+use crate::cli::script::{Script, complain};
+use crate::diagnostic::Diagnostic;
+use crate::kernel::running::Running;
+use crate::load::{LoadError, Session};
+use crate::plan::LoaderName;
+use crate::report::form::Form;
+use crate::report::plot;
+use crate::sema::hir::{PointKind, Program};
+use crate::{Compiled, Target, compile};
+use child::{Command, StoppedChild};
+use events::Events;
+use watch::{Ended, Watch};
+
+/// Anything that ends a run before its time.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Child(#[from] child::ChildError),
+    #[error("-p: {0}")]
+    Process(String),
+    #[error("cannot wait for events: {0}")]
+    Wait(#[from] std::io::Error),
+    #[error("cannot write the picture {path}: {reason}")]
+    Plot { path: String, reason: String },
+}
+
+/// Runs `run`.
+pub(super) fn main(args: &RunArgs) -> Exit {
+    let script = match Script::read(&args.script) {
+        Ok(script) => script,
+        Err(exit) => return exit,
+    };
+    match Job::prepare(args, &script) {
+        Ok(Some(job)) => job.run().unwrap_or_else(|error| tell(&error, &script)),
+        Ok(None) => Exit::Ok,
+        Err(Stop::Said(exit)) => exit,
+        Err(Stop::Failed(error)) => tell(&error, &script),
+    }
+}
+
+/// Tells why a run ended early, at its place in the script if it has one.
+fn tell(error: &RunError, script: &Script) -> Exit {
+    match error {
+        RunError::Write(WriteError::Closed) => return Exit::Ok,
+        RunError::Load(load) if load.span().is_some() => {
+            let span = load.span().unwrap_or_default();
+            let (message, detail) = split(load.to_string());
+            let mut diagnostic = Diagnostic::error(code(load), span, message);
+            diagnostic.help = detail;
+            script.tell(&[diagnostic], true);
+        }
+        RunError::Load(load) => complain(&format!("{load} [{}]", code(load))),
+        other => complain(&other.to_string()),
+    }
+    Exit::Failure
+}
+
+/// The first line of a message, and the others.
+fn split(message: String) -> (String, Option<String>) {
+    match message.split_once('\n') {
+        Some((first, rest)) => (first.to_string(), Some(rest.to_string())),
+        None => (message, None),
+    }
+}
+
+/// Codes of what a kernel refuses; explained with all others.
+fn code(error: &LoadError) -> &'static str {
+    match error {
+        LoadError::NotPermitted { .. } => "E0601",
+        LoadError::NoKprobes { .. } => "E0602",
+        LoadError::UnknownFunction { .. } => "E0603",
+        LoadError::Map { .. } => "E0604",
+        LoadError::Refused { .. } => "E0605",
+        LoadError::Attach { .. } => "E0606",
+        _ => "E0607",
+    }
+}
+
+/// Why a job was not made.
+enum Stop {
+    /// The reason has been told.
+    Said(Exit),
+    Failed(RunError),
+}
+
+impl<E: Into<RunError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Stop::Failed(error.into())
+    }
+}
+
+/// Everything a run needs, made and checked before anything is attached.
+struct Job<'a> {
+    args: &'a RunArgs,
+    program: Program,
+    session: Session,
+    child: Option<Command>,
+    process: Option<OwnedFd>,
+    form: Box<dyn Form>,
+    writer: Writer,
+}
+
+impl<'a> Job<'a> {
+    /// `None` where there is nothing to run: `--emit`, `--dry-run`.
+    fn prepare(args: &'a RunArgs, script: &Script) -> Result<Option<Job<'a>>, Stop> {
+        let child = args.command.as_deref().map(Command::parse).transpose()?;
+        let process = args.pid.map(watch_process).transpose()?;
+        let kernel = Running::new();
+        let options = script.options(&args.script, &kernel, args.pid);
+        if let Some(stage) = args.script.emit {
+            let to = args.output.as_deref();
+            return Err(Stop::Said(emit::main(
+                stage,
+                script,
+                &options,
+                &args.script,
+                to,
+            )));
+        }
+        let compile = |lower: bool| {
+            let target = Target::running(lower && !args.no_lower, loader(args.loader));
+            compile(script.source.text(), &options, &target).map_err(|diagnostics| {
+                script.tell(&diagnostics, !args.script.no_warnings);
+                Stop::Said(Exit::Failure)
+            })
+        };
+        let load = |compiled: &Compiled| {
+            Session::load(&compiled.image, &compiled.plan)
+                .map_err(|error| error.with_suggestions(&kernel))
+        };
+        let mut compiled = compile(true)?;
+        script.tell(&compiled.warnings, !args.script.no_warnings);
+        let session = match load(&compiled) {
+            Err(error) if error.may_load_without_lowering() => {
+                if args.verbose {
+                    complain(&format!("{error}; trying again without fentry and fexit"));
+                }
+                compiled = compile(false)?;
+                load(&compiled)
+            }
+            loaded => loaded,
+        }?;
+        if args.dry_run {
+            return Ok(None);
+        }
+        let writer = Writer::open(args.output.as_deref())?;
+        let form = args.form.start(writer.width());
+        Ok(Some(Job {
+            args,
+            program: compiled.program,
+            session,
+            child,
+            process,
+            form,
+            writer,
+        }))
+    }
+
+    /// The run itself.
+    fn run(self) -> Result<Exit, RunError> {
+        let Job {
+            args,
+            program,
+            mut session,
+            child,
+            process,
+            mut form,
+            mut writer,
+        } = self;
+        if !args.quiet {
+            form.attached(
+                &mut writer.out,
+                program.probes.iter().map(|probe| probe.points.len()).sum(),
+            );
+            writer.flush()?;
+        }
+        // Signals are caught from here on, so that none is lost between attaching and watching.
+        let watch = Watch::start(process, args.duration)?;
+        let mut events = Events::new(&program, form, writer, session.take_events());
+        session.begin()?;
+        events.drain(&session)?;
+        let mut status = None;
+        if events.exit().is_none() {
+            let child = child.map(StoppedChild::start).transpose()?;
+            session.attach()?;
+            notify_attached(&mut events)?;
+            if args.verbose {
+                announce(&session);
+            }
+            if waits(&program, child.is_some()) {
+                let ended = smol::block_on(watch.until_over(&session, &mut events, child))?;
+                if let Ended::Child(code) = ended {
+                    status = Some(code);
+                }
+            }
+        }
+        session.detach();
+        events.drain_all(&session)?;
+        session.end()?;
+        events.drain_all(&session)?;
+        watch::second_signal_ends();
+        let maps = events.last_maps(&session)?;
+        if !args.quiet {
+            events.account(&session, args.verbose)?;
+        }
+        events.flush()?;
+        if let Some(path) = &args.plot {
+            let failed = |reason: String| RunError::Plot {
+                path: path.display().to_string(),
+                reason,
+            };
+            let picture = if path.extension().is_some_and(|ending| ending == "png") {
+                plot::png(&maps)
+            } else {
+                plot::svg(&maps).map(String::into_bytes)
+            };
+            let bytes = picture.map_err(|error| failed(error.to_string()))?;
+            std::fs::write(path, bytes).map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(match (events.exit(), status) {
+            (Some(0) | None, Some(status)) => Exit::Code(status),
+            (Some(code), _) => Exit::Code(code),
+            (None, None) => Exit::Ok,
+        })
+    }
+}
+
+/// Whether there is anything to wait for: a script of `begin` and `end` alone ends by itself.
+fn waits(program: &Program, child: bool) -> bool {
+    let once = |kind: &PointKind| matches!(kind, PointKind::Begin | PointKind::End);
+    child
+        || program
+            .probes
+            .iter()
+            .flat_map(|probe| &probe.points)
+            .any(|point| !once(&point.kind))
+}
+
+fn loader(choice: LoaderChoice) -> Option<LoaderName> {
+    match choice {
+        LoaderChoice::Auto => None,
+        LoaderChoice::Redbpf => Some(LoaderName::Redbpf),
+        LoaderChoice::Sys => Some(LoaderName::Sys),
+    }
+}
+
+fn watch_process(pid: u32) -> Result<OwnedFd, RunError> {
+    let missing = |reason: &str| RunError::Process(format!("cannot watch process {pid}: {reason}"));
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| missing("no such number"))?;
+    child::watch(pid).map_err(|error| match error.raw_os_error() {
+        Some(libc::ESRCH) => missing("there is none (a thread's number is not a process's)"),
+        _ => missing(&error.to_string()),
+    })
+}
+
+/// For programs that wait until tracing has begun: bpftrace's way to tell.
+fn notify_attached(events: &mut Events<'_>) -> Result<(), RunError> {
+    const NAME: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
+    if std::env::var_os(NAME).is_some_and(|value| value == "1") {
+        println!("{NAME}");
+    }
+    Ok(events.flush()?)
+}
+
+fn announce(session: &Session) {
+    let Ok(account) = session.account() else {
+        return;
+    };
+    for probe in account.probes {
+        let reason = probe
+            .not_lowered
+            .map(|reason| format!(" ({reason})"))
+            .unwrap_or_default();
+        eprintln!("{}: {}{reason}", probe.probe, probe.mechanism);
+    }
+}
+
+/// Periods of the interval probes, by program.
+fn periods(session: &Session, now: Instant) -> schedule::Schedule {
+    let periods = session
+        .intervals()
+        .into_iter()
+        .map(|(id, ns)| (id, Duration::from_nanos(ns)));
+    schedule::Schedule::new(periods, now)
+}
