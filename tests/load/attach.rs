@@ -318,6 +318,24 @@ fn a_place_that_cannot_be_probed_says_so() {
     }
 }
 
+#[test]
+fn a_place_past_the_function_is_not_probed() {
+    let Some(_turn) = turn("a_place_past_the_function_is_not_probed") else {
+        return;
+    };
+    let past = PointKind::Kprobe {
+        function: "tcp_sendmsg".into(),
+        offset: 1 << 20,
+    };
+    for loader in loaders() {
+        let error = counting(&plan_of(std::slice::from_ref(&past), loader)).unwrap_err();
+        let LoadError::PastEnd { function_bytes, .. } = error else {
+            panic!("{error:?}");
+        };
+        assert!((1..1 << 12).contains(&function_bytes), "{function_bytes}");
+    }
+}
+
 /// Our entries in `kprobe_events`.
 fn entries_of(pid: u32) -> usize {
     let Some(place) = tracefs::find() else {

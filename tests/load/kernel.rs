@@ -8,6 +8,19 @@ use hetsync_probe::kernel::{FunctionFact, Kernel};
 use std::path::Path;
 use std::time::Instant;
 
+/// Peak resident memory of this process.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("status");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .expect("VmHWM");
+    line.trim_end_matches("kB")
+        .trim()
+        .parse()
+        .expect("a number")
+}
+
 #[test]
 fn the_kernels_btf_is_read_fast_and_right() {
     if !Path::new(VMLINUX).exists() {
@@ -15,15 +28,21 @@ fn the_kernels_btf_is_read_fast_and_right() {
         return;
     }
     let bytes = std::fs::metadata(VMLINUX).unwrap().len();
+    let peak_before = peak_kib();
     let start = Instant::now();
     let btf = Btf::read(Path::new(VMLINUX)).expect("BTF");
     let read = start.elapsed();
     let start = Instant::now();
     let sendmsg = btf.prototype("tcp_sendmsg").expect("tcp_sendmsg");
     let looked_up = start.elapsed();
+    let functions = btf.functions();
     println!(
-        "{bytes} bytes of BTF with {} functions: read in {read:?}, a prototype in {looked_up:?}",
-        btf.functions()
+        "{bytes} bytes of BTF with {functions} functions: read in {read:?}, a prototype in {looked_up:?}"
+    );
+    // Meaningful when this test runs alone.
+    println!(
+        "peak memory before {peak_before} KiB, after {} KiB",
+        peak_kib()
     );
     assert_eq!(sendmsg.arg_names, ["sk", "msg", "size"]);
     assert!(sendmsg.returns && sendmsg.args == 3 && sendmsg.btf_id > 0);

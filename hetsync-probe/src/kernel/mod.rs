@@ -5,6 +5,7 @@ pub mod btf;
 pub mod features;
 pub mod glob;
 pub mod running;
+pub mod symbols;
 
 /// What the rest of the compiler asks about a kernel. Every answer may be "not known":
 /// a script can be checked on a machine that is not the one it will run on.

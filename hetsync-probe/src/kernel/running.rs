@@ -3,6 +3,7 @@
 //! Everything is read when first asked for and kept; [`Running::forget`] gives the memory back.
 
 use super::btf::{Btf, VMLINUX};
+use super::symbols::KALLSYMS;
 use super::{FunctionFact, Kernel, Prototype, glob};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
@@ -12,7 +13,6 @@ const TRACEABLE: [&str; 2] = [
     "/sys/kernel/tracing/available_filter_functions",
     "/sys/kernel/debug/tracing/available_filter_functions",
 ];
-const SYMBOLS: &str = "/proc/kallsyms";
 /// Near names given when there is no such function.
 const SUGGESTIONS: usize = 3;
 
@@ -133,7 +133,7 @@ fn read_names() -> Option<Names> {
     let names = match traceable {
         // `tcp_sendmsg` or `veth_xmit [veth]`
         Some(text) => Names::new(text, |line| line.split_whitespace().next()),
-        None => Names::new(text(SYMBOLS)?, symbol_of),
+        None => Names::new(text(KALLSYMS)?, symbol_of),
     };
     (!names.ranges.is_empty()).then_some(names)
 }

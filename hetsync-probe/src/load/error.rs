@@ -84,6 +84,16 @@ pub enum LoadError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A kprobe past the end of its function: the kernel would quietly put it into another one.
+    #[error("`{probe}` is past the end of the function, which is {function_bytes} bytes long")]
+    PastEnd {
+        /// The attach point.
+        probe: String,
+        /// Bytes of the function.
+        function_bytes: u64,
+        /// The attach point in the script.
+        span: Option<Span>,
+    },
     /// A loaded program could not be attached.
     #[error("cannot attach `{probe}` {by}: {}{hint}", describe(.source))]
     Attach {
@@ -175,6 +185,7 @@ impl LoadError {
             LoadError::NoKprobes { span, .. }
             | LoadError::UnknownFunction { span, .. }
             | LoadError::Refused { span, .. }
+            | LoadError::PastEnd { span, .. }
             | LoadError::Attach { span, .. } => *span,
             _ => None,
         }

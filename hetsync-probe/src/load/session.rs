@@ -11,6 +11,7 @@ use super::loader::{Loaded, Loader, Mechanism, Prepared};
 use super::plan::{LoaderName, Plan, Planned};
 use super::sys::{Entry, Map, Ring, SysLoader, boot_ns, tracefs};
 use crate::image::{Image, MapSpec, ProgramKind, resolve};
+use crate::kernel::symbols::function_bytes;
 use crate::layout;
 use crate::sema::hir::PointKind;
 use std::fmt;
@@ -57,6 +58,7 @@ impl Session {
                     program.name
                 )));
             };
+            inside_function(planned)?;
             let insns = resolve(program, &fds, start_ns)
                 .map_err(|error| LoadError::Image(error.to_string()))?;
             let loaded = loader(planned.loader)?.load(&Prepared {
@@ -326,6 +328,25 @@ fn loader(name: LoaderName) -> Result<Box<dyn Loader>, LoadError> {
             loader: "redbpf",
             what: "anything: this build is without it".to_owned(),
         }),
+    }
+}
+
+/// Whether a kprobe with an offset lies in its function, as far as the symbol table tells.
+fn inside_function(planned: &Planned) -> Result<(), LoadError> {
+    let ProgramKind::Kprobe { function, offset } = &planned.kind else {
+        return Ok(());
+    };
+    // Reading the table takes tens of milliseconds; without an offset there is nothing to find out.
+    if *offset == 0 {
+        return Ok(());
+    }
+    match function_bytes(function) {
+        Some(function_bytes) if *offset >= function_bytes => Err(LoadError::PastEnd {
+            probe: planned.probe.clone(),
+            function_bytes,
+            span: Some(planned.span),
+        }),
+        _ => Ok(()),
     }
 }
 
