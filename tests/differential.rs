@@ -1,0 +1,229 @@
+//! Random well-typed scripts, every opinion on what they do:
+//!
+//! 1. the meaning of the checked script (`interp::script`);
+//! 2. the compiled code in our eBPF machine (`interp::ebpf`), which also stops at what the verifier would refuse;
+//! 3. the compiled code in the running kernel, where bpf(2) is allowed;
+//! 4. the compiled code in rbpf, where it has what the code needs.
+//!
+//! They must leave the same maps, events and losses, byte for byte. `HETSYNC_CASES` sets how many programs are tried.
+
+#[path = "differential/choices.rs"]
+mod choices;
+#[path = "differential/generate.rs"]
+mod generate;
+#[cfg(feature = "kernel")]
+#[path = "differential/kernel.rs"]
+mod kernel;
+#[path = "differential/opinions.rs"]
+mod opinions;
+#[path = "differential/show.rs"]
+mod show;
+#[path = "differential/third.rs"]
+mod third;
+
+use generate::Case;
+use hetsync_probe::codegen::{self, Options};
+use hetsync_probe::diagnostic::Diagnostic;
+use hetsync_probe::image::Image;
+use hetsync_probe::interp::Firing;
+use hetsync_probe::sema::hir::Program;
+use opinions::{Scene, difference};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+/// Most bytes a program is made of.
+const BYTES: usize = 700;
+
+fn config(cases: u32) -> Config {
+    let saved = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/proptest-regressions/differential.txt"
+    );
+    Config {
+        cases: std::env::var("HETSYNC_CASES").map_or(cases, |n| {
+            n.parse().expect("HETSYNC_CASES is a number of cases")
+        }),
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(saved))),
+        max_shrink_iters: 30_000,
+        max_shrink_time: 30_000,
+        ..Config::default()
+    }
+}
+
+/// What happened over all cases.
+#[derive(Default)]
+struct Account {
+    compiled: Cell<u32>,
+    kernel: Cell<u32>,
+    rbpf: Cell<u32>,
+    events: Cell<usize>,
+    losses: Cell<u64>,
+    refused: RefCell<BTreeMap<String, u32>>,
+}
+
+fn count(counter: &Cell<u32>) {
+    counter.set(counter.get() + 1);
+}
+
+/// The compiler's answer; a broken invariant inside it is an error with its first line.
+fn compiled(program: &Program) -> Result<Result<Image, Vec<Diagnostic>>, String> {
+    // The panic is reported with the case, not once for every step of shrinking.
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+    let compile = || codegen::compile(program, &Options::plain());
+    catch_unwind(AssertUnwindSafe(compile)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
+        let text = text.unwrap_or_default();
+        text.lines().next().unwrap_or_default().to_string()
+    })
+}
+
+/// Asks every opinion about a case.
+fn compare(
+    case: &Case,
+    scene: &Scene,
+    with_kernel: bool,
+    account: &Account,
+) -> Result<(), TestCaseError> {
+    let meant = opinions::script(case, scene);
+    let fail = |who: &str, what: String| {
+        let script = show::program(&case.program);
+        Err(TestCaseError::fail(format!("{who}: {what}\n{script}")))
+    };
+    let image = match compiled(&case.program) {
+        Err(what) => return fail("compiler", what),
+        Ok(Ok(image)) => opinions::with_ring(image, case.ring_bytes),
+        Ok(Err(mistakes)) => {
+            let mut refused = account.refused.borrow_mut();
+            *refused
+                .entry(format!("{mistakes:?}").chars().take(160).collect())
+                .or_default() += 1;
+            return Ok(());
+        }
+    };
+    count(&account.compiled);
+    account
+        .events
+        .set(account.events.get() + meant.events.len());
+    account
+        .losses
+        .set(account.losses.get() + meant.losses.iter().sum::<u64>());
+    match opinions::machine(case, &image, scene) {
+        Err(fault) => return fail("machine", fault),
+        Ok(done) => {
+            if let Some(what) = difference(case, &meant, &done) {
+                return fail("script against machine", what);
+            }
+        }
+    }
+    match third::rbpf(case, &image, scene) {
+        None => {}
+        Some(Err(fault)) => return fail("rbpf", fault),
+        Some(Ok(done)) => {
+            count(&account.rbpf);
+            if let Some(what) = difference(case, &meant, &done) {
+                return fail("script against rbpf", what);
+            }
+        }
+    }
+    #[cfg(feature = "kernel")]
+    if with_kernel {
+        match kernel::kernel(case, &image, scene) {
+            Err(refusal) => return fail("kernel", refusal),
+            Ok(done) => {
+                count(&account.kernel);
+                if let Some(what) = difference(case, &meant, &done) {
+                    return fail("script against kernel", what);
+                }
+            }
+        }
+    }
+    let _ = with_kernel;
+    Ok(())
+}
+
+/// Fails the test with the smallest program found.
+fn agreed(outcome: Result<(), TestError<Vec<u8>>>) {
+    if let Err(error) = outcome {
+        match error {
+            TestError::Fail(reason, bytes) => println!("{reason}\nbytes: {bytes:?}"),
+            TestError::Abort(reason) => println!("{reason}"),
+        }
+        panic!("the opinions differ");
+    }
+}
+
+/// Our own scene, where no kernel takes part.
+fn scene(step_ns: u64) -> Scene {
+    Scene {
+        firing: Firing {
+            cpu: 1,
+            ..Firing::default()
+        },
+        cpus: 2,
+        step_ns,
+    }
+}
+
+/// The kernel's scene, or ours with the reason printed.
+fn kernel_scene() -> (Scene, bool) {
+    #[cfg(feature = "kernel")]
+    let found = kernel::scene();
+    #[cfg(not(feature = "kernel"))]
+    let found: Result<Scene, &str> = Err("built without the feature `kernel`");
+    match found {
+        Ok(scene) => (scene, true),
+        Err(reason) => {
+            println!("the kernel's opinion is left out: {reason}");
+            (scene(0), false)
+        }
+    }
+}
+
+#[test]
+fn all_opinions_agree_on_random_programs() {
+    let (scene, with_kernel) = kernel_scene();
+    let account = Account::default();
+    let config = config(400);
+    let cases = config.cases;
+    let outcome =
+        TestRunner::new(config).run(&prop::collection::vec(any::<u8>(), 0..BYTES), |bytes| {
+            compare(
+                &generate::case(&bytes, false),
+                &scene,
+                with_kernel,
+                &account,
+            )
+        });
+    let compiled = account.compiled.get();
+    println!(
+        "{compiled} programs compiled, {} compared with the kernel, {} with rbpf; {} events, {} losses; refused: {:#?}",
+        account.kernel.get(),
+        account.rbpf.get(),
+        account.events.get(),
+        account.losses.get(),
+        account.refused.borrow(),
+    );
+    agreed(outcome);
+    assert!(compiled * 10 >= cases * 9, "too many programs are refused");
+    assert!(account.rbpf.get() > 0 && account.events.get() > 0 && account.losses.get() > 0);
+}
+
+#[test]
+fn every_reading_of_the_clock_happens_once_and_in_order() {
+    let scene = scene(1);
+    let account = Account::default();
+    let outcome =
+        TestRunner::new(config(100)).run(&prop::collection::vec(any::<u8>(), 0..BYTES), |bytes| {
+            let mut case = generate::case(&bytes, true);
+            // A full ring may leave arguments unread.
+            case.ring_bytes = 1 << 20;
+            compare(&case, &scene, false, &account)
+        });
+    agreed(outcome);
+}

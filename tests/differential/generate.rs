@@ -1,0 +1,636 @@
+//! Random well-typed checked scripts over the whole language of the slice, with starting
+//! contents for their maps and firings to run them by.
+//!
+//! Every probe is one that user space runs (`begin`, `end`, `interval`), so that the kernel can be asked too: built-ins
+//! of functions are left out. Names are few and maps small, so that keys meet and maps run full.
+
+use crate::choices::Choices;
+use hetsync_probe::layout;
+use hetsync_probe::sema::hir::*;
+use hetsync_probe::span::Span;
+
+/// A program and what it is run on.
+#[derive(Clone)]
+pub(crate) struct Case {
+    pub(crate) program: Program,
+    /// What is in the maps before: map, key, the value on every CPU.
+    pub(crate) start: Vec<(MapId, Vec<u8>, Vec<u8>)>,
+    /// Which points fire, in order.
+    pub(crate) firings: Vec<(usize, usize)>,
+    /// Bytes of the ring buffer of events.
+    pub(crate) ring_bytes: u32,
+}
+
+/// Depth of expressions and blocks.
+const DEPTH: usize = 4;
+
+/// Makes a case of bytes; any bytes will do.
+pub(crate) fn case(bytes: &[u8], clock: bool) -> Case {
+    let mut generator = Generator {
+        choices: Choices::new(bytes),
+        program: Program::default(),
+        locals: Vec::new(),
+        keys: Vec::new(),
+        clock,
+    };
+    generator.names();
+    generator.maps();
+    let probes = 1 + generator.choices.below(3);
+    for _ in 0..probes {
+        generator.probe();
+    }
+    let firings = (0..1 + generator.choices.below(6))
+        .map(|_| {
+            let probe = generator.choices.below(generator.program.probes.len());
+            let points = generator.program.probes[probe].points.len();
+            (probe, generator.choices.below(points))
+        })
+        .collect();
+    let start = generator.start();
+    let ring_bytes = if generator.choices.chance(15) {
+        4096
+    } else {
+        1 << 16
+    };
+    Case {
+        program: generator.program,
+        start,
+        firings,
+        ring_bytes,
+    }
+}
+
+struct Generator<'a> {
+    choices: Choices<'a>,
+    program: Program,
+    locals: Vec<Local>,
+    /// Keys used before in this probe, to use again.
+    keys: Vec<(MapId, Vec<Expr>)>,
+    clock: bool,
+}
+
+fn expr(kind: ExprKind, ty: Type) -> Expr {
+    Expr {
+        kind,
+        ty,
+        span: Span::default(),
+    }
+}
+
+fn stmt(kind: StmtKind) -> Stmt {
+    Stmt {
+        kind,
+        span: Span::default(),
+    }
+}
+
+/// A value of a type as bytes.
+fn value_bytes(choices: &mut Choices<'_>, ty: Type, names: usize) -> Vec<u8> {
+    match ty {
+        Type::Int { .. } => choices.number().to_le_bytes().to_vec(),
+        Type::Name => (choices.below(names) as u64).to_le_bytes().to_vec(),
+        Type::Str { capacity } => {
+            let mut bytes = choices.text(usize::from(capacity) - 1);
+            bytes.resize(capacity.into(), 0);
+            bytes
+        }
+    }
+}
+
+impl Generator<'_> {
+    fn names(&mut self) {
+        self.program.names = [
+            "begin",
+            "end",
+            "interval:1",
+            "a longer name than 16 bytes",
+            "abcdefgh",
+        ]
+        .map(String::from)
+        .to_vec();
+    }
+
+    fn ty(&mut self) -> Type {
+        match self.choices.below(7) {
+            0..3 => Type::INT,
+            3 => Type::UINT,
+            4 => Type::Name,
+            _ => self.string_type(),
+        }
+    }
+
+    fn string_type(&mut self) -> Type {
+        let capacity = self.choices.pick(&[16, 8, 24, 64]);
+        Type::Str { capacity }
+    }
+
+    fn map(&mut self, name: &str, key: Vec<Type>, value: MapValue, max_entries: u32) {
+        let max_entries = if key.is_empty() { 1 } else { max_entries };
+        self.program.maps.push(Map {
+            name: name.into(),
+            key,
+            value,
+            max_entries,
+            unit: None,
+            span: Span::default(),
+        });
+    }
+
+    fn maps(&mut self) {
+        // Two that always have something in them: what a compiler cannot know.
+        self.map("number", vec![Type::INT], MapValue::Scalar(Type::INT), 8);
+        let text = Type::Str { capacity: 24 };
+        self.map("text", vec![Type::INT], MapValue::Scalar(text), 8);
+        for i in 0..1 + self.choices.below(6) {
+            let parts = self.choices.pick(&[1, 0, 2, 3]);
+            let key = (0..parts).map(|_| self.ty()).collect();
+            let value = match self.choices.chance(50) {
+                true => MapValue::Aggregate(self.aggregation()),
+                false => MapValue::Scalar(self.ty()),
+            };
+            let max_entries = 1 + self.choices.below(5) as u32;
+            self.map(&format!("m{i}"), key, value, max_entries);
+        }
+    }
+
+    fn aggregation(&mut self) -> Aggregation {
+        let signed = self.choices.chance(50);
+        match self.choices.below(9) {
+            0 => Aggregation::Count,
+            1 => Aggregation::Sum { signed },
+            2 => Aggregation::Avg { signed },
+            3 => Aggregation::Min { signed },
+            4 => Aggregation::Max { signed },
+            5 => Aggregation::Stats { signed },
+            6 => Aggregation::Hist {
+                bits: self.choices.below(6) as u8,
+            },
+            7 => self.lhist(),
+            _ => Aggregation::Summary {
+                percentiles: vec![25_000, 50_000],
+            },
+        }
+    }
+
+    fn lhist(&mut self) -> Aggregation {
+        let step = match self.choices.below(3) {
+            0 => 1,
+            1 => 1 + self.choices.below(200) as u64,
+            _ => 1 << self.choices.below(50),
+        };
+        let min = match self.choices.below(4) {
+            0 => 0,
+            1 => -100,
+            2 => i64::MIN,
+            _ => self.choices.number() as i64,
+        };
+        let buckets = 1 + self.choices.below(100) as u64;
+        // The upper end stays within i64 and above the lower one.
+        let width = step.saturating_mul(buckets).min(i64::MAX as u64);
+        let max = min
+            .saturating_add_unsigned(width)
+            .max(min.saturating_add(1));
+        let min = min.min(max - 1);
+        let step = step.min(max.wrapping_sub(min) as u64);
+        Aggregation::Lhist { min, max, step }
+    }
+
+    fn start(&mut self) -> Vec<(MapId, Vec<u8>, Vec<u8>)> {
+        let names = self.program.names.len();
+        let mut start = Vec::new();
+        for (id, map) in (0..).map(MapId).zip(self.program.maps.clone()) {
+            let entries = match id.0 {
+                0 | 1 => 4,
+                _ if self.choices.chance(50) => 1 + self.choices.below(3),
+                _ => 0,
+            };
+            for i in 0..entries.min(map.max_entries as usize) {
+                let mut key: Vec<u8> = match id.0 {
+                    0 | 1 => (i as u64).to_le_bytes().to_vec(),
+                    _ => {
+                        let parts = map.key.iter();
+                        let choices = &mut self.choices;
+                        parts
+                            .flat_map(|ty| value_bytes(choices, *ty, names))
+                            .collect()
+                    }
+                };
+                if map.key.is_empty() {
+                    key = vec![0; 4];
+                }
+                let value = match &map.value {
+                    MapValue::Scalar(ty) => {
+                        let mut value = value_bytes(&mut self.choices, *ty, names);
+                        if map.key.is_empty() {
+                            value.extend_from_slice(&1u64.to_le_bytes());
+                        }
+                        value
+                    }
+                    MapValue::Aggregate(aggregation) => self.used(aggregation),
+                };
+                start.push((id, key, value));
+            }
+        }
+        start
+    }
+
+    /// An aggregation that has seen samples, or one about to overflow.
+    fn used(&mut self, aggregation: &Aggregation) -> Vec<u8> {
+        let mut value = vec![0; layout::aggregate_size(aggregation)];
+        match self.choices.below(3) {
+            0 => {
+                for _ in 0..self.choices.below(4) {
+                    layout::record(aggregation, &mut value, self.choices.number());
+                }
+            }
+            1 => value.fill(0xff),
+            _ => {
+                let byte = self.choices.below(256) as u8;
+                value
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(i, b)| *b = byte.wrapping_mul(i as u8));
+            }
+        }
+        value
+    }
+
+    fn probe(&mut self) {
+        self.locals.clear();
+        self.keys.clear();
+        for i in 0..self.choices.below(4) {
+            let ty = self.ty();
+            self.locals.push(Local {
+                name: format!("v{i}"),
+                ty,
+            });
+        }
+        let kinds = [
+            (PointKind::Begin, 0),
+            (PointKind::End, 1),
+            (PointKind::Interval { period_ns: 1 }, 2),
+        ];
+        let first = self.choices.below(3);
+        let points = (0..1 + self.choices.below(2)).map(|i| {
+            let (kind, name) = kinds[(first + i) % 3].clone();
+            AttachPoint {
+                kind,
+                probe_name: NameId(name),
+                func_name: NameId(name + i as u32),
+                span: Span::default(),
+            }
+        });
+        let points = points.collect();
+        let predicate = self.choices.chance(25).then(|| self.int(DEPTH));
+        let body = self.block(DEPTH);
+        self.program.probes.push(Probe {
+            points,
+            predicate,
+            body,
+            locals: std::mem::take(&mut self.locals),
+            span: Span::default(),
+        });
+    }
+
+    fn block(&mut self, depth: usize) -> Vec<Stmt> {
+        let most = if depth == DEPTH { 12 } else { 4 };
+        let mut block = Vec::new();
+        for _ in 0..1 + self.choices.below(most) {
+            block.push(self.stmt(depth));
+            if self.choices.is_spent() {
+                break;
+            }
+        }
+        block
+    }
+
+    fn stmt(&mut self, depth: usize) -> Stmt {
+        let kind = match self.choices.below(16) {
+            0..3 => self.assign(),
+            3..7 => self.aggregate(),
+            7..9 if depth > 0 => StmtKind::If {
+                cond: self.int(DEPTH),
+                then: self.block(depth - 1),
+                otherwise: match self.choices.chance(50) {
+                    true => self.block(depth - 1),
+                    false => Vec::new(),
+                },
+            },
+            7..10 => self.printf(),
+            10 => self.print(),
+            11 => self.delete(),
+            12 if self.choices.chance(25) => StmtKind::Exit {
+                code: self.choices.chance(50).then(|| self.int(2)),
+            },
+            13 => {
+                let map = MapId(self.choices.below(self.program.maps.len()) as u32);
+                match self.choices.chance(50) {
+                    true => StmtKind::Clear(map),
+                    false => StmtKind::Zero(map),
+                }
+            }
+            _ => StmtKind::Expr(self.increment(DEPTH)),
+        };
+        stmt(kind)
+    }
+
+    fn assign(&mut self) -> StmtKind {
+        let scalars = self.maps_where(|map| matches!(map.value, MapValue::Scalar(_)));
+        let locals = self.locals.len();
+        let at = self.choices.below(locals + scalars.len());
+        let (place, ty) = if at < locals {
+            (Place::Local(LocalId(at as u32)), self.locals[at].ty)
+        } else {
+            let map = scalars[at - locals];
+            let MapValue::Scalar(ty) = self.program.maps[map.0 as usize].value else {
+                unreachable!("chosen among scalars");
+            };
+            let key = self.key(map, DEPTH - 1);
+            (Place::Map { map, key }, ty)
+        };
+        // A string of any capacity may be put into any place.
+        let ty = match ty {
+            Type::Str { .. } => self.string_type(),
+            _ => ty,
+        };
+        let value = self.value(ty, DEPTH);
+        StmtKind::Assign { place, value }
+    }
+
+    fn aggregate(&mut self) -> StmtKind {
+        let maps = self.maps_where(|map| matches!(map.value, MapValue::Aggregate(_)));
+        if maps.is_empty() {
+            return self.assign();
+        }
+        let map = self.choices.pick(&maps);
+        let key = self.key(map, DEPTH - 1);
+        let count = MapValue::Aggregate(Aggregation::Count);
+        let sample = (self.program.maps[map.0 as usize].value != count).then(|| self.int(DEPTH));
+        StmtKind::Aggregate { map, key, sample }
+    }
+
+    fn printf(&mut self) -> StmtKind {
+        let args: Vec<Expr> = (0..self.choices.below(5))
+            .map(|_| {
+                let ty = self.ty();
+                self.value(ty, 3)
+            })
+            .collect();
+        self.program.formats.push(Format {
+            pieces: vec![Piece::Conversion(Conversion::default()); args.len()],
+            args: args.iter().map(|arg| arg.ty).collect(),
+        });
+        let format = FormatId(self.program.formats.len() as u32 - 1);
+        StmtKind::Printf { format, args }
+    }
+
+    fn print(&mut self) -> StmtKind {
+        let (what, args) = if self.choices.chance(50) {
+            let ty = self.ty();
+            (PrintWhat::Value(ty), vec![self.value(ty, 3)])
+        } else {
+            let map = self.choices.below(self.program.maps.len());
+            (PrintWhat::Map(MapId(map as u32)), Vec::new())
+        };
+        self.program.prints.push(Print {
+            what,
+            top: 0,
+            div: 1,
+        });
+        let print = PrintId(self.program.prints.len() as u32 - 1);
+        StmtKind::Print { print, args }
+    }
+
+    fn delete(&mut self) -> StmtKind {
+        let maps = self.maps_where(|map| !map.key.is_empty());
+        let map = self.choices.pick(&maps);
+        let key = self.key(map, DEPTH - 1);
+        StmtKind::Delete { map, key }
+    }
+
+    fn maps_where(&self, wanted: impl Fn(&Map) -> bool) -> Vec<MapId> {
+        let maps = (0..).map(MapId).zip(&self.program.maps);
+        maps.filter(|(_, map)| wanted(map))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    fn key(&mut self, map: MapId, depth: usize) -> Vec<Expr> {
+        let used: Vec<usize> = (0..self.keys.len())
+            .filter(|&i| self.keys[i].0 == map)
+            .collect();
+        if !used.is_empty() && self.choices.chance(40) {
+            return self.keys[self.choices.pick(&used)].1.clone();
+        }
+        let types = self.program.maps[map.0 as usize].key.clone();
+        let key: Vec<Expr> = types
+            .into_iter()
+            .map(|ty| match ty {
+                // Small numbers meet again.
+                Type::Int { .. } if self.choices.chance(50) => {
+                    expr(ExprKind::Int(self.choices.below(4) as u64), ty)
+                }
+                _ => self.value(ty, depth),
+            })
+            .collect();
+        self.keys.push((map, key.clone()));
+        key
+    }
+
+    fn value(&mut self, ty: Type, depth: usize) -> Expr {
+        match ty {
+            Type::Int { .. } => {
+                let value = self.int(depth);
+                Expr { ty, ..value }
+            }
+            Type::Str { capacity } => self.string(capacity, depth),
+            Type::Name => self.name(),
+        }
+    }
+
+    fn local_of(&mut self, ty: Type) -> Option<Expr> {
+        let fits = |local: &Local| local.ty == ty || (local.ty.is_int() && ty.is_int());
+        let known: Vec<usize> = (0..self.locals.len())
+            .filter(|&i| fits(&self.locals[i]))
+            .collect();
+        if known.is_empty() {
+            return None;
+        }
+        let local = LocalId(self.choices.pick(&known) as u32);
+        Some(expr(ExprKind::Local(local), ty))
+    }
+
+    fn get(&mut self, ty: Type, depth: usize) -> Option<Expr> {
+        let maps = self.maps_where(|map| match map.value {
+            MapValue::Scalar(scalar) => scalar == ty || (scalar.is_int() && ty.is_int()),
+            MapValue::Aggregate(_) => false,
+        });
+        if maps.is_empty() {
+            return None;
+        }
+        let map = self.choices.pick(&maps);
+        let key = self.key(map, depth.saturating_sub(1));
+        Some(expr(ExprKind::MapGet { map, key }, ty))
+    }
+
+    /// Something the compiler cannot know.
+    fn unknown_int(&mut self) -> Expr {
+        let key = expr(ExprKind::Int(self.choices.below(5) as u64), Type::INT);
+        let key = vec![key];
+        expr(ExprKind::MapGet { map: MapId(0), key }, Type::INT)
+    }
+
+    fn int(&mut self, depth: usize) -> Expr {
+        let below = depth.saturating_sub(1);
+        let kind = match self.choices.below(if depth == 0 { 6 } else { 20 }) {
+            0 => ExprKind::Int(self.choices.number()),
+            1..3 => return self.unknown_int(),
+            3 => match self.local_of(Type::INT) {
+                Some(local) => return local,
+                None => return self.unknown_int(),
+            },
+            4 => match self.get(Type::INT, 0) {
+                Some(get) => return get,
+                None => return self.unknown_int(),
+            },
+            5 => ExprKind::Builtin(match self.choices.below(if self.clock { 5 } else { 3 }) {
+                0 => Builtin::Pid,
+                1 => Builtin::Tid,
+                2 => Builtin::Cpu,
+                3 => Builtin::Nsecs,
+                _ => Builtin::Elapsed,
+            }),
+            6 | 7 => {
+                let op = self
+                    .choices
+                    .pick(&[UnaryOp::Neg, UnaryOp::BitNot, UnaryOp::Not]);
+                ExprKind::Unary(op, Box::new(self.int(below)))
+            }
+            8..14 => self.binary(below),
+            14 => self.compare(below),
+            15 => ExprKind::Logical {
+                and: self.choices.chance(50),
+                lhs: Box::new(self.int(below)),
+                rhs: Box::new(self.int(below)),
+            },
+            16 | 17 => ExprKind::Ternary {
+                cond: Box::new(self.int(below)),
+                then: Box::new(self.int(below)),
+                otherwise: Box::new(self.int(below)),
+            },
+            18 => return self.increment(below),
+            _ => {
+                return self
+                    .get(Type::INT, below)
+                    .unwrap_or_else(|| self.unknown_int());
+            }
+        };
+        expr(kind, Type::INT)
+    }
+
+    fn binary(&mut self, depth: usize) -> ExprKind {
+        let op = self.choices.pick(&[
+            BinaryOp::Add,
+            BinaryOp::Sub,
+            BinaryOp::Mul,
+            BinaryOp::Div,
+            BinaryOp::Mod,
+            BinaryOp::And,
+            BinaryOp::Or,
+            BinaryOp::Xor,
+            BinaryOp::Shl,
+            BinaryOp::Shr,
+            BinaryOp::Eq,
+            BinaryOp::Ne,
+            BinaryOp::Lt,
+            BinaryOp::Le,
+            BinaryOp::Gt,
+            BinaryOp::Ge,
+        ]);
+        ExprKind::Binary {
+            op,
+            signed: self.choices.chance(50),
+            lhs: Box::new(self.int(depth)),
+            rhs: Box::new(self.int(depth)),
+        }
+    }
+
+    fn compare(&mut self, depth: usize) -> ExprKind {
+        let equal = self.choices.chance(50);
+        let mut side = |_| {
+            let ty = match self.choices.chance(25) {
+                true => Type::Name,
+                false => self.string_type(),
+            };
+            Box::new(self.value(ty, depth))
+        };
+        let (lhs, rhs) = (side(0), side(1));
+        ExprKind::StrCompare { equal, lhs, rhs }
+    }
+
+    fn increment(&mut self, depth: usize) -> Expr {
+        let maps = self.maps_where(|map| matches!(map.value, MapValue::Scalar(ty) if ty.is_int()));
+        let locals: Vec<usize> = (0..self.locals.len())
+            .filter(|&i| self.locals[i].ty.is_int())
+            .collect();
+        let at = self.choices.below(locals.len() + maps.len());
+        let place = if at < locals.len() {
+            Place::Local(LocalId(locals[at] as u32))
+        } else {
+            let map = maps[at - locals.len()];
+            let key = self.key(map, depth.saturating_sub(2));
+            Place::Map { map, key }
+        };
+        let kind = ExprKind::Increment {
+            place,
+            delta: self.choices.pick(&[1, -1]),
+            postfix: self.choices.chance(50),
+        };
+        expr(kind, Type::INT)
+    }
+
+    fn string(&mut self, capacity: u16, depth: usize) -> Expr {
+        let ty = Type::Str { capacity };
+        let found = match self.choices.below(if depth == 0 { 4 } else { 7 }) {
+            0 => None,
+            1 => self.local_of(ty),
+            2 if capacity == 16 => Some(expr(ExprKind::Builtin(Builtin::Comm), ty)),
+            2 | 3 => self.get(ty, 0),
+            4 => self.get(ty, depth - 1),
+            _ => Some(self.string_ternary(capacity, depth - 1)),
+        };
+        found.unwrap_or_else(|| {
+            let text = self.choices.text(usize::from(capacity) - 1);
+            expr(ExprKind::Str(text), ty)
+        })
+    }
+
+    fn string_ternary(&mut self, capacity: u16, depth: usize) -> Expr {
+        let cond = Box::new(self.int(depth));
+        let mut arm = || {
+            let shorter: Vec<u16> = [8, 16, 24, 64]
+                .into_iter()
+                .filter(|&c| c <= capacity)
+                .collect();
+            let arm = self.choices.pick(&shorter);
+            Box::new(self.string(arm, depth))
+        };
+        let (then, otherwise) = (arm(), arm());
+        let kind = ExprKind::Ternary {
+            cond,
+            then,
+            otherwise,
+        };
+        expr(kind, Type::Str { capacity })
+    }
+
+    fn name(&mut self) -> Expr {
+        let found = match self.choices.below(4) {
+            0 => None,
+            1 => Some(expr(ExprKind::Builtin(Builtin::Func), Type::Name)),
+            2 => self.local_of(Type::Name),
+            _ => self.get(Type::Name, 0),
+        };
+        found.unwrap_or_else(|| expr(ExprKind::Builtin(Builtin::Probe), Type::Name))
+    }
+}

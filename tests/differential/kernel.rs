@@ -1,0 +1,166 @@
+//! The opinion of the running kernel, by test runs on one CPU.
+
+use crate::generate::Case;
+use crate::opinions::{Scene, program};
+use hetsync_probe::codegen::insn::{Insn, helper, op, reg};
+use hetsync_probe::image::{self, Image, MapKind, MapSpec};
+use hetsync_probe::interp::{Contents, Firing, Table};
+use hetsync_probe::layout;
+use hetsync_probe::load::sys::{Map, Program, ProgramType, Ring, possible_cpus};
+use hetsync_probe::span::Span;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Keeps the calling thread on one CPU and finds out what programs see there; the reason if the kernel cannot be asked.
+pub(crate) fn scene() -> Result<Scene, String> {
+    let cpus = possible_cpus().map_err(|error| error.to_string())?;
+    // SAFETY: the set is plain bits, zeroed, of the size given.
+    let pinned = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        let cpu = libc::sched_getcpu().max(0) as usize;
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
+    };
+    if pinned != 0 {
+        return Err(format!(
+            "cannot stay on one CPU: {}",
+            std::io::Error::last_os_error()
+        ));
+    }
+    let spec = MapSpec {
+        name: "scene".into(),
+        kind: MapKind::Array,
+        key_size: 4,
+        value_size: 32,
+        max_entries: 1,
+        on_demand: false,
+        map: None,
+    };
+    let map = Map::create(&spec).map_err(|error| error.to_string())?;
+    let insn = |code, dst, src, off, imm| Insn {
+        code,
+        dst,
+        src,
+        off,
+        imm,
+    };
+    let fd = map.as_fd().as_raw_fd();
+    // Process and thread as the kernel numbers them (a container has numbers of its own), the CPU, the thread's name.
+    let code = [
+        insn(
+            op::LD | op::IMM | op::DW,
+            reg::R6,
+            op::PSEUDO_MAP_VALUE,
+            0,
+            fd,
+        ),
+        Insn::default(),
+        insn(op::JMP | op::CALL, 0, 0, 0, helper::GET_CURRENT_PID_TGID),
+        insn(op::STX | op::MEM | op::DW, reg::R6, reg::R0, 0, 0),
+        insn(op::JMP | op::CALL, 0, 0, 0, helper::GET_SMP_PROCESSOR_ID),
+        insn(op::STX | op::MEM | op::DW, reg::R6, reg::R0, 8, 0),
+        insn(op::ALU64 | op::MOV | op::X, reg::R1, reg::R6, 0, 0),
+        insn(op::ALU64 | op::ADD | op::K, reg::R1, 0, 0, 16),
+        insn(op::ALU64 | op::MOV | op::K, reg::R2, 0, 0, 16),
+        insn(op::JMP | op::CALL, 0, 0, 0, helper::GET_CURRENT_COMM),
+        insn(op::ALU64 | op::MOV | op::K, reg::R0, 0, 0, 0),
+        insn(op::JMP | op::EXIT, 0, 0, 0, 0),
+    ];
+    Program::load(
+        "scene",
+        ProgramType::RawTracepoint,
+        &code,
+        &[Span::default(); 12],
+    )
+    .and_then(|program| program.test_run(&[]))
+    .map_err(|error| error.to_string())?;
+    let seen = map
+        .lookup(&[0; 4])
+        .map_err(|error| error.to_string())?
+        .ok_or("an array without its value")?;
+    let both = layout::word(&seen, 0);
+    let mut comm = [0; 16];
+    comm.copy_from_slice(&seen[16..32]);
+    Ok(Scene {
+        firing: Firing {
+            pid: (both >> 32) as u32,
+            tid: both as u32,
+            comm,
+            cpu: layout::word(&seen, 1) as u32,
+            ..Firing::default()
+        },
+        cpus,
+        step_ns: 0,
+    })
+}
+
+/// What a case leaves behind in the kernel.
+pub(crate) fn kernel(case: &Case, image: &Image, scene: &Scene) -> Result<Contents, String> {
+    let maps = image
+        .maps
+        .iter()
+        .map(Map::create)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())?;
+    for (map, key, value) in &case.start {
+        let map = map.0 as usize;
+        let mut bytes = Vec::new();
+        for mut copy in scene.copies(image, map, value) {
+            copy.resize(maps[map].stride(), 0);
+            bytes.extend(copy);
+        }
+        maps[map]
+            .update(key, &bytes)
+            .map_err(|error| error.to_string())?;
+    }
+    let fds: Vec<i32> = maps.iter().map(|map| map.as_fd().as_raw_fd()).collect();
+    let mut loaded = Vec::new();
+    for program in &image.programs {
+        let insns = image::resolve(program, &fds, 0).map_err(|error| error.to_string())?;
+        let kind = ProgramType::RawTracepoint;
+        let in_kernel = Program::load(&program.name, kind, &insns, &program.spans)
+            .map_err(|error| error.to_string())?;
+        loaded.push((program.point, in_kernel));
+    }
+    for &at in &case.firings {
+        let point = program(image, at)?.point;
+        for (_, in_kernel) in loaded.iter().filter(|(of, _)| *of == point) {
+            in_kernel.test_run(&[]).map_err(|error| error.to_string())?;
+        }
+    }
+    let table = |map: &Map| -> Result<Table, String> {
+        let size = map.spec().value_size as usize;
+        let entries = map
+            .entries_one_by_one()
+            .map_err(|error| error.to_string())?;
+        Ok(entries
+            .into_iter()
+            .map(|(key, value)| {
+                let values = value.chunks(map.stride()).map(|v| v[..size].to_vec());
+                (key, values.collect())
+            })
+            .collect())
+    };
+    let script_maps = case.program.maps.len();
+    let mut contents = Contents {
+        maps: maps[..script_maps]
+            .iter()
+            .map(table)
+            .collect::<Result<_, _>>()?,
+        events: Vec::new(),
+        losses: vec![0; layout::loss_counters(script_maps)],
+    };
+    if let Some(losses) = image.losses {
+        for (total, values) in contents
+            .losses
+            .iter_mut()
+            .zip(table(&maps[losses])?.values())
+        {
+            *total = values.iter().map(|value| layout::word(value, 0)).sum();
+        }
+    }
+    if let Some(events) = image.events {
+        let mut ring = Ring::new(&maps[events]).map_err(|error| error.to_string())?;
+        ring.drain(&mut |record| contents.events.push(record.to_vec()));
+    }
+    Ok(contents)
+}

@@ -1,0 +1,130 @@
+//! The opinions that need no kernel: what a case leaves behind by the script and by the compiled code.
+
+use crate::generate::Case;
+use hetsync_probe::image::{self, Image};
+use hetsync_probe::interp::ebpf::Machine;
+use hetsync_probe::interp::script::{self, Store};
+use hetsync_probe::interp::{Contents, Firing, World};
+use hetsync_probe::sema::hir::MapValue;
+
+/// What all opinions of a case share: the thread that fires and the machine it is on.
+#[derive(Clone)]
+pub(crate) struct Scene {
+    pub(crate) firing: Firing,
+    pub(crate) cpus: usize,
+    /// How far each reading of the clock moves it.
+    pub(crate) step_ns: u64,
+}
+
+impl Scene {
+    pub(crate) fn world(&self, case: &Case) -> World {
+        World {
+            cpus: self.cpus,
+            now_ns: 5_000_000_000,
+            step_ns: self.step_ns,
+            start_ns: 2_000_000_000,
+            ring_bytes: case.ring_bytes,
+        }
+    }
+
+    /// The values of a starting entry: one a CPU where the map keeps them so.
+    pub(crate) fn copies(&self, image: &Image, map: usize, value: &[u8]) -> Vec<Vec<u8>> {
+        let copies = if image.maps[map].kind.is_percpu() {
+            self.cpus
+        } else {
+            1
+        };
+        vec![value.to_vec(); copies]
+    }
+}
+
+/// By the meaning of the script.
+pub(crate) fn script(case: &Case, scene: &Scene) -> Contents {
+    let mut world = scene.world(case);
+    let mut store = Store::new(&case.program, &world);
+    for (map, key, value) in &case.start {
+        store.insert(*map, key.clone(), Some(value));
+    }
+    for (probe, point) in &case.firings {
+        let firing = scene.firing.clone().at(*probe, *point);
+        script::fire(&case.program, &mut world, &mut store, &firing);
+    }
+    store.contents().clone()
+}
+
+/// By the compiled code in our machine.
+pub(crate) fn machine(case: &Case, image: &Image, scene: &Scene) -> Result<Contents, String> {
+    let mut world = scene.world(case);
+    let mut machine = Machine::new(&image.maps, scene.cpus).map_err(|fault| fault.to_string())?;
+    for (map, key, value) in &case.start {
+        let map = map.0 as usize;
+        machine.insert(map, key, &scene.copies(image, map, value));
+    }
+    let fds = machine.fds();
+    for &at in &case.firings {
+        let program = program(image, at)?;
+        let insns = image::resolve(program, &fds, world.start_ns).map_err(|e| e.to_string())?;
+        let firing = scene.firing.clone().at(at.0, at.1);
+        machine
+            .run(&insns, &program.kind, &mut world, &firing)
+            .map_err(|fault| format!("program {at:?}: {fault}"))?;
+    }
+    Ok(machine.contents(image))
+}
+
+/// The program of an attach point.
+pub(crate) fn program(image: &Image, at: (usize, usize)) -> Result<&image::Program, String> {
+    let found = image.programs.iter().find(|program| program.point == at);
+    found.ok_or_else(|| format!("no program for point {at:?}"))
+}
+
+/// The compiler's maps, with the case's ring size.
+pub(crate) fn with_ring(mut image: Image, ring_bytes: u32) -> Image {
+    if let Some(events) = image.events {
+        image.maps[events].max_entries = ring_bytes;
+    }
+    image
+}
+
+/// Where two opinions differ, in words; `None` where they agree.
+pub(crate) fn difference(case: &Case, ours: &Contents, theirs: &Contents) -> Option<String> {
+    for (id, (a, b)) in ours.maps.iter().zip(&theirs.maps).enumerate() {
+        if a != b {
+            let map = &case.program.maps[id];
+            let shown = |table: &hetsync_probe::interp::Table| {
+                let words = |value: &Vec<u8>| match &map.value {
+                    MapValue::Aggregate(_) => value
+                        .chunks(8)
+                        .enumerate()
+                        .filter(|(_, word)| word.iter().any(|&b| b != 0))
+                        .map(|(i, word)| format!("{i}:{word:02x?}"))
+                        .collect::<Vec<_>>()
+                        .join(" "),
+                    MapValue::Scalar(_) => format!("{value:02x?}"),
+                };
+                let entry = |(key, values): (&Vec<u8>, &Vec<Vec<u8>>)| {
+                    format!(
+                        "  {key:02x?}: {}\n",
+                        values.iter().map(words).collect::<Vec<_>>().join(" | ")
+                    )
+                };
+                table.iter().map(entry).collect::<String>()
+            };
+            return Some(format!(
+                "@{} ({:?})\n{} against\n{}",
+                map.name,
+                map.value,
+                shown(a),
+                shown(b)
+            ));
+        }
+    }
+    if ours.events != theirs.events {
+        return Some(format!(
+            "events\n{:02x?}\n against\n{:02x?}",
+            ours.events, theirs.events
+        ));
+    }
+    (ours.losses != theirs.losses)
+        .then(|| format!("losses {:?} against {:?}", ours.losses, theirs.losses))
+}

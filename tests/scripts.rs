@@ -1,0 +1,7 @@
+//! Scripts run without a kernel: scripted events in, expected maps, events and losses out. Each runs twice, by the
+//! meaning of the checked script and as compiled code in our eBPF machine, which must agree.
+
+#[path = "scripts/bench.rs"]
+mod bench;
+#[path = "scripts/language.rs"]
+mod language;

@@ -1,0 +1,140 @@
+//! The bench scripts are run on: source in, what it leaves behind out.
+
+use hetsync_probe::interp::script::{self, Store};
+use hetsync_probe::interp::{Contents, Firing, World};
+use hetsync_probe::kernel::NoKernel;
+use hetsync_probe::layout;
+use hetsync_probe::sema::hir::{MapId, Program};
+use hetsync_probe::{sema, syntax};
+
+/// A checked script and the world it runs in.
+pub(crate) struct Bench {
+    pub(crate) program: Program,
+    pub(crate) world: World,
+    firings: Vec<(u64, Firing)>,
+}
+
+/// Checks a script; its mistakes fail the test.
+pub(crate) fn checked(source: &str, params: &[&str], max_keys: u32) -> Program {
+    let (ast, mistakes) = syntax::parse(source);
+    assert!(mistakes.is_empty(), "{mistakes:#?}");
+    let options = sema::Options {
+        params: params.iter().map(|param| param.to_string()).collect(),
+        kernel: &NoKernel,
+        pid_filter: None,
+        max_keys,
+        allow_unsafe: false,
+    };
+    match sema::check(&ast, &options) {
+        Ok((program, _)) => program,
+        Err(mistakes) => panic!("{mistakes:#?}"),
+    }
+}
+
+impl Bench {
+    pub(crate) fn new(source: &str) -> Self {
+        Self::with(source, &[], 4096)
+    }
+
+    pub(crate) fn with(source: &str, params: &[&str], max_keys: u32) -> Self {
+        Self {
+            program: checked(source, params, max_keys),
+            world: World {
+                cpus: 2,
+                ..World::default()
+            },
+            firings: Vec::new(),
+        }
+    }
+
+    /// Fires every point of this name (as `probe` shows it) `after_ns` after the firing before.
+    pub(crate) fn fire(&mut self, name: &str, after_ns: u64, firing: Firing) -> &mut Self {
+        let mut found = false;
+        for (i, probe) in self.program.probes.iter().enumerate() {
+            for (j, point) in probe.points.iter().enumerate() {
+                if self.program.names[point.probe_name.0 as usize] == name {
+                    let wait = if found { 0 } else { after_ns };
+                    self.firings.push((wait, firing.clone().at(i, j)));
+                    found = true;
+                }
+            }
+        }
+        assert!(found, "no probe is called {name}");
+        self
+    }
+
+    /// Runs what was fired.
+    pub(crate) fn run(&self) -> Left<'_> {
+        let mut world = self.world.clone();
+        let mut store = Store::new(&self.program, &world);
+        for (after_ns, firing) in &self.firings {
+            world.now_ns += after_ns;
+            script::fire(&self.program, &mut world, &mut store, firing);
+        }
+        Left {
+            program: &self.program,
+            contents: store.contents().clone(),
+        }
+    }
+}
+
+/// What a run left behind, by name.
+pub(crate) struct Left<'a> {
+    program: &'a Program,
+    pub(crate) contents: Contents,
+}
+
+impl Left<'_> {
+    fn id(&self, map: &str) -> MapId {
+        let found = self.program.maps.iter().position(|m| m.name == map);
+        MapId(found.unwrap_or_else(|| panic!("no map @{map}")) as u32)
+    }
+
+    /// Keys of a map.
+    pub(crate) fn keys(&self, map: &str) -> usize {
+        self.contents.map(self.id(map)).len()
+    }
+
+    /// Word `index` of the value at a key on one CPU.
+    pub(crate) fn word(
+        &self,
+        map: &str,
+        key: &[Part<'_>],
+        cpu: usize,
+        index: usize,
+    ) -> Option<u64> {
+        let id = self.id(map);
+        let types = &self.program.maps[id.0 as usize].key;
+        let mut bytes = Vec::new();
+        for (part, ty) in key.iter().zip(types) {
+            let end = bytes.len() + ty.size();
+            match part {
+                Part::Int(n) => bytes.extend_from_slice(&n.to_le_bytes()),
+                Part::Text(text) => bytes.extend_from_slice(text.as_bytes()),
+            }
+            bytes.resize(end, 0);
+        }
+        if key.is_empty() {
+            bytes = vec![0; 4];
+        }
+        let values = self.contents.map(id).get(&bytes)?;
+        Some(layout::word(&values[cpu], index))
+    }
+
+    /// The first word of the value at a key on the first CPU.
+    pub(crate) fn value(&self, map: &str, key: &[Part<'_>]) -> Option<i64> {
+        self.word(map, key, 0, 0).map(|word| word as i64)
+    }
+
+    /// Losses of a map.
+    pub(crate) fn lost(&self, map: &str) -> u64 {
+        self.contents.losses[layout::loss_map(self.id(map).0) as usize]
+    }
+}
+
+/// A part of a key.
+#[derive(Clone, Copy)]
+pub(crate) enum Part<'a> {
+    Int(i64),
+    Text(&'a str),
+}

@@ -1,0 +1,176 @@
+//! The meaning of the language, statement by statement.
+
+use crate::bench::{Bench, Part};
+use hetsync_probe::interp::Firing;
+use hetsync_probe::layout::{self, EventKind};
+
+/// Runs a body in `begin` and returns the bench's result for the map `@r`.
+fn result(body: &str) -> i64 {
+    let mut bench = Bench::new(&format!("begin {{ {body} }}"));
+    let left = bench
+        .fire("begin", 0, Firing::default())
+        .run()
+        .value("r", &[]);
+    left.expect("@r has no keys")
+}
+
+#[test]
+fn integers_follow_c_with_division_as_ebpf_has_it() {
+    for (expr, expected) in [
+        ("7 / 2", 3),
+        ("-7 / 2", -3),
+        ("-7 % 3", -1),
+        ("7 / (pid - pid)", 0),
+        ("7 % (pid - pid)", 7),
+        ("1 << 65", 2),
+        ("-8 >> 1", -4),
+        ("~5", -6),
+        ("!5", 0),
+        ("1 < 2", 1),
+        ("-1 < 1", 1),
+        ("2 > 1 ? 10 : 20", 10),
+        ("0 && (1 / 0)", 0),
+        ("0x10 | 3", 19),
+        ("5 ^ 1", 4),
+    ] {
+        assert_eq!(result(&format!("@r = {expr};")), expected, "{expr}");
+    }
+}
+
+#[test]
+fn operands_are_evaluated_left_to_right_and_only_where_needed() {
+    assert_eq!(result("$x = 1; @r = $x++ * 10 + $x;"), 12);
+    assert_eq!(result("$x = 1; @r = ++$x * 10 + $x--;"), 22);
+    assert_eq!(
+        result("$x = 0; $y = 0 && $x++; $z = 1 || $x++; @r = $x;"),
+        0
+    );
+    assert_eq!(result("$x = 5; $x += 3; $x <<= 2; @r = $x;"), 32);
+    assert_eq!(result("@m[1] = 4; @m[1] -= 6; @r = @m[1] + @m[2];"), -2);
+}
+
+#[test]
+fn a_body_runs_where_its_predicate_holds_and_stops_at_exit() {
+    let source =
+        "kprobe:f /arg0 > 10/ { @n = count(); if (arg1 == 1) { exit(); } @after = count(); }";
+    let mut bench = Bench::new(source);
+    for (arg0, arg1) in [(5, 0), (11, 0), (12, 1)] {
+        let mut firing = Firing::default();
+        (firing.args[0], firing.args[1]) = (arg0, arg1);
+        bench.fire("kprobe:f", 0, firing);
+    }
+    let left = bench.run();
+    assert_eq!(left.value("n", &[]), Some(2));
+    assert_eq!(left.value("after", &[]), Some(1));
+    let mut exit = (EventKind::Exit as u64).to_le_bytes().to_vec();
+    exit.extend_from_slice(&[0; 8]);
+    assert_eq!(left.contents.events, [exit]);
+}
+
+#[test]
+fn keys_of_several_parts_and_of_strings_of_any_length_meet() {
+    let mut bench = Bench::new(
+        r#"kprobe:f { @m[comm, tid] = count(); @s[comm] = 1; @s["a name longer than sixteen"] = 2; @t[pid] = @s["sh"]; }"#,
+    );
+    bench.fire("kprobe:f", 0, Firing::default().by("sh"));
+    bench.fire("kprobe:f", 0, Firing::default().by("sh"));
+    let left = bench.run();
+    assert_eq!(
+        left.value("m", &[Part::Text("sh"), Part::Int(101)]),
+        Some(2)
+    );
+    assert_eq!(left.value("s", &[Part::Text("sh")]), Some(1));
+    assert_eq!(
+        left.value("s", &[Part::Text("a name longer than sixteen")]),
+        Some(2)
+    );
+    assert_eq!(left.value("t", &[Part::Int(100)]), Some(1));
+}
+
+#[test]
+fn aggregations_are_kept_per_cpu() {
+    let mut bench = Bench::new("kprobe:f { @[tid] = stats(arg0); }");
+    for (cpu, arg0) in [(0, 5u64), (1, 7), (1, 8)] {
+        let mut firing = Firing {
+            cpu,
+            ..Firing::default()
+        };
+        firing.args[0] = arg0;
+        bench.fire("kprobe:f", 0, firing);
+    }
+    let left = bench.run();
+    let word = |cpu, index| left.word("", &[Part::Int(101)], cpu, index);
+    assert_eq!((word(0, 0), word(0, 1)), (Some(1), Some(5)));
+    assert_eq!((word(1, 0), word(1, 1)), (Some(2), Some(15)));
+}
+
+#[test]
+fn a_full_map_loses_new_keys_only_and_counts_them() {
+    let mut bench = Bench::with(
+        "kprobe:f { @[arg0] = count(); @s[arg0] = arg0; delete(@s, 1); }",
+        &[],
+        2,
+    );
+    for arg0 in [1, 2, 3, 1, 4] {
+        let mut firing = Firing::default();
+        firing.args[0] = arg0;
+        bench.fire("kprobe:f", 0, firing);
+    }
+    let left = bench.run();
+    assert_eq!(left.value("", &[Part::Int(1)]), Some(2));
+    assert_eq!(left.value("", &[Part::Int(3)]), None);
+    assert_eq!(left.lost(""), 2);
+    // 1 was deleted each time, so 2 and 3 found room and the second 1 and 4 did not.
+    assert_eq!((left.keys("s"), left.lost("s")), (2, 2));
+}
+
+#[test]
+fn a_latency_pair_measures_by_thread() {
+    let mut bench = Bench::new(
+        "kprobe:f { @start[tid] = nsecs; }
+         kretprobe:f /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start, tid); }",
+    );
+    for tid in [1, 2, 3] {
+        let thread = Firing {
+            tid,
+            ..Firing::default()
+        };
+        bench.fire("kprobe:f", 0, thread.clone());
+        bench.fire("kretprobe:f", 1000 * u64::from(tid), thread.clone());
+        bench.fire("kretprobe:f", 5, thread);
+    }
+    let left = bench.run();
+    assert_eq!(left.keys("start"), 0);
+    for ns in [1000, 2000, 3000] {
+        let word = left.word("ns", &[], 0, layout::hist_bucket(ns, 0));
+        assert_eq!(word, Some(1));
+    }
+}
+
+#[test]
+fn a_printf_carries_its_values_and_a_full_ring_loses_it() {
+    let mut bench = Bench::new(r#"kprobe:f { printf("%s %d\n", comm, arg0); }"#);
+    bench.world.ring_bytes = 128;
+    for _ in 0..4 {
+        bench.fire("kprobe:f", 0, Firing::default().by("sh"));
+    }
+    let left = bench.run();
+    let mut record = vec![1, 0, 0, 0, 0, 0, 0, 0];
+    record.extend_from_slice(b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    record.extend_from_slice(&[0; 8]);
+    // A record of 32 bytes takes 40 of 128.
+    assert_eq!(left.contents.events, vec![record; 3]);
+    assert_eq!(left.contents.losses[layout::LOSS_EVENTS as usize], 1);
+}
+
+#[test]
+fn names_of_probes_are_values() {
+    let mut bench = Bench::new(
+        r#"kprobe:f, kprobe:g { @[probe] = count(); if (func == "g") { @g = count(); } }"#,
+    );
+    bench.fire("kprobe:f", 0, Firing::default());
+    bench.fire("kprobe:g", 0, Firing::default());
+    let left = bench.run();
+    assert_eq!(left.keys(""), 2);
+    assert_eq!(left.value("g", &[]), Some(1));
+}
