@@ -5,3 +5,5 @@
 mod bench;
 #[path = "scripts/language.rs"]
 mod language;
+#[path = "scripts/shipped.rs"]
+mod shipped;

@@ -1,10 +1,13 @@
 //! The bench scripts are run on: source in, what it leaves behind out.
 
+use hetsync_probe::codegen::{self, Options};
+use hetsync_probe::image::{self, ProgramKind};
+use hetsync_probe::interp::ebpf::Machine;
 use hetsync_probe::interp::script::{self, Store};
 use hetsync_probe::interp::{Contents, Firing, World};
 use hetsync_probe::kernel::NoKernel;
 use hetsync_probe::layout;
-use hetsync_probe::sema::hir::{MapId, Program};
+use hetsync_probe::sema::hir::{MapId, PointKind, Program};
 use hetsync_probe::{sema, syntax};
 
 /// A checked script and the world it runs in.
@@ -63,7 +66,7 @@ impl Bench {
         self
     }
 
-    /// Runs what was fired.
+    /// Runs what was fired: by meaning, and compiled both ways a function can be probed.
     pub(crate) fn run(&self) -> Left<'_> {
         let mut world = self.world.clone();
         let mut store = Store::new(&self.program, &world);
@@ -71,10 +74,58 @@ impl Bench {
             world.now_ns += after_ns;
             script::fire(&self.program, &mut world, &mut store, firing);
         }
+        let contents = store.contents().clone();
+        assert_eq!(self.compiled(&Options::plain()), contents, "by kprobes");
+        let traced = |probe: usize, point: usize| self.traced(probe, point);
+        let options = Options {
+            lower: &traced,
+            atomic_fetch: true,
+            on_demand_maps: true,
+            ..Options::plain()
+        };
+        assert_eq!(self.compiled(&options), contents, "by fentry and fexit");
         Left {
             program: &self.program,
-            contents: store.contents().clone(),
+            contents,
         }
+    }
+
+    /// The fentry or fexit program for a point, where there is one.
+    fn traced(&self, probe: usize, point: usize) -> Option<ProgramKind> {
+        match &self.program.probes[probe].points[point].kind {
+            PointKind::Kprobe { function, .. } => Some(ProgramKind::Fentry {
+                function: function.clone(),
+                args: 6,
+            }),
+            PointKind::Kretprobe { function } => Some(ProgramKind::Fexit {
+                function: function.clone(),
+                args: 6,
+            }),
+            _ => None,
+        }
+    }
+
+    fn compiled(&self, options: &Options<'_>) -> Contents {
+        let mut image = codegen::compile(&self.program, options).expect("the script compiles");
+        if let Some(events) = image.events {
+            image.maps[events].max_entries = self.world.ring_bytes;
+        }
+        let mut world = self.world.clone();
+        let mut machine = Machine::new(&image.maps, world.cpus).expect("small maps");
+        for (after_ns, firing) in &self.firings {
+            world.now_ns += after_ns;
+            let found = image
+                .programs
+                .iter()
+                .find(|program| program.point == firing.point);
+            let program = found.expect("a program for every point");
+            let insns =
+                image::resolve(program, &machine.fds(), world.start_ns).expect("known maps");
+            if let Err(fault) = machine.run(&insns, &program.kind, &mut world, firing) {
+                panic!("{}: {fault}", program.name);
+            }
+        }
+        machine.contents(&image)
     }
 }
 

@@ -174,3 +174,31 @@ fn names_of_probes_are_values() {
     assert_eq!(left.keys(""), 2);
     assert_eq!(left.value("g", &[]), Some(1));
 }
+
+#[test]
+fn the_clock_is_read_each_time_it_is_named() {
+    let mut bench =
+        Bench::new("begin { $a = nsecs; $b = elapsed; @r = nsecs - $a; @e = elapsed - $b; }");
+    bench.world.step_ns = 7;
+    bench.world.start_ns = 500;
+    let left = bench.fire("begin", 0, Firing::default()).run();
+    assert_eq!(
+        (left.value("r", &[]), left.value("e", &[])),
+        (Some(14), Some(14))
+    );
+}
+
+#[test]
+fn arguments_in_registers_and_on_the_stack() {
+    let mut bench = Bench::new("kprobe:f { @a[arg0, arg5] = arg1; } kretprobe:f { @r = retval; }");
+    let firing = Firing {
+        args: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+        retval: u64::MAX,
+        ..Firing::default()
+    };
+    bench.fire("kprobe:f", 0, firing.clone());
+    bench.fire("kretprobe:f", 0, firing);
+    let left = bench.run();
+    assert_eq!(left.value("a", &[Part::Int(1), Part::Int(6)]), Some(2));
+    assert_eq!(left.value("r", &[]), Some(-1));
+}
