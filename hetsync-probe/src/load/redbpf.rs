@@ -10,7 +10,8 @@ use super::loader::{Loaded, Loader, Mechanism, Prepared};
 use super::sys::{
     Program, ProgramInfo, ProgramType, attach_error, has_kprobe_source, program_info,
 };
-use crate::image::ProgramKind;
+use crate::image::{self, Image, ProgramKind};
+use crate::object::write_resolved;
 use crate::span::Span;
 use redbpf::{Module, ModuleBuilder};
 use std::io;
@@ -25,17 +26,16 @@ impl Loader for RedbpfLoader {
     }
 
     fn load(&self, program: &Prepared<'_>) -> Result<Box<dyn Loaded>, LoadError> {
-        let section = match program.kind {
-            ProgramKind::Kprobe { .. } => "kprobe",
-            ProgramKind::Kretprobe { .. } => "kretprobe",
-            _ => {
-                return Err(LoadError::Unsupported {
-                    loader: self.name(),
-                    what: format!("`{}`", program.probe),
-                });
-            }
-        };
-        let elf = elf(section, program)?;
+        if !matches!(
+            program.kind,
+            ProgramKind::Kprobe { .. } | ProgramKind::Kretprobe { .. }
+        ) {
+            return Err(LoadError::Unsupported {
+                loader: self.name(),
+                what: format!("`{}`", program.probe),
+            });
+        }
+        let elf = elf(program)?;
         let bytes = Aligned::new(&elf);
         let broken = |error: redbpf::Error| {
             LoadError::Image(format!("redbpf does not read our ELF file: {error:?}"))
@@ -208,27 +208,23 @@ impl Aligned {
     }
 }
 
-/// An ELF file with the program in a section `kprobe/name` and a licence; nothing else.
-fn elf(kind: &str, program: &Prepared<'_>) -> Result<Vec<u8>, LoadError> {
-    use object::write::Object;
-    use object::{Architecture, BinaryFormat, Endianness, SectionKind};
+/// An ELF file with this one program, resolved, and no maps.
+fn elf(program: &Prepared<'_>) -> Result<Vec<u8>, LoadError> {
     // Sanitised: a name with other characters would make the kernel say EINVAL.
-    let name: String = program
-        .name
-        .chars()
+    let name = (program.name.chars())
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .take(15)
         .collect();
-    let mut object = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
-    let code = object.add_section(
-        Vec::new(),
-        format!("{kind}/{name}").into_bytes(),
-        SectionKind::Text,
-    );
-    object.append_section_data(code, &crate::codegen::insn::encode(program.insns), 8);
-    let licence = object.add_section(Vec::new(), b"license".to_vec(), SectionKind::Data);
-    object.append_section_data(licence, b"GPL\0", 1);
-    object
-        .write()
-        .map_err(|error| LoadError::Image(format!("the ELF file cannot be written: {error}")))
+    let image = Image {
+        programs: vec![image::Program {
+            name,
+            point: (0, 0),
+            kind: program.kind.clone(),
+            insns: program.insns.to_vec(),
+            relocations: Vec::new(),
+            spans: program.spans.to_vec(),
+        }],
+        ..Image::default()
+    };
+    write_resolved(&image, &[], 0).map_err(|error| LoadError::Image(error.to_string()))
 }
