@@ -47,6 +47,10 @@ impl Facts for Made {
     fn atomic_fetch(&self) -> bool {
         true
     }
+
+    fn on_demand_maps(&self) -> bool {
+        true
+    }
 }
 
 fn script(points: &[PointKind], reads: Option<Builtin>) -> Program {
@@ -102,7 +106,7 @@ fn kretprobe(function: &str) -> PointKind {
 
 fn planned(point: PointKind, reads: Option<Builtin>, options: &Options) -> Planned {
     let mut plan = plan(&script(&[point], reads), &Made, &Made, options);
-    assert!(plan.atomic_fetch);
+    assert!(plan.atomic_fetch && plan.on_demand_maps);
     plan.points.remove(0).remove(0)
 }
 
@@ -246,7 +250,7 @@ fn what_user_space_runs_is_left_alone() {
 fn a_plain_kernel_lowers_nothing() {
     let points = [kprobe("send"), kretprobe("send")];
     let plan = plan(&script(&points, None), &Made, &Plain, &Options::default());
-    assert!(!plan.atomic_fetch);
+    assert!(!plan.atomic_fetch && !plan.on_demand_maps);
     assert!(
         plan.points[0]
             .iter()

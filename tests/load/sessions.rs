@@ -46,6 +46,7 @@ pub(crate) fn plan_of(points: &[PointKind], loader: LoaderName) -> Plan {
     Plan {
         points: points.iter().map(|point| vec![planned(point)]).collect(),
         atomic_fetch: false,
+        on_demand_maps: false,
     }
 }
 

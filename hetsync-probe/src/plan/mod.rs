@@ -51,6 +51,9 @@ pub trait Facts {
 
     /// Whether it has atomic fetch-and-add.
     fn atomic_fetch(&self) -> bool;
+
+    /// Whether its hashes can take memory key by key in any context.
+    fn on_demand_maps(&self) -> bool;
 }
 
 /// The running kernel, asked by trying.
@@ -67,6 +70,10 @@ impl Facts for Tried {
     fn atomic_fetch(&self) -> bool {
         crate::kernel::features::atomic_fetch()
     }
+
+    fn on_demand_maps(&self) -> bool {
+        crate::kernel::features::on_demand_maps()
+    }
 }
 
 /// A kernel that has nothing but kprobes: what `build` and `--emit` compile for.
@@ -81,6 +88,10 @@ impl Facts for Plain {
     fn atomic_fetch(&self) -> bool {
         false
     }
+
+    fn on_demand_maps(&self) -> bool {
+        false
+    }
 }
 
 /// The decisions for a script.
@@ -90,6 +101,8 @@ pub struct Plan {
     pub points: Vec<Vec<Planned>>,
     /// Whether code may use atomic fetch-and-add.
     pub atomic_fetch: bool,
+    /// Whether large hashes may take memory key by key.
+    pub on_demand_maps: bool,
 }
 
 impl Plan {
@@ -110,6 +123,7 @@ impl Plan {
             lower: &lowered,
             arg_bytes: &arg_bytes,
             atomic_fetch: self.atomic_fetch,
+            on_demand_maps: self.on_demand_maps,
             ..codegen::Options::plain()
         })
     }
@@ -172,6 +186,7 @@ pub fn plan(
     Plan {
         points: points.collect(),
         atomic_fetch: facts.atomic_fetch(),
+        on_demand_maps: facts.on_demand_maps(),
     }
 }
 

@@ -23,6 +23,8 @@ pub enum ProgramType {
     RawTracepoint,
     /// A tracepoint: the context is its record.
     Tracepoint,
+    /// A perf event: may run in an interrupt that nothing can hold off.
+    PerfEvent,
     /// fentry of the function with this BTF id.
     Fentry(u32),
     /// fexit of the function with this BTF id.
@@ -35,6 +37,7 @@ impl ProgramType {
         match self {
             ProgramType::Kprobe => (2, 0, 0),
             ProgramType::Tracepoint => (5, 0, 0),
+            ProgramType::PerfEvent => (7, 0, 0),
             ProgramType::RawTracepoint => (17, 0, 0),
             ProgramType::Fentry(btf_id) => (26, 24, btf_id),
             ProgramType::Fexit(btf_id) => (26, 25, btf_id),
