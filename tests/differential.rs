@@ -21,12 +21,12 @@ mod show;
 #[path = "differential/third.rs"]
 mod third;
 
-use generate::Case;
+use generate::{Case, Compiling, Flavour};
+use hetsync_probe::codegen::regalloc::Pool;
 use hetsync_probe::codegen::{self, Options};
 use hetsync_probe::diagnostic::Diagnostic;
 use hetsync_probe::image::Image;
 use hetsync_probe::interp::Firing;
-use hetsync_probe::sema::hir::Program;
 use opinions::{Scene, difference};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
@@ -36,7 +36,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 /// Most bytes a program is made of.
-const BYTES: usize = 700;
+const BYTES: usize = 1200;
 
 fn config(cases: u32) -> Config {
     let saved = concat!(
@@ -52,6 +52,10 @@ fn config(cases: u32) -> Config {
         max_shrink_time: 30_000,
         ..Config::default()
     }
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..BYTES)
 }
 
 /// What happened over all cases.
@@ -70,11 +74,34 @@ fn count(counter: &Cell<u32>) {
 }
 
 /// The compiler's answer; a broken invariant inside it is an error with its first line.
-fn compiled(program: &Program) -> Result<Result<Image, Vec<Diagnostic>>, String> {
+fn compiled(case: &Case) -> Result<Result<Image, Vec<Diagnostic>>, String> {
     // The panic is reported with the case, not once for every step of shrinking.
     static QUIET: Once = Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
-    let compile = || codegen::compile(program, &Options::plain());
+    let Compiling {
+        registers,
+        atomic_fetch,
+        on_demand_maps,
+        traced,
+    } = case.compiling;
+    let mut pool = Pool::default();
+    for (register, allowed) in pool.allowed.iter_mut().enumerate() {
+        // Helpers take and return the first six; of the others only so many.
+        *allowed = register < 6.max(registers);
+    }
+    let lower = |probe: usize, point: usize| {
+        let kind = &case.program.probes[probe].points[point].kind;
+        traced.then(|| opinions::traced(kind)).flatten()
+    };
+    let options = Options {
+        lower: &lower,
+        atomic_fetch,
+        on_demand_maps,
+        ring_bytes: case.ring_bytes,
+        pool,
+        ..Options::plain()
+    };
+    let compile = || codegen::compile(&case.program, &options);
     catch_unwind(AssertUnwindSafe(compile)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
@@ -95,9 +122,9 @@ fn compare(
         let script = show::program(&case.program);
         Err(TestCaseError::fail(format!("{who}: {what}\n{script}")))
     };
-    let image = match compiled(&case.program) {
+    let image = match compiled(case) {
         Err(what) => return fail("compiler", what),
-        Ok(Ok(image)) => opinions::with_ring(image, case.ring_bytes),
+        Ok(Ok(image)) => image,
         Ok(Err(mistakes)) => {
             let mut refused = account.refused.borrow_mut();
             *refused
@@ -159,14 +186,15 @@ fn agreed(outcome: Result<(), TestError<Vec<u8>>>) {
 }
 
 /// Our own scene, where no kernel takes part.
-fn scene(step_ns: u64) -> Scene {
+fn scene() -> Scene {
     Scene {
         firing: Firing {
             cpu: 1,
+            args: [1, 2, u64::MAX, 1 << 63, 0, 40, 50, 60, 70, 80],
+            retval: -11i64 as u64,
             ..Firing::default()
         },
         cpus: 2,
-        step_ns,
     }
 }
 
@@ -180,7 +208,7 @@ fn kernel_scene() -> (Scene, bool) {
         Ok(scene) => (scene, true),
         Err(reason) => {
             println!("the kernel's opinion is left out: {reason}");
-            (scene(0), false)
+            (scene(), false)
         }
     }
 }
@@ -191,15 +219,14 @@ fn all_opinions_agree_on_random_programs() {
     let account = Account::default();
     let config = config(400);
     let cases = config.cases;
-    let outcome =
-        TestRunner::new(config).run(&prop::collection::vec(any::<u8>(), 0..BYTES), |bytes| {
-            compare(
-                &generate::case(&bytes, false),
-                &scene,
-                with_kernel,
-                &account,
-            )
-        });
+    let outcome = TestRunner::new(config).run(&bytes(), |bytes| {
+        compare(
+            &generate::case(&bytes, Flavour::default()),
+            &scene,
+            with_kernel,
+            &account,
+        )
+    });
     let compiled = account.compiled.get();
     println!(
         "{compiled} programs compiled, {} compared with the kernel, {} with rbpf; {} events, {} losses; refused: {:#?}",
@@ -214,16 +241,28 @@ fn all_opinions_agree_on_random_programs() {
     assert!(account.rbpf.get() > 0 && account.events.get() > 0 && account.losses.get() > 0);
 }
 
-#[test]
-fn every_reading_of_the_clock_happens_once_and_in_order() {
-    let scene = scene(1);
+/// Compares script and machine (and rbpf) alone.
+fn without_kernel(flavour: Flavour) {
     let account = Account::default();
-    let outcome =
-        TestRunner::new(config(100)).run(&prop::collection::vec(any::<u8>(), 0..BYTES), |bytes| {
-            let mut case = generate::case(&bytes, true);
-            // A full ring may leave arguments unread.
-            case.ring_bytes = 1 << 20;
-            compare(&case, &scene, false, &account)
-        });
+    let outcome = TestRunner::new(config(500)).run(&bytes(), |bytes| {
+        compare(&generate::case(&bytes, flavour), &scene(), false, &account)
+    });
     agreed(outcome);
+    assert!(account.compiled.get() > 0 && account.events.get() > 0);
+}
+
+#[test]
+fn nsecs_and_elapsed_agree_while_the_clock_stands() {
+    without_kernel(Flavour {
+        clock: true,
+        ..Flavour::default()
+    });
+}
+
+#[test]
+fn probes_of_functions_agree_by_kprobe_and_by_fentry() {
+    without_kernel(Flavour {
+        functions: true,
+        clock: true,
+    });
 }

@@ -1,8 +1,9 @@
 //! Random well-typed checked scripts over the whole language of the slice, with starting
 //! contents for their maps and firings to run them by.
 //!
-//! Every probe is one that user space runs (`begin`, `end`, `interval`), so that the kernel can be asked too: built-ins
-//! of functions are left out. Names are few and maps small, so that keys meet and maps run full.
+//! Probes are ones that user space runs (`begin`, `end`, `interval`), so that the kernel can be asked what they do; or,
+//! where a [`Flavour`] asks for it, kprobes and kretprobes, whose built-ins the kernel's test runs do not have.
+//! Names are few and maps small, so that keys meet and maps run full.
 
 use crate::choices::Choices;
 use hetsync_probe::layout;
@@ -19,19 +20,41 @@ pub(crate) struct Case {
     pub(crate) firings: Vec<(usize, usize)>,
     /// Bytes of the ring buffer of events.
     pub(crate) ring_bytes: u32,
+    pub(crate) compiling: Compiling,
+}
+
+/// What a program may use that not every opinion can be asked about.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Flavour {
+    /// `nsecs` and `elapsed`.
+    pub(crate) clock: bool,
+    /// Probes of functions, with their arguments and return values.
+    pub(crate) functions: bool,
+}
+
+/// How a program is compiled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compiling {
+    /// Registers the allocator may use; few make it spill.
+    pub(crate) registers: usize,
+    pub(crate) atomic_fetch: bool,
+    pub(crate) on_demand_maps: bool,
+    /// Whether functions are probed by fentry and fexit.
+    pub(crate) traced: bool,
 }
 
 /// Depth of expressions and blocks.
 const DEPTH: usize = 4;
 
 /// Makes a case of bytes; any bytes will do.
-pub(crate) fn case(bytes: &[u8], clock: bool) -> Case {
+pub(crate) fn case(bytes: &[u8], flavour: Flavour) -> Case {
     let mut generator = Generator {
         choices: Choices::new(bytes),
         program: Program::default(),
         locals: Vec::new(),
         keys: Vec::new(),
-        clock,
+        flavour,
+        functions: Functions::None,
     };
     generator.names();
     generator.maps();
@@ -52,12 +75,28 @@ pub(crate) fn case(bytes: &[u8], clock: bool) -> Case {
     } else {
         1 << 16
     };
+    let choices = &mut generator.choices;
+    let compiling = Compiling {
+        registers: choices.pick(&[10, 6, 5, 7, 8]),
+        atomic_fetch: choices.chance(50),
+        on_demand_maps: choices.chance(30),
+        traced: choices.chance(50),
+    };
     Case {
+        compiling,
         program: generator.program,
         start,
         firings,
         ring_bytes,
     }
+}
+
+/// What the probe being made is attached to.
+#[derive(Clone, Copy, PartialEq)]
+enum Functions {
+    None,
+    Entry,
+    Return,
 }
 
 struct Generator<'a> {
@@ -66,7 +105,8 @@ struct Generator<'a> {
     locals: Vec<Local>,
     /// Keys used before in this probe, to use again.
     keys: Vec<(MapId, Vec<Expr>)>,
-    clock: bool,
+    flavour: Flavour,
+    functions: Functions,
 }
 
 fn expr(kind: ExprKind, ty: Type) -> Expr {
@@ -265,11 +305,26 @@ impl Generator<'_> {
                 ty,
             });
         }
-        let kinds = [
-            (PointKind::Begin, 0),
-            (PointKind::End, 1),
-            (PointKind::Interval { period_ns: 1 }, 2),
-        ];
+        let function = |name: &str| name.to_string();
+        self.functions = match self.flavour.functions {
+            false => Functions::None,
+            true => self.choices.pick(&[Functions::Entry, Functions::Return]),
+        };
+        let kinds = match self.functions {
+            Functions::None => [
+                (PointKind::Begin, 0),
+                (PointKind::End, 1),
+                (PointKind::Interval { period_ns: 1 }, 2),
+            ],
+            Functions::Entry => [("f", 0), ("g", 1), ("h", 2)].map(|(name, id)| {
+                let (function, offset) = (function(name), 0);
+                (PointKind::Kprobe { function, offset }, id)
+            }),
+            Functions::Return => [("f", 0), ("g", 1), ("h", 2)].map(|(name, id)| {
+                let function = function(name);
+                (PointKind::Kretprobe { function }, id)
+            }),
+        };
         let first = self.choices.below(3);
         let points = (0..1 + self.choices.below(2)).map(|i| {
             let (kind, name) = kinds[(first + i) % 3].clone();
@@ -493,13 +548,7 @@ impl Generator<'_> {
                 Some(get) => return get,
                 None => return self.unknown_int(),
             },
-            5 => ExprKind::Builtin(match self.choices.below(if self.clock { 5 } else { 3 }) {
-                0 => Builtin::Pid,
-                1 => Builtin::Tid,
-                2 => Builtin::Cpu,
-                3 => Builtin::Nsecs,
-                _ => Builtin::Elapsed,
-            }),
+            5 => ExprKind::Builtin(self.builtin()),
             6 | 7 => {
                 let op = self
                     .choices
@@ -526,6 +575,19 @@ impl Generator<'_> {
             }
         };
         expr(kind, Type::INT)
+    }
+
+    fn builtin(&mut self) -> Builtin {
+        let mut known = vec![Builtin::Pid, Builtin::Tid, Builtin::Cpu];
+        if self.flavour.clock {
+            known.extend([Builtin::Nsecs, Builtin::Elapsed]);
+        }
+        match self.functions {
+            Functions::None => {}
+            Functions::Entry => known.extend((0..6).map(Builtin::Arg)),
+            Functions::Return => known.extend([Builtin::Retval; 3]),
+        }
+        self.choices.pick(&known)
     }
 
     fn binary(&mut self, depth: usize) -> ExprKind {

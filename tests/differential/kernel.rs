@@ -89,7 +89,6 @@ pub(crate) fn scene() -> Result<Scene, String> {
             ..Firing::default()
         },
         cpus,
-        step_ns: 0,
     })
 }
 

@@ -1,19 +1,17 @@
 //! The opinions that need no kernel: what a case leaves behind by the script and by the compiled code.
 
 use crate::generate::Case;
-use hetsync_probe::image::{self, Image};
+use hetsync_probe::image::{self, Image, ProgramKind};
 use hetsync_probe::interp::ebpf::Machine;
 use hetsync_probe::interp::script::{self, Store};
 use hetsync_probe::interp::{Contents, Firing, World};
-use hetsync_probe::sema::hir::MapValue;
+use hetsync_probe::sema::hir::{MapValue, PointKind};
 
 /// What all opinions of a case share: the thread that fires and the machine it is on.
 #[derive(Clone)]
 pub(crate) struct Scene {
     pub(crate) firing: Firing,
     pub(crate) cpus: usize,
-    /// How far each reading of the clock moves it.
-    pub(crate) step_ns: u64,
 }
 
 impl Scene {
@@ -21,7 +19,7 @@ impl Scene {
         World {
             cpus: self.cpus,
             now_ns: 5_000_000_000,
-            step_ns: self.step_ns,
+            step_ns: 0,
             start_ns: 2_000_000_000,
             ring_bytes: case.ring_bytes,
         }
@@ -78,12 +76,14 @@ pub(crate) fn program(image: &Image, at: (usize, usize)) -> Result<&image::Progr
     found.ok_or_else(|| format!("no program for point {at:?}"))
 }
 
-/// The compiler's maps, with the case's ring size.
-pub(crate) fn with_ring(mut image: Image, ring_bytes: u32) -> Image {
-    if let Some(events) = image.events {
-        image.maps[events].max_entries = ring_bytes;
+/// The fentry or fexit program for a point, where there is one.
+pub(crate) fn traced(kind: &PointKind) -> Option<ProgramKind> {
+    let args = 6;
+    match kind.clone() {
+        PointKind::Kprobe { function, .. } => Some(ProgramKind::Fentry { function, args }),
+        PointKind::Kretprobe { function } => Some(ProgramKind::Fexit { function, args }),
+        _ => None,
     }
-    image
 }
 
 /// Where two opinions differ, in words; `None` where they agree.

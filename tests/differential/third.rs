@@ -7,7 +7,7 @@
 use crate::generate::Case;
 use crate::opinions::{Scene, program};
 use hetsync_probe::codegen::insn::{self, Insn, helper, op};
-use hetsync_probe::image::{self, Image, MapKind, MapSpec};
+use hetsync_probe::image::{self, Image, MapKind, MapSpec, ProgramKind};
 use hetsync_probe::interp::{Contents, Firing, Ring, Table};
 use hetsync_probe::layout;
 use std::cell::RefCell;
@@ -247,7 +247,8 @@ fn sound(insn: &Insn) -> bool {
     !(atomic || negative || remainder || negation)
 }
 
-/// What a case leaves behind in rbpf; `None` where its programs use what rbpf gets wrong. The case must have run in our
+/// What a case leaves behind in rbpf; `None` where its programs use what rbpf gets wrong, or
+/// have a context. The case must have run in our
 /// machine without a fault.
 pub(crate) fn rbpf(case: &Case, image: &Image, scene: &Scene) -> Option<Result<Contents, String>> {
     let sound = image
@@ -255,7 +256,8 @@ pub(crate) fn rbpf(case: &Case, image: &Image, scene: &Scene) -> Option<Result<C
         .iter()
         .flat_map(|program| &program.insns)
         .all(sound);
-    if !sound || scene.step_ns != 0 {
+    let run = |program: &image::Program| program.kind == ProgramKind::Run;
+    if !sound || !image.programs.iter().all(run) {
         return None;
     }
     let world = scene.world(case);
