@@ -225,8 +225,9 @@ impl Generator<'_> {
             _ => self.choices.number() as i64,
         };
         let buckets = 1 + self.choices.below(100) as u64;
-        // The upper end stays within i64 and above the lower one.
-        let width = step.saturating_mul(buckets).min(i64::MAX as u64);
+        // The upper end stays within i64 and above the lower one; the last bucket may be narrower.
+        let narrower = self.choices.below(2) as u64 * (step / 2);
+        let width = (step.saturating_mul(buckets) - narrower).min(i64::MAX as u64);
         let max = min
             .saturating_add_unsigned(width)
             .max(min.saturating_add(1));
@@ -259,6 +260,7 @@ impl Generator<'_> {
                     key = vec![0; 4];
                 }
                 let value = match &map.value {
+                    MapValue::Scalar(_) if id.0 == 0 => self.known_number().to_le_bytes().to_vec(),
                     MapValue::Scalar(ty) => {
                         let mut value = value_bytes(&mut self.choices, *ty, names);
                         if map.key.is_empty() {
@@ -272,6 +274,22 @@ impl Generator<'_> {
             }
         }
         start
+    }
+
+    /// A number, often one at the edge of some `lhist`.
+    fn known_number(&mut self) -> u64 {
+        let edges = |map: &Map| match map.value {
+            MapValue::Aggregate(Aggregation::Lhist { min, max, step }) => {
+                vec![min, max, min.wrapping_add_unsigned(step)]
+            }
+            _ => vec![],
+        };
+        let edges: Vec<i64> = self.program.maps.iter().flat_map(edges).collect();
+        if edges.is_empty() || !self.choices.chance(50) {
+            return self.choices.number();
+        }
+        let edge = self.choices.pick(&edges);
+        edge.wrapping_add(self.choices.pick(&[0, -1, 1])) as u64
     }
 
     /// An aggregation that has seen samples, or one about to overflow.
@@ -420,7 +438,12 @@ impl Generator<'_> {
         let map = self.choices.pick(&maps);
         let key = self.key(map, DEPTH - 1);
         let count = MapValue::Aggregate(Aggregation::Count);
-        let sample = (self.program.maps[map.0 as usize].value != count).then(|| self.int(DEPTH));
+        let sample = (self.program.maps[map.0 as usize].value != count).then(|| {
+            match self.choices.chance(25) {
+                true => self.unknown_int(),
+                false => self.int(DEPTH),
+            }
+        });
         StmtKind::Aggregate { map, key, sample }
     }
 
