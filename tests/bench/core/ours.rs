@@ -1,0 +1,30 @@
+//! The server of this project as `hetsync serve` runs it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hetsync_core::net::{Notice, Server, listen};
+
+use crate::{Running, WORKERS};
+
+pub(crate) fn start(_floats: usize) -> Running {
+    let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = listener.get_ref().local_addr().expect("its address");
+    let thread = std::thread::spawn(move || {
+        let (gone, all_gone) = smol::channel::bounded::<()>(1);
+        let left = AtomicUsize::new(0);
+        let server = Server::builder()
+            .workers(WORKERS)
+            .observer(move |_, notice| {
+                if let Notice::Disconnected { .. } = notice
+                    && left.fetch_add(1, Ordering::Relaxed) + 1 == WORKERS
+                {
+                    gone.close();
+                }
+            });
+        let stop = async move {
+            let _ = all_gone.recv().await;
+        };
+        smol::block_on(server.build().run(listener, stop)).expect("the server");
+    });
+    Running { address, thread }
+}
