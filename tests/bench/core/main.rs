@@ -104,6 +104,12 @@ fn main() {
         );
     }
     print!("{table}");
+    for peer in PEERS.iter().filter(|peer| peer.max_floats < usize::MAX) {
+        let (name, most) = (peer.name, peer.max_floats);
+        println!(
+            "\n{name} is not measured above {most} floats: it zeroes all that is missing at each read."
+        );
+    }
     if let Some(path) = json {
         std::fs::write(path, table.json()).expect("cannot write the JSON file");
     }
