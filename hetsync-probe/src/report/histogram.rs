@@ -121,8 +121,8 @@ impl Histogram {
 
     /// The label of a row: `[512, 1K)`, `[3]`, `(..., 0)`, `[50, ...)`.
     ///
-    /// A power of two is written with its own suffix (`[512K, 1M)`); the parts of a split power share the
-    /// suffix that suits both ends (`[1024K, 1280K)`); `lhist` uses suffixes only where its step is a multiple of 1024.
+    /// A power of two is written with its own suffix (`[512K, 1M)`), a part of a split power with that of its width
+    /// (`[1024K, 1280K)`, `[3584, 4K)`); `lhist` uses suffixes only where its step is a multiple of 1024.
     pub fn label(&self, row: &Row) -> String {
         let own = |n: i128| suffixed(n, largest_unit(n));
         let (low, high) = (
@@ -132,12 +132,8 @@ impl Histogram {
         match (self.scale, low, high) {
             (Scale::Log { .. }, None, _) => "(..., 0)".to_string(),
             (Scale::Log { .. }, Some(low), Some(end)) if end - low == 1 => format!("[{low}]"),
-            (Scale::Log { bits: 0 }, Some(low), Some(end)) => {
-                format!("[{}, {})", own(low), own(end))
-            }
-            (Scale::Log { .. }, Some(low), Some(end)) => {
-                let unit = largest_unit(low).min(largest_unit(end));
-                format!("[{}, {})", suffixed(low, unit), suffixed(end, unit))
+            (Scale::Log { bits }, Some(low), Some(end)) => {
+                format!("[{}, {})", edge(low, bits), edge(end, bits))
             }
             (Scale::Linear { step, .. }, low, end) => {
                 let show = |n| {
@@ -153,9 +149,15 @@ impl Histogram {
                     (None, end) => format!("(..., {})", end.map(show).unwrap_or_default()),
                 }
             }
-            (Scale::Log { .. }, Some(low), None) => format!("[{}, ...)", own(low)),
+            (Scale::Log { bits }, Some(low), None) => format!("[{}, ...)", edge(low, bits)),
         }
     }
+}
+
+/// An edge of a `hist` bucket, in units of the largest power of 1024 that fits into the width of the bucket it begins.
+fn edge(n: i128, bits: u8) -> String {
+    let log2 = n.unsigned_abs().checked_ilog2().unwrap_or(0);
+    suffixed(n, (log2.saturating_sub(bits.into()) / 10) as usize)
 }
 
 /// The largest power of 1024 that divides `n`, as an exponent; 0 for 0.
@@ -212,6 +214,7 @@ mod tests {
                     at(1024),
                     at(1 << 20),
                     at(2000 << 10),
+                    at(4095),
                     at(4 << 20)
                 ]
             ),
@@ -222,6 +225,7 @@ mod tests {
                 "[1024, 1280)",
                 "[1024K, 1280K)",
                 "[1792K, 2048K)",
+                "[3584, 4K)",
                 "[4M, 5M)"
             ]
         );
