@@ -173,11 +173,12 @@ impl<'a> Events<'a> {
             .ring
             .as_ref()
             .is_none_or(|ring| ring.pending_bytes() == 0);
-        Ok(if quiet {
-            self.sink.writer.flush()?
+        if quiet {
+            self.sink.writer.flush()?;
         } else {
-            self.sink.writer.flush_if_full()?
-        })
+            self.sink.writer.flush_if_full()?;
+        }
+        Ok(())
     }
 
     /// Writes what has gathered.

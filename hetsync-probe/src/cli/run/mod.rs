@@ -286,7 +286,7 @@ fn notify_attached(events: &mut Events<'_>) -> Result<(), RunError> {
     if std::env::var_os(NAME).is_some_and(|value| value == "1") {
         println!("{NAME}");
     }
-    Ok(events.flush()?)
+    events.flush()
 }
 
 fn announce(session: &Session) {
