@@ -10,6 +10,8 @@ pub const EXPRESSION_HEIGHT: u16 = 192;
 pub const DIAGNOSTICS: usize = 50;
 /// Most probes (after wildcards are expanded, attach points) in a script.
 pub const ATTACH_POINTS: usize = 1024;
+/// Most steps from map to map that a type may take against the order of the text.
+pub const TYPE_ROUNDS: usize = 16;
 /// Most maps in a script.
 pub const MAPS: usize = 256;
 /// Most `$` variables in one probe body.

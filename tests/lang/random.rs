@@ -6,8 +6,11 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::{files, kernel::Small, options};
 
-/// A runner that does the same on every run.
+/// A runner that does the same on every run. `FUZZ=100` in the environment makes it a hundred times as long.
 fn runner(cases: u32) -> TestRunner {
+    let times: u32 =
+        std::env::var("FUZZ").map_or(1, |times| times.parse().expect("FUZZ is a number"));
+    let cases = cases * times;
     let config = Config {
         cases,
         failure_persistence: None,

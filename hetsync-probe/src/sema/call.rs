@@ -8,7 +8,7 @@ use super::expr::int;
 use super::hir::{self, BinaryOp, MapId, Print, PrintId, PrintWhat, StmtKind};
 use super::tables::Value;
 use super::{names, operator};
-use crate::diagnostic::{Diagnostic, suggest};
+use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 use crate::syntax::ast;
 
@@ -109,7 +109,7 @@ impl Checker<'_> {
             let diagnostic =
                 Diagnostic::error("E0215", name_span, format!("there is no function `{name}`"))
                     .with_label("unknown function");
-            match suggest::nearest(name, known.filter(|known| known.len() > 2)) {
+            match self.suggestion(name, known.filter(|known| known.len() > 2)) {
                 Some(near) => diagnostic.with_help(format!("did you mean `{near}`?")),
                 None => diagnostic.with_help("the functions are listed in the language reference"),
             }
@@ -200,21 +200,43 @@ impl Checker<'_> {
                         .with_help("write `delete(@map, key)`"),
                 );
             }
-            (None, None) => {
-                return self.fail(
-                    Diagnostic::error("E0408", span, "`delete()` needs the key to delete")
-                        .with_label("no key")
-                        .with_help(format!(
-                            "write `delete(@{name}, key)`; `clear(@{name})` removes every key"
-                        )),
-                );
-            }
+            (None, None) => return self.reset(map, name, args[0].span, span),
         };
         let key = self.key(map, Some(key), span);
         self.used_map(map, *name_span);
         Some(StmtKind::Delete {
             map: MapId(map as u32),
             key: key?,
+        })
+    }
+
+    /// `delete(@m)`: a map without keys as if it had never been assigned.
+    fn reset(&mut self, map: usize, name: &str, map_span: Span, span: Span) -> Option<StmtKind> {
+        if !self.used_map(map, map_span) {
+            return None;
+        }
+        let info = &self.tables.maps[map];
+        if info.key.as_ref().is_some_and(|key| !key.parts.is_empty()) {
+            return self.fail(
+                Diagnostic::error(
+                    "E0408",
+                    span,
+                    format!("`delete()` of `@{name}` needs the key to delete"),
+                )
+                .with_label("no key")
+                .with_help(format!(
+                    "write `delete(@{name}, key)`; `clear(@{name})` removes every key"
+                )),
+            );
+        }
+        let map_id = MapId(map as u32);
+        Some(match info.value {
+            // Each CPU has a part of it, so only user space can.
+            Some((Value::Aggregate(..), _)) => StmtKind::Clear(map_id),
+            _ => StmtKind::Delete {
+                map: map_id,
+                key: Vec::new(),
+            },
         })
     }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::Options;
 use super::hir::{self, NameId, Type, Unit};
 use super::points::{Resolved, Written};
-use super::shape::{Join, Shape};
-use super::tables::{KeyInfo, LocalInfo, Tables, Value};
+use super::shape::Shape;
+use super::tables::{LocalInfo, Tables};
 use crate::diagnostic::Diagnostic;
 use crate::limits;
 use crate::span::Span;
@@ -77,10 +77,10 @@ pub(super) struct Checker<'a> {
     probe: usize,
     pub(super) written: &'a [Written],
     /// Names in scope, innermost block last.
-    scopes: Vec<HashMap<String, usize>>,
+    pub(super) scopes: Vec<HashMap<String, usize>>,
     next_local: usize,
     /// Every assignment of a variable that made it, in this probe.
-    declared: Vec<(String, Span)>,
+    pub(super) declared: Vec<(String, Span)>,
     /// Of the maps used without being assigned, those already complained about.
     pub(super) complained: Vec<usize>,
 }
@@ -257,205 +257,6 @@ impl<'a> Checker<'a> {
         self.declared.push((name.into(), span));
         index
     }
-
-    /// A variable that is used must have been assigned in this block or one around it.
-    pub(super) fn used_local(&mut self, name: &str, span: Span) -> Option<usize> {
-        if let Some(index) = self.lookup(name) {
-            return Some(index);
-        }
-        if let Some((_, earlier)) = self.declared.iter().rev().find(|(known, _)| known == name) {
-            let diagnostic =
-                Diagnostic::error("E0213", span, format!("`${name}` does not exist here"))
-                    .with_label("used outside of its block")
-                    .with_place(*earlier, "assigned here, in a block that has ended")
-                    .with_help(format!(
-                        "assign it before that block too, e.g. `${name} = 0;`"
-                    ));
-            return self.fail(diagnostic);
-        }
-        let in_scope = self
-            .scopes
-            .iter()
-            .flat_map(|scope| scope.keys())
-            .map(String::as_str);
-        let near = crate::diagnostic::suggest::nearest(name, in_scope).map(str::to_owned);
-        let diagnostic = Diagnostic::error(
-            "E0212",
-            span,
-            format!("`${name}` is used before anything is assigned to it"),
-        )
-        .with_label("not assigned yet");
-        self.fail(match near {
-            Some(near) => diagnostic.with_help(format!("did you mean `${near}`?")),
-            None => diagnostic.with_help(
-                "variables belong to one probe; use a map (`@name`) to pass a value to another",
-            ),
-        })
-    }
-
-    // Maps.
-
-    /// Lowers a map's key and joins it with the key's shapes so far. `span` is the whole mention.
-    pub(super) fn key(
-        &mut self,
-        map: usize,
-        key: Option<&[ast::Expr]>,
-        span: Span,
-    ) -> Option<Vec<hir::Expr>> {
-        let parts = match key {
-            None => &[][..],
-            Some([only]) => match &only.bare().kind {
-                ast::ExprKind::Tuple(parts) => parts,
-                _ => std::slice::from_ref(only),
-            },
-            Some(parts) => parts,
-        };
-        let lowered: Vec<Option<Typed>> = parts.iter().map(|part| self.expr(part)).collect();
-        let lowered: Vec<Typed> = lowered.into_iter().collect::<Option<_>>()?;
-        let info = &mut self.tables.maps[map];
-        let known = info.key.get_or_insert_with(|| KeyInfo {
-            parts: lowered
-                .iter()
-                .map(|part| (Shape::Unknown, part.span()))
-                .collect(),
-            span,
-        });
-        if known.parts.len() != lowered.len() {
-            let (before, name) = (describe_key(known.parts.len()), info.name.clone());
-            let diagnostic = Diagnostic::error(
-                "E0302",
-                span,
-                format!(
-                    "`@{name}` is used with {} here and with {before} before",
-                    describe_key(lowered.len())
-                ),
-            )
-            .with_label(describe_key(lowered.len()))
-            .with_place(known.span, before)
-            .with_help("a map has the same number of key parts everywhere");
-            return self.fail(diagnostic);
-        }
-        let mut problem = None;
-        let mut types = Vec::new();
-        for ((shape, seen), part) in known.parts.iter_mut().zip(&lowered) {
-            match shape.join(part.shape) {
-                Join::Fits(joined) => {
-                    if *shape == Shape::Unknown {
-                        *seen = part.span();
-                    }
-                    *shape = joined;
-                }
-                // Equal bits are the same key; the first use says how they are shown.
-                Join::Mixed(_) => {}
-                Join::Mismatch => problem = Some((*shape, *seen, part.shape, part.span())),
-            }
-            types.push(shape.ty());
-        }
-        if let Some((was, seen, is, at)) = problem {
-            let name = info.name.clone();
-            let diagnostic = Diagnostic::error(
-                "E0303",
-                at,
-                format!(
-                    "the key of `@{name}` is {} here and {} before",
-                    is.describe(),
-                    was.describe()
-                ),
-            )
-            .with_label(is.describe())
-            .with_place(seen, was.describe());
-            return self.fail(diagnostic);
-        }
-        Some(
-            lowered
-                .into_iter()
-                .zip(types)
-                .map(|(part, ty)| part.into_type(ty))
-                .collect(),
-        )
-    }
-
-    /// Takes note that a map gets plain values of a shape.
-    pub(super) fn assign_scalar(&mut self, map: usize, value: &Typed, span: Span) -> Option<()> {
-        let info = &mut self.tables.maps[map];
-        let name = info.name.clone();
-        let Some((held, first)) = &mut info.value else {
-            info.value = Some((Value::Scalar(value.shape), span));
-            info.unit.add(value.unit, value.shape);
-            return Some(());
-        };
-        let first = *first;
-        match held {
-            Value::Aggregate(aggregation, _) => {
-                let was = super::aggregate::name(aggregation);
-                let diagnostic = Diagnostic::error(
-                    "E0310",
-                    span,
-                    format!("`@{name}` gets a plain value here and `{was}()` samples elsewhere"),
-                )
-                .with_label("a plain value")
-                .with_place(first, format!("samples of `{was}()`"))
-                .with_help("use two maps");
-                self.fail(diagnostic)
-            }
-            Value::Scalar(shape) => match shape.join(value.shape) {
-                Join::Fits(joined) => {
-                    *shape = joined;
-                    info.unit.add(value.unit, value.shape);
-                    Some(())
-                }
-                Join::Mixed(_) => {
-                    self.report(mixed_signs(&format!("@{name}"), span, first, value.shape));
-                    Some(())
-                }
-                Join::Mismatch => {
-                    let was = shape.describe();
-                    let is = value.shape.describe();
-                    let diagnostic = Diagnostic::error(
-                        "E0301",
-                        value.span(),
-                        format!("`@{name}` gets {is} here and {was} elsewhere"),
-                    )
-                    .with_label(is)
-                    .with_place(first, was)
-                    .with_help("a map holds values of one type");
-                    self.fail(diagnostic)
-                }
-            },
-        }
-    }
-
-    /// A map that is used must be assigned somewhere in the script.
-    pub(super) fn used_map(&mut self, map: usize, span: Span) -> bool {
-        if self.tables.maps[map].value.is_some() {
-            return true;
-        }
-        if !self.complained.contains(&map) {
-            self.complained.push(map);
-            let name = self.tables.maps[map].name.clone();
-            let assigned = self
-                .tables
-                .maps
-                .iter()
-                .filter(|other| other.value.is_some());
-            let near = crate::diagnostic::suggest::nearest(
-                &name,
-                assigned.map(|other| other.name.as_str()),
-            );
-            let diagnostic = Diagnostic::error(
-                "E0214",
-                span,
-                format!("nothing is ever assigned to the map `@{name}`"),
-            )
-            .with_label("never assigned");
-            let help = match near {
-                Some(near) => format!("did you mean `@{near}`?"),
-                None => "assign it in some probe of the script".into(),
-            };
-            self.report(diagnostic.with_help(help));
-        }
-        false
-    }
 }
 
 /// `pid == N`, and what the script asks besides.
@@ -489,35 +290,4 @@ fn with_pid(pid: u32, predicate: Option<hir::Expr>, span: Span) -> hir::Expr {
             ty: Type::INT,
         },
     }
-}
-
-fn describe_key(parts: usize) -> String {
-    match parts {
-        0 => "no key".into(),
-        1 => "a key of one part".into(),
-        n => format!("a key of {n} parts"),
-    }
-}
-
-/// A place that gets signed and unsigned values.
-pub(super) fn mixed_signs(place: &str, span: Span, first: Span, is: Shape) -> Diagnostic {
-    let (now, before) = if is.is_signed() {
-        ("signed", "unsigned")
-    } else {
-        ("unsigned", "signed")
-    };
-    Diagnostic::warning(
-        "W0002",
-        span,
-        format!("`{place}` gets {now} integers here and {before} ones elsewhere"),
-    )
-    .with_label(format!("{now} value"))
-    .with_place(
-        first,
-        format!("{before} value; it is compared and shown as this"),
-    )
-    .with_help(format!(
-        "cast one of them, e.g. `({}64)..`",
-        if is.is_signed() { "uint" } else { "int" }
-    ))
 }

@@ -2,11 +2,11 @@
 
 use super::aggregate;
 use super::checker::{Checker, Typed};
-use super::hir::{self, BinaryOp, Builtin, ExprKind, MapId, Place};
+use super::hir::{self, BinaryOp, ExprKind, MapId, Place};
 use super::operator;
 use super::shape::{Join, Shape};
-use super::{names, tables::Value};
-use crate::diagnostic::{Diagnostic, suggest};
+use super::tables::Value;
+use crate::diagnostic::Diagnostic;
 use crate::limits;
 use crate::span::Span;
 use crate::syntax::{self, ast};
@@ -162,124 +162,6 @@ impl Checker<'_> {
             Shape::string(bytes.len()),
             span,
         ))
-    }
-
-    fn name(&mut self, name: &str, span: Span) -> Option<Typed> {
-        let Some(builtin) = names::builtin(name) else {
-            return self.unknown_name(name, span);
-        };
-        let written = self.written;
-        if let Some(outside) = written
-            .iter()
-            .find(|written| !(written.provider.allows)(builtin))
-        {
-            let diagnostic = Diagnostic::error(
-                "E0211",
-                span,
-                format!(
-                    "`{name}` has no meaning in `{}` probes",
-                    outside.provider.name
-                ),
-            )
-            .with_label("not available here")
-            .with_place(
-                outside.span,
-                format!("because of this `{}`", outside.provider.name),
-            );
-            return self.fail(match builtin {
-                Builtin::Arg(_) => diagnostic
-                    .with_help("arguments are seen on entry: keep them in a map in a `kprobe`"),
-                Builtin::Retval => {
-                    diagnostic.with_help("the return value is seen in a `kretprobe`")
-                }
-                _ => {
-                    diagnostic.with_help("it is the function a kprobe or kretprobe is attached to")
-                }
-            });
-        }
-        Some(Typed::new(
-            ExprKind::Builtin(builtin),
-            names::builtin_shape(builtin),
-            span,
-        ))
-    }
-
-    fn unknown_name<T>(&mut self, name: &str, span: Span) -> Option<T> {
-        let is_argument = name
-            .strip_prefix("arg")
-            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-        if is_argument {
-            return self.fail(
-                Diagnostic::error("E0209", span, format!("there is no `{name}`"))
-                    .with_label("unknown name")
-                    .with_help("arguments are `arg0` to `arg9`"),
-            );
-        }
-        if names::LATER_BUILTINS.contains(&name) {
-            return self.fail(
-                Diagnostic::error("E0210", span, format!("`{name}` is not supported yet"))
-                    .with_label("not supported yet"),
-            );
-        }
-        if names::FUNCTIONS.contains(&name) || names::LATER_FUNCTIONS.contains(&name) {
-            return self.fail(
-                Diagnostic::error("E0209", span, format!("`{name}` is a function"))
-                    .with_label("not called")
-                    .with_help(format!("call it: `{name}(..)`")),
-            );
-        }
-        let known = names::BUILTINS
-            .iter()
-            .chain(&names::LATER_BUILTINS)
-            .copied();
-        let diagnostic =
-            Diagnostic::error("E0209", span, format!("there is nothing called `{name}`"))
-                .with_label("unknown name");
-        let as_variable = format!("did you mean the variable `${name}`?");
-        self.fail(if self.lookup(name).is_some() {
-            diagnostic.with_help(as_variable)
-        } else {
-            match suggest::nearest(name, known) {
-                Some(near) => diagnostic.with_help(format!("did you mean `{near}`?")),
-                None => diagnostic.with_help(
-                    "variables start with `$`, maps with `@`, strings stand in double quotes",
-                ),
-            }
-        })
-    }
-
-    /// `$1` as a number; one that was not given is 0, as in bpftrace.
-    fn positional(&mut self, number: u32, span: Span) -> Option<Typed> {
-        let Some(text) = self.options.params.get(number as usize - 1) else {
-            return Some(int(0, span));
-        };
-        let (negative, digits) = match text.strip_prefix('-') {
-            Some(digits) => (true, digits),
-            None => (false, text.as_str()),
-        };
-        match syntax::integer(digits) {
-            Ok(value) if negative && value <= 1 << 63 => {
-                let shape = if value == 0 {
-                    Shape::Flexible
-                } else {
-                    Shape::SIGNED
-                };
-                Some(Typed::new(ExprKind::Int(value.wrapping_neg()), shape, span))
-            }
-            Ok(value) if !negative => Some(int(value, span)),
-            _ => {
-                let shown: String = text.chars().take(40).collect();
-                self.fail(
-                    Diagnostic::error(
-                        "E0216",
-                        span,
-                        format!("`${number}` is used as a number, and `{shown}` was given"),
-                    )
-                    .with_label("not a number")
-                    .with_help(format!("for its text write `str(${number})`")),
-                )
-            }
-        }
     }
 
     fn map_value(

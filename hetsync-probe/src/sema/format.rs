@@ -187,80 +187,86 @@ fn parse(format: &str) -> Result<Vec<Parsed>, Problem> {
 
 /// The conversion at the start, which is a `%`, and its length.
 fn conversion(text: &str) -> Result<(Conversion, usize), Problem> {
-    let mut conversion = Conversion {
-        bits: 64,
-        ..Conversion::default()
+    let problem = |message: String| ("E0411", message);
+    let (flags, rest) = split_while(&text[1..], |c| "-0+ #".contains(c));
+    let (width, rest) = split_while(rest, |c| c.is_ascii_digit());
+    let (precision, rest) = match rest.strip_prefix('.') {
+        Some(rest) => {
+            let (digits, rest) = split_while(rest, |c| c.is_ascii_digit());
+            (Some(digits), rest)
+        }
+        None => (None, rest),
     };
-    let mut rest = text[1..].chars().peekable();
-    while let Some(flag) = rest.next_if(|c| "-0+ #".contains(*c)) {
-        match flag {
-            '-' => conversion.left = true,
-            '0' => conversion.zero = true,
-            '+' => conversion.plus = true,
-            ' ' => conversion.space = true,
-            _ => conversion.alternate = true,
-        }
-    }
-    let number = |rest: &mut std::iter::Peekable<std::str::Chars<'_>>| {
-        let mut value: Option<u32> = None;
-        while let Some(digit) = rest.next_if(char::is_ascii_digit) {
-            let digit = digit.to_digit(10).unwrap_or(0);
-            value = Some(value.unwrap_or(0).saturating_mul(10).saturating_add(digit));
-        }
-        match value {
-            Some(value) if value > u32::from(MAX_WIDTH) => Err((
-                "E0411",
-                format!("a width or precision of a conversion is at most {MAX_WIDTH}"),
-            )),
-            value => Ok(value.map(|value| value as u16)),
+    let (length, rest) = split_while(rest, |c| "hlzjt".contains(c));
+    let bits = match length {
+        "hh" => 8,
+        "h" => 16,
+        "" | "l" | "ll" | "z" | "j" | "t" => 64,
+        _ => {
+            let shown: String = length.chars().take(8).collect();
+            return Err(problem(format!("`{shown}` is no length of a conversion")));
         }
     };
-    conversion.width = number(&mut rest)?;
-    if rest.next_if_eq(&'.').is_some() {
-        conversion.precision = Some(number(&mut rest)?.unwrap_or(0));
-    }
-    let mut length = String::new();
-    while let Some(letter) = rest.next_if(|c| "hlzjt".contains(*c)) {
-        length.push(letter);
-    }
-    match length.as_str() {
-        "hh" => conversion.bits = 8,
-        "h" => conversion.bits = 16,
-        "" | "l" | "ll" | "z" | "j" | "t" => {}
-        _ => return Err(("E0411", format!("`{length}` is no length of a conversion"))),
-    }
-    let letter = rest.next();
-    conversion.kind = match letter {
-        Some('d' | 'i') => ConversionKind::Signed,
-        Some('u') => ConversionKind::Unsigned,
-        Some('x') => ConversionKind::LowerHex,
-        Some('X') => ConversionKind::UpperHex,
-        Some('o') => ConversionKind::Octal,
-        Some('p') => ConversionKind::Pointer,
-        Some('c') => ConversionKind::Char,
-        Some('s') => ConversionKind::Str,
-        Some(later) if LATER.contains(&later) => {
-            return Err((
-                "E0411",
-                format!("the conversion `%{later}` is not supported yet"),
-            ));
-        }
-        Some('*') => {
-            return Err((
-                "E0411",
+    let Some(letter) = rest.chars().next() else {
+        return Err(problem("the format ends inside a conversion".into()));
+    };
+    let kind = match letter {
+        'd' | 'i' => ConversionKind::Signed,
+        'u' => ConversionKind::Unsigned,
+        'x' => ConversionKind::LowerHex,
+        'X' => ConversionKind::UpperHex,
+        'o' => ConversionKind::Octal,
+        'p' => ConversionKind::Pointer,
+        'c' => ConversionKind::Char,
+        's' => ConversionKind::Str,
+        '*' => {
+            return Err(problem(
                 "a width taken from the arguments (`*`) is not supported".into(),
             ));
         }
-        Some(other) => {
-            return Err((
-                "E0411",
-                format!("`%{}` is no conversion", other.escape_debug()),
-            ));
+        later if LATER.contains(&later) => {
+            return Err(problem(format!(
+                "the conversion `%{later}` is not supported yet"
+            )));
         }
-        None => return Err(("E0411", "the format ends inside a conversion".into())),
+        other => {
+            return Err(problem(format!(
+                "`%{}` is no conversion",
+                other.escape_debug()
+            )));
+        }
     };
-    let left: usize = rest.map(char::len_utf8).sum();
-    Ok((conversion, text.len() - left))
+    let number = |digits: &str| match digits.parse() {
+        Ok(number @ ..=MAX_WIDTH) => Ok(number),
+        _ => Err(problem(format!(
+            "a width or precision of a conversion is at most {MAX_WIDTH}"
+        ))),
+    };
+    let conversion = Conversion {
+        left: flags.contains('-'),
+        zero: flags.contains('0'),
+        plus: flags.contains('+'),
+        space: flags.contains(' '),
+        alternate: flags.contains('#'),
+        width: if width.is_empty() {
+            None
+        } else {
+            Some(number(width)?)
+        },
+        precision: match precision {
+            None => None,
+            Some("") => Some(0),
+            Some(digits) => Some(number(digits)?),
+        },
+        kind,
+        bits,
+    };
+    Ok((conversion, text.len() - rest.len() + letter.len_utf8()))
+}
+
+/// The beginning made of such characters, and the rest.
+fn split_while(text: &str, is_in: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !is_in(c)).unwrap_or(text.len()))
 }
 
 #[cfg(test)]

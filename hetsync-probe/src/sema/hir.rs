@@ -369,11 +369,12 @@ pub enum StmtKind {
     Clear(MapId),
     /// `zero(@m)`: an event; user space sets every value to its start.
     Zero(MapId),
-    /// `delete(@m, key)`, at once, in the kernel.
+    /// `delete(@m, key)`, at once, in the kernel. Of a map without keys (a scalar one; `sema` makes a [`Self::Clear`] of
+    /// any other) it takes the value away, so that it counts as never assigned.
     Delete {
         /// Which map.
         map: MapId,
-        /// One expression a key part.
+        /// One expression a key part; empty for a map without keys.
         key: Vec<Expr>,
     },
     /// `exit()` or `exit(code)`: an event; the rest of the body does not run.

@@ -14,6 +14,8 @@ mod dump;
 mod expr;
 mod format;
 pub mod hir;
+mod lookup;
+mod maps;
 mod names;
 mod operator;
 mod points;
@@ -42,9 +44,6 @@ pub struct Options<'a> {
     pub allow_unsafe: bool,
 }
 
-/// More rounds than chained types can need: one a map, and some.
-const ROUNDS: usize = crate::limits::MAPS + 8;
-
 /// Checks a script: the program and the warnings, or every mistake (warnings among them).
 ///
 /// ```
@@ -63,7 +62,8 @@ pub fn check(
     let resolved = points::resolve(script, options);
     let mut tables = tables::Tables::default();
     let mut settled = false;
-    for _ in 0..ROUNDS {
+    // One more round sees that nothing changes, and one settles maps that only get themselves.
+    for _ in 0..crate::limits::TYPE_ROUNDS + 2 {
         let before = tables.clone();
         let (program, mut diagnostics) =
             Checker::new(options, &mut tables).script(script, &resolved);
@@ -88,7 +88,10 @@ pub fn check(
         Diagnostic::error(
             "E0507",
             crate::span::Span::default(),
-            "the types of this script's maps depend on each other too deeply",
+            format!(
+                "types go from map to map in more than {} steps here",
+                crate::limits::TYPE_ROUNDS
+            ),
         )
         .with_help("assign maps of a known type first"),
     ])

@@ -1,9 +1,10 @@
 //! Statements and blocks.
 
 use super::aggregate;
-use super::checker::{Checker, Typed, mixed_signs};
+use super::checker::{Checker, Typed};
 use super::expr::int;
 use super::hir::{self, ExprKind, MapId, Place, Stmt, StmtKind};
+use super::maps::mixed_signs;
 use super::shape::{Join, Shape};
 use super::tables::Value;
 use crate::diagnostic::Diagnostic;
@@ -90,16 +91,27 @@ impl Checker<'_> {
         {
             return lowered;
         }
-        if let ast::ExprKind::Ternary { .. } = &expr.bare().kind {
-            return self.fail(
-                Diagnostic::error(
-                    "E0109",
-                    expr.span,
-                    "`?:` as a statement is not supported yet",
-                )
-                .with_label("not supported yet")
-                .with_help("write `if .. { .. } else { .. }`"),
-            );
+        // `c ? print(1) : print(2);` is an `if` in other words.
+        if let ast::ExprKind::Ternary {
+            cond,
+            then,
+            otherwise,
+        } = &expr.bare().kind
+        {
+            let cond = self.condition(cond);
+            let mut arm = |arm: &ast::Expr| {
+                let kind = self.expr_statement(arm)?;
+                Some(vec![Stmt {
+                    kind,
+                    span: arm.span,
+                }])
+            };
+            let (then, otherwise) = (arm(then), arm(otherwise));
+            return Some(StmtKind::If {
+                cond: cond?,
+                then: then?,
+                otherwise: otherwise?,
+            });
         }
         let value = self.expr(expr)?;
         if !has_effect(&value.expr) {

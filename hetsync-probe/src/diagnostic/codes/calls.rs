@@ -56,9 +56,9 @@ or plain arithmetic on such.",
     Code {
         code: "E0408",
         title: "`delete` without a key",
-        explanation: "`delete` removes one key. To remove all of them, or to reset a map without keys, use `clear`.",
-        wrong: "begin { @x = 1; delete(@x); }",
-        mended: "begin { @x = 1; clear(@x); }",
+        explanation: "`delete` removes one key of a map that has keys. To remove all of them use `clear`.",
+        wrong: "kprobe:f { @x[pid] = 1; delete(@x); }",
+        mended: "kprobe:f { @x[pid] = 1; delete(@x, pid); }",
     },
     Code {
         code: "E0409",

@@ -48,8 +48,8 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "E0507",
         title: "types depend on each other too deeply",
-        explanation: "The type of a map follows from what is assigned to it. Here that takes hundreds of steps from map to map. Assign a value
-of a known type first.",
+        explanation: "The type of a map follows from what is assigned to it. Where that is another map, assigned further down, and so on, the
+compiler reads the script several times, at most 16. Assign a value of a known type first.",
         wrong: "",
         mended: "",
     },
