@@ -5,11 +5,18 @@
 mod agree;
 #[path = "codegen/allocation.rs"]
 mod allocation;
+#[path = "codegen/elf.rs"]
+mod elf;
+#[cfg(feature = "kernel")]
+#[path = "codegen/guests.rs"]
+mod guests;
 #[cfg(feature = "kernel")]
 #[path = "codegen/kernel.rs"]
 mod kernel;
 #[path = "codegen/scripts.rs"]
 mod scripts;
+#[path = "codegen/text.rs"]
+mod text;
 
 use hetsync_probe::codegen::{self, Options};
 use hetsync_probe::image::Image;

@@ -44,39 +44,31 @@ pub fn layout(function: &Function, allocated: &Allocated) -> Result<Frame, TooLa
 
 /// Gives every object with a span a start, shared where spans do not meet; also the bytes used in all.
 pub(super) fn share(sizes: &[u32], spans: &[Option<(u32, u32)>]) -> (Vec<u32>, u32) {
-    let mut order: Vec<usize> = (0..spans.len()).filter(|&s| spans[s].is_some()).collect();
-    // Large ones first: they are the hardest to place.
-    order.sort_by_key(|&s| (std::cmp::Reverse(sizes[s]), s));
+    let mut order: Vec<(u32, u32, usize)> = (spans.iter().enumerate())
+        .filter_map(|(slot, span)| span.map(|(start, end)| (start, end, slot)))
+        .collect();
+    // In the order they come alive; of those that do so at once the large ones first, the hardest to place.
+    order.sort_by_key(|&(start, _, slot)| (start, std::cmp::Reverse(sizes[slot]), slot));
     let mut starts = vec![0; spans.len()];
-    let mut placed: Vec<usize> = Vec::new();
+    // What is alive, by place: from, to, last mention.
+    let mut alive: Vec<(u32, u32, u32)> = Vec::new();
     let mut total = 0;
-    for slot in order {
-        let size = sizes[slot];
-        let mut blocked: Vec<(u32, u32)> = placed
-            .iter()
-            .filter(|&&other| meets(spans[slot], spans[other]))
-            .map(|&other| (starts[other], starts[other] + sizes[other]))
-            .collect();
-        blocked.sort_unstable();
+    for (start, end, slot) in order {
+        alive.retain(|&(.., last)| last >= start);
         let mut from = 0;
-        for (start, end) in blocked {
-            if start >= from + size {
+        let mut at = alive.len();
+        for (i, &(taken, to, _)) in alive.iter().enumerate() {
+            if taken >= from + sizes[slot] {
+                at = i;
                 break;
             }
-            from = from.max(end);
+            from = to;
         }
         starts[slot] = from;
-        total = total.max(from + size);
-        placed.push(slot);
+        alive.insert(at, (from, from + sizes[slot], end));
+        total = total.max(from + sizes[slot]);
     }
     (starts, total)
-}
-
-fn meets(a: Option<(u32, u32)>, b: Option<(u32, u32)>) -> bool {
-    match (a, b) {
-        (Some((a0, a1)), Some((b0, b1))) => a0 <= b1 && b0 <= a1,
-        _ => false,
-    }
 }
 
 /// The first and last step that mention each slot.

@@ -9,6 +9,7 @@
 mod asm;
 pub mod disasm;
 mod emit;
+mod fit;
 pub mod frame;
 pub mod insn;
 mod maps;
@@ -23,7 +24,7 @@ use crate::ir::{self, Function, MapRef};
 use crate::limits;
 use crate::sema::hir::{self, PointKind};
 use crate::span::Span;
-use regalloc::{Allocated, Pool};
+use regalloc::Pool;
 
 /// For which kernel, and how, a script is compiled.
 #[derive(Clone, Copy)]
@@ -80,34 +81,22 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
     let mut errors = Vec::new();
     let mut ready = Vec::new();
     let mut used = BTreeSet::new();
-    let mut scratch = Scratch::default();
+    let mut scratch = fit::Scratch::default();
     for (probe, point) in points(program) {
         let kind = kind(program, probe, point, options);
-        let function = match lower(program, (probe, point), &kind, options) {
-            Ok(function) => function,
-            Err(found) => {
-                errors.extend(found);
-                continue;
+        match fit::fit(program, (probe, point), &kind, options, &mut scratch) {
+            Ok(placed) => {
+                maps::used(&placed.function, &mut used);
+                ready.push(((probe, point), kind, placed));
             }
-        };
-        match allocate(
-            function,
-            program.probes[probe].span,
-            &options.pool,
-            &mut scratch,
-        ) {
-            Ok(allocated) => {
-                maps::used(&allocated.function, &mut used);
-                ready.push(((probe, point), kind, allocated));
-            }
-            Err(error) => errors.push(*error),
+            Err(found) => errors.extend(found),
         }
     }
     let maps = maps::specs(program, &used, (scratch.bytes, scratch.entries), options);
     let mut programs = Vec::new();
-    for (point, kind, allocated) in ready {
+    for (point, kind, placed) in ready {
         let span = program.probes[point.0].span;
-        match assemble(point, kind, &allocated, &maps, span) {
+        match assemble(point, kind, &placed, &maps, span) {
             Ok(program) => programs.push(program),
             Err(error) => errors.push(*error),
         }
@@ -134,16 +123,26 @@ fn kind(program: &hir::Program, probe: usize, point: usize, options: &Options<'_
         .unwrap_or_else(|| plain_kind(&program.probes[probe].points[point].kind))
 }
 
-/// The IR of one attach point, as [`compile`] makes it.
+/// The IR of one attach point, as [`compile`] makes it unless its variables do not fit registers and stack.
 ///
 /// # Errors
 ///
 /// Values this kind of attach point does not have.
 pub fn lower(
     program: &hir::Program,
+    point: (usize, usize),
+    kind: &ProgramKind,
+    options: &Options<'_>,
+) -> Result<Function, Vec<Diagnostic>> {
+    lower_with(program, point, kind, options, false)
+}
+
+fn lower_with(
+    program: &hir::Program,
     (probe, point): (usize, usize),
     kind: &ProgramKind,
     options: &Options<'_>,
+    locals_in_memory: bool,
 ) -> Result<Function, Vec<Diagnostic>> {
     let function = match kind {
         ProgramKind::Fentry { function, .. } | ProgramKind::Fexit { function, .. } => function,
@@ -156,6 +155,7 @@ pub fn lower(
         kind,
         atomic_fetch: options.atomic_fetch,
         arg_bytes: &|n| (options.arg_bytes)(function, n),
+        locals_in_memory,
     })
 }
 
@@ -176,106 +176,22 @@ pub fn emit_ir(program: &hir::Program, options: &Options<'_>) -> Result<String, 
     Ok(text)
 }
 
-/// Scratch needed by the programs compiled so far.
-#[derive(Debug, Default)]
-struct Scratch {
-    bytes: u32,
-    entries: u32,
-}
-
-/// A function with registers and a frame.
-struct Placed {
-    function: Function,
-    allocated: Allocated,
-    frame: frame::Frame,
-}
-
-/// Most bytes of a per-CPU value (the kernel's `PCPU_MIN_UNIT_SIZE`).
-const SCRATCH_BYTES: u32 = 32 << 10;
-
-/// Chooses registers and a frame; moves large objects to scratch where the stack does not hold everything.
-fn allocate(
-    function: Function,
-    span: Span,
-    pool: &Pool,
-    scratch: &mut Scratch,
-) -> Result<Placed, Box<Diagnostic>> {
-    let mut needed = 0;
-    // How much of the stack objects may take; the rest is for spilled values.
-    for budget in [None, Some(384), Some(256), Some(128), Some(16)] {
-        let mut function = function.clone();
-        let mut bytes = 0;
-        if let Some(budget) = budget {
-            bytes = scratch::move_out(&mut function, budget, scratch.entries);
-        }
-        if bytes > SCRATCH_BYTES {
-            needed = bytes;
-            continue;
-        }
-        let allocated = match regalloc::allocate(&function, pool) {
-            Ok(allocated) => allocated,
-            Err(error) => unreachable!("{error}"),
-        };
-        // Cheap beside the allocation itself, so not only in debug builds.
-        if let Err(what) = regalloc::checker::check(&function, &allocated) {
-            panic!("broken register allocation: {what}\n{function}");
-        }
-        match frame::layout(&function, &allocated) {
-            Ok(frame) => {
-                if bytes > 0 {
-                    scratch.entries += 1;
-                    scratch.bytes = scratch.bytes.max(bytes);
-                }
-                return Ok(Placed {
-                    function,
-                    allocated,
-                    frame,
-                });
-            }
-            Err(frame::TooLarge { size }) => needed = size,
-        }
-    }
-    Err(Box::new(too_much_stack(&function, needed, span)))
-}
-
-fn too_much_stack(function: &Function, needed: u32, span: Span) -> Diagnostic {
-    let mut sizes: Vec<(u32, &str)> = (function.slots.iter())
-        .map(|slot| (slot.size, slot.what.as_str()))
-        .collect();
-    sizes.sort_by(|a, b| b.cmp(a));
-    sizes.dedup();
-    let largest: Vec<String> = (sizes.iter().take(5))
-        .map(|(size, what)| format!("{what}: {size} bytes"))
-        .collect();
-    let message = format!(
-        "this probe needs {needed} bytes of memory at once; a program has {} of stack and {SCRATCH_BYTES} of scratch",
-        limits::STACK_BYTES
-    );
-    Diagnostic::error("E0601", span, message)
-        .with_label("too much is in use at the same time")
-        .with_help(format!("the largest objects are {}", largest.join(", ")))
-}
-
 /// Emits one program.
 fn assemble(
     point: (usize, usize),
     kind: ProgramKind,
-    placed: &Placed,
+    placed: &fit::Placed,
     maps: &maps::Maps,
     span: Span,
 ) -> Result<Program, Box<Diagnostic>> {
-    let too_large = |what: String| {
-        let message = format!("this probe is too large: {what}");
-        let help = "split it into several probes on the same function";
-        Box::new(Diagnostic::error("E0603", span, message).with_help(help))
-    };
     let code = emit::emit(&placed.function, &placed.allocated, &placed.frame, &|map| {
         maps.index(map)
     })
-    .map_err(|asm::TooFar| too_large("a jump spans more than 32767 instructions".into()))?;
+    .map_err(|asm::TooFar| too_large("a jump spans more than 32767 instructions", span))?;
     if code.insns.len() > limits::INSTRUCTIONS {
         let (count, most) = (code.insns.len(), limits::INSTRUCTIONS);
-        return Err(too_large(format!("{count} instructions of at most {most}")));
+        let what = format!("{count} instructions of at most {most}");
+        return Err(too_large(&what, span));
     }
     Ok(Program {
         name: program_name(&kind, point),
@@ -285,6 +201,12 @@ fn assemble(
         relocations: code.relocations,
         spans: code.spans,
     })
+}
+
+fn too_large(what: &str, span: Span) -> Box<Diagnostic> {
+    let message = format!("this probe is too large: {what}");
+    let help = "split it into several probes on the same function";
+    Box::new(Diagnostic::error("E0603", span, message).with_help(help))
 }
 
 fn program_name(kind: &ProgramKind, point: (usize, usize)) -> String {

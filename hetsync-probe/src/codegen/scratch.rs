@@ -16,14 +16,25 @@ pub(super) fn move_out(function: &mut Function, budget: u32, index: u32) -> u32 
     let sizes: Vec<u32> = function.slots.iter().map(|slot| slot.size).collect();
     let mut order: Vec<usize> = (0..spans.len()).filter(|&s| spans[s].is_some()).collect();
     order.sort_by_key(|&s| (std::cmp::Reverse(sizes[s]), s));
-    let mut staying = spans.clone();
-    let mut moving = vec![None; spans.len()];
-    for slot in order {
-        if share(&sizes, &staying).1 <= budget {
-            break;
+    // The fewest of them that have to go.
+    let split = |count: usize| {
+        let mut staying = spans.clone();
+        let mut moving = vec![None; spans.len()];
+        for &slot in &order[..count] {
+            moving[slot] = staying[slot].take();
         }
-        moving[slot] = staying[slot].take();
+        (staying, moving)
+    };
+    let (mut fewest, mut enough) = (0, order.len());
+    while fewest < enough {
+        let count = (fewest + enough) / 2;
+        if share(&sizes, &split(count).0).1 <= budget {
+            enough = count;
+        } else {
+            fewest = count + 1;
+        }
     }
+    let (_, moving) = split(enough);
     let (starts, total) = share(&sizes, &moving);
     if total == 0 {
         return 0;

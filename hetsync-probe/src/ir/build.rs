@@ -16,6 +16,11 @@ use crate::span::Span;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Var(usize);
 
+/// Furthest step up the dominator tree that a computed value is looked for.
+const FAR: u32 = 2000;
+/// How many computations of the same operation are looked at, newest first.
+const CANDIDATES: usize = 4;
+
 /// Adds to a function under construction.
 #[derive(Debug)]
 pub struct Builder {
@@ -215,10 +220,14 @@ impl Builder {
         a
     }
 
-    /// Whether every way to the current block goes through `block`.
+    /// Whether every way to the current block goes through `block`; "no" also where that is too far back to tell
+    /// cheaply, which costs a computation made twice in a very long script, and keeps compiling it quick.
     pub fn dominates_here(&self, block: BlockId) -> bool {
         let depth = self.blocks[block.0 as usize].depth;
         let mut id = self.current;
+        if self.blocks[id.0 as usize].depth > depth + FAR {
+            return false;
+        }
         while self.blocks[id.0 as usize].depth > depth {
             match self.blocks[id.0 as usize].idom {
                 Some(idom) => id = idom,
@@ -327,7 +336,7 @@ impl Builder {
     /// Adds an instruction whose value is the same each time, or finds one that dominates.
     pub fn pure(&mut self, op: Op) -> V {
         if let Some(found) = self.computed.get(&op)
-            && let Some(&(_, v)) = (found.iter().rev()).find(|(block, _)| {
+            && let Some(&(_, v)) = (found.iter().rev().take(CANDIDATES)).find(|(block, _)| {
                 // A constant is cheaper to make again than to keep in a register across blocks.
                 self.dominates_here(*block)
                     && (!matches!(op, Op::Const(_) | Op::MapValue(..)) || *block == self.current)

@@ -7,7 +7,7 @@ use super::{Arg, Base, BlockId, Function, Op, Term, V, Val, fits_imm};
 /// Finds the first broken invariant of [`super`], in words.
 pub fn verify(function: &Function) -> Result<(), String> {
     let order = function.order();
-    let idom = dominators(function, &order);
+    let tree = Tree::new(&order, &dominators(function, &order));
     let mut defined: BTreeMap<V, (BlockId, usize)> = BTreeMap::new();
     for &id in &order {
         let block = function.block(id);
@@ -35,7 +35,7 @@ pub fn verify(function: &Function) -> Result<(), String> {
             }
             let mut bad = None;
             inst.op.uses(|v| {
-                if !reaches(&defined, &idom, v, id, i + 1) {
+                if !reaches(&defined, &tree, v, id, i + 1) {
                     bad = Some(v);
                 }
             });
@@ -46,7 +46,7 @@ pub fn verify(function: &Function) -> Result<(), String> {
         term_shape(function, &block.term).map_err(|e| format!("{id}: {}: {e}", block.term))?;
         let mut bad = None;
         block.term.uses(|v| {
-            if !reaches(&defined, &idom, v, id, block.insts.len() + 1) {
+            if !reaches(&defined, &tree, v, id, block.insts.len() + 1) {
                 bad = Some(v);
             }
         });
@@ -60,25 +60,55 @@ pub fn verify(function: &Function) -> Result<(), String> {
 /// Whether a definition is there before position `at` of block `id`.
 fn reaches(
     defined: &BTreeMap<V, (BlockId, usize)>,
-    idom: &BTreeMap<BlockId, BlockId>,
+    tree: &Tree,
     v: V,
     id: BlockId,
     at: usize,
 ) -> bool {
-    let Some(&(block, position)) = defined.get(&v) else {
-        return false;
-    };
-    if block == id {
-        return position < at;
+    match defined.get(&v) {
+        None => false,
+        Some(&(block, position)) if block == id => position < at,
+        Some(&(block, _)) => tree.dominates(block, id),
     }
-    let mut above = id;
-    while let Some(&next) = idom.get(&above) {
-        if next == block {
-            return true;
+}
+
+/// The dominator tree, numbered so that one comparison tells who is above whom.
+struct Tree {
+    /// By block: its number, and that after the last one below it.
+    spans: BTreeMap<BlockId, (usize, usize)>,
+}
+
+impl Tree {
+    fn new(order: &[BlockId], idom: &BTreeMap<BlockId, BlockId>) -> Self {
+        let mut below: BTreeMap<BlockId, Vec<BlockId>> = BTreeMap::new();
+        for (&id, &above) in idom {
+            below.entry(above).or_default().push(id);
         }
-        above = next;
+        let mut spans = BTreeMap::new();
+        let mut next = 0;
+        let mut stack: Vec<(BlockId, bool)> =
+            order.first().map(|&id| (id, false)).into_iter().collect();
+        while let Some((id, leaving)) = stack.pop() {
+            if leaving {
+                spans
+                    .entry(id)
+                    .and_modify(|span: &mut (usize, usize)| span.1 = next);
+                continue;
+            }
+            spans.insert(id, (next, next));
+            next += 1;
+            stack.push((id, true));
+            stack.extend(below.get(&id).into_iter().flatten().map(|&id| (id, false)));
+        }
+        Self { spans }
     }
-    false
+
+    fn dominates(&self, above: BlockId, id: BlockId) -> bool {
+        match (self.spans.get(&above), self.spans.get(&id)) {
+            (Some(above), Some(id)) => above.0 <= id.0 && id.0 < above.1,
+            _ => false,
+        }
+    }
 }
 
 /// The immediate dominator of every reachable block but the entry.

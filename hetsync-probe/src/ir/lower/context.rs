@@ -35,10 +35,10 @@ impl Lowerer<'_> {
                 Some(&offset) => self.context_word(offset),
                 None => self.stack_argument(n),
             },
-            ProgramKind::Fentry { args, .. } | ProgramKind::Fexit { args, .. } => {
+            ProgramKind::Fentry { function, args } | ProgramKind::Fexit { function, args } => {
                 if n >= *args {
                     let message =
-                        format!("arg{n} does not exist: the function has {args} arguments");
+                        format!("`arg{n}` does not exist: `{function}` has {args} arguments");
                     self.unavailable(message);
                     return Val::Imm(0);
                 }

@@ -1,7 +1,7 @@
 //! Expressions whose value is an integer (or a name, which travels as one).
 
 use super::super::{Alu, Arg, Cond, Op, Unary, V, Val, simplify};
-use super::{LocalPlace, Lowerer};
+use super::Lowerer;
 use crate::codegen::insn::helper;
 use crate::sema::hir::{BinaryOp, Builtin, Expr, ExprKind, Place, UnaryOp};
 
@@ -18,10 +18,7 @@ impl<'a> Lowerer<'a> {
         match &expr.kind {
             ExprKind::Int(bits) => Val::Imm(*bits as i64),
             ExprKind::Builtin(builtin) => self.builtin(*builtin),
-            ExprKind::Local(id) => match self.locals[id.0 as usize] {
-                LocalPlace::Value(var) => self.b.get(var),
-                LocalPlace::Memory(..) => unreachable!("a string where an integer is wanted"),
-            },
+            ExprKind::Local(id) => self.local(*id),
             ExprKind::MapGet { map, key } => self.get_integer(*map, key),
             ExprKind::Unary(op, inner) => {
                 let value = self.value(inner);
@@ -53,12 +50,9 @@ impl<'a> Lowerer<'a> {
                 postfix,
             } => match place {
                 Place::Local(id) => {
-                    let LocalPlace::Value(var) = self.locals[id.0 as usize] else {
-                        unreachable!("a string cannot be incremented");
-                    };
-                    let before = self.b.get(var);
+                    let before = self.local(*id);
                     let after = self.b.alu(Alu::Add, before, Val::Imm(*delta));
-                    self.b.set_var(var, after);
+                    self.set_local(*id, after);
                     if *postfix { before } else { after }
                 }
                 Place::Map { map, key } => self.increment_map(*map, key, *delta, Some(*postfix)),

@@ -4,7 +4,12 @@ use super::super::{Address, Alu, Arg, BlockId, Cond, MapRef, Op, SlotId, Val, Wi
 use super::Lowerer;
 use crate::codegen::insn::{NOEXIST, helper};
 use crate::layout;
-use crate::sema::hir::{Builtin, Expr, ExprKind, Map, MapId, MapValue, Stmt, StmtKind, Type};
+use crate::sema::hir::{
+    Builtin, Expr, ExprKind, Map, MapId, MapValue, Program, Stmt, StmtKind, Type,
+};
+
+/// How many equal keys or reads are looked at, newest first: enough for any script a person writes.
+const CANDIDATES: usize = 4;
 
 /// A part of a key as far as it is known here; equal parts have equal bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,10 +110,13 @@ impl<'a> Lowerer<'a> {
     }
 
     fn known_key(&self, parts: &[KeyPart]) -> Option<SlotId> {
-        let known = |(p, block, _): &&(Vec<KeyPart>, BlockId, SlotId)| {
-            p == parts && self.b.dominates_here(*block)
-        };
-        Some(self.keys.iter().rev().find(known)?.2)
+        let equal = self.keys.iter().rev().filter(|(p, ..)| p == parts);
+        let mut recent = equal.take(CANDIDATES);
+        Some(
+            recent
+                .find(|(_, block, _)| self.b.dominates_here(*block))?
+                .2,
+        )
     }
 
     fn note_key(&mut self, parts: &[KeyPart], slot: SlotId) {
@@ -135,10 +143,14 @@ impl<'a> Lowerer<'a> {
     fn known_read(&self, map: MapId, key: &Key) -> Option<Val> {
         let parts = key.parts.as_ref()?;
         let writes = self.writes[map.0 as usize];
-        let known = |(m, w, p, block, _): &&(MapId, u32, Vec<KeyPart>, BlockId, Val)| {
-            *m == map && *w == writes && p == parts && self.b.dominates_here(*block)
-        };
-        Some(self.reads.iter().rev().find(known)?.4)
+        let equal = (self.reads.iter().rev())
+            .filter(|(m, w, p, ..)| *m == map && *w == writes && p == parts);
+        let mut recent = equal.take(CANDIDATES);
+        Some(
+            recent
+                .find(|(.., block, _)| self.b.dominates_here(*block))?
+                .4,
+        )
     }
 
     fn note_read(&mut self, map: MapId, key: Key, value: Val) {
@@ -238,7 +250,7 @@ impl<'a> Lowerer<'a> {
         } else if ty.is_int() || ty == Type::Name {
             let key = self.key(map, key);
             let value = self.value(value);
-            if self.is_deleted_somewhere(map) {
+            if self.deleted[map.0 as usize] {
                 self.insert_integer(map, &key, value);
             } else {
                 self.overwrite_integer(map, &key, value);
@@ -272,22 +284,6 @@ impl<'a> Lowerer<'a> {
         }
         let to = self.array_value(map);
         self.b.store(Width::D, to.plus(size as i32), Val::Imm(1));
-    }
-
-    /// Whether any probe deletes keys of a map: its keys come and go, so a
-    /// look-up before an assignment would mostly be in vain.
-    fn is_deleted_somewhere(&self, map: MapId) -> bool {
-        fn within(statements: &[Stmt], map: MapId) -> bool {
-            statements.iter().any(|s| match &s.kind {
-                StmtKind::Delete { map: m, .. } => *m == map,
-                StmtKind::If {
-                    then, otherwise, ..
-                } => within(then, map) || within(otherwise, map),
-                _ => false,
-            })
-        }
-        let probes = &self.cx.program.probes;
-        probes.iter().any(|p| within(&p.body, map))
     }
 
     fn insert_integer(&mut self, map: MapId, key: &Key, value: Val) {
@@ -470,6 +466,29 @@ impl<'a> Lowerer<'a> {
     pub(super) fn key_arg(&mut self, map: MapId, exprs: &'a [Expr]) -> Arg {
         self.key(map, exprs).arg()
     }
+}
+
+/// The maps that any probe deletes keys of: their keys come and go, so a look-up before an assignment would mostly be in vain.
+pub(super) fn deleted(program: &Program) -> Vec<bool> {
+    fn mark(statements: &[Stmt], deleted: &mut [bool]) {
+        for statement in statements {
+            match &statement.kind {
+                StmtKind::Delete { map, .. } => deleted[map.0 as usize] = true,
+                StmtKind::If {
+                    then, otherwise, ..
+                } => {
+                    mark(then, deleted);
+                    mark(otherwise, deleted);
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut deleted = vec![false; program.maps.len()];
+    for probe in &program.probes {
+        mark(&probe.body, &mut deleted);
+    }
+    deleted
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct Context<'a> {
     pub atomic_fetch: bool,
     /// Bytes of the function's argument of this number, for fentry and fexit: 1, 2, 4 or 8.
     pub arg_bytes: &'a dyn Fn(u8) -> u8,
+    /// Keeps integer `$` variables in memory rather than in registers: for bodies with more of them than fit the stack.
+    pub locals_in_memory: bool,
 }
 
 /// Lowers one attach point.
@@ -97,12 +99,18 @@ struct Lowerer<'a> {
     reads: Vec<(MapId, u32, Vec<maps::KeyPart>, BlockId, Val)>,
     /// Writes to each map lowered so far.
     writes: Vec<u32>,
+    /// Maps some probe deletes keys of.
+    deleted: Vec<bool>,
 }
 
 /// Where a `$` variable lives.
 #[derive(Debug, Clone, Copy)]
 enum LocalPlace {
+    /// An integer, in registers.
     Value(Var),
+    /// An integer, in memory.
+    Word(SlotId),
+    /// A string of this capacity.
     Memory(SlotId, usize),
 }
 
@@ -121,6 +129,7 @@ impl<'a> Lowerer<'a> {
             comms: Vec::new(),
             reads: Vec::new(),
             writes: vec![0; cx.program.maps.len()],
+            deleted: maps::deleted(cx.program),
         }
     }
 
@@ -135,6 +144,11 @@ impl<'a> Lowerer<'a> {
         let probe = self.probe;
         for (i, local) in probe.locals.iter().enumerate() {
             let place = match local.ty {
+                Type::Int { .. } | Type::Name if self.cx.locals_in_memory => {
+                    let slot = self.b.slot(8, format!("${}", local.name));
+                    self.clear_bytes(super::Address::slot(slot), 0, 8);
+                    LocalPlace::Word(slot)
+                }
                 Type::Int { .. } | Type::Name => LocalPlace::Value(self.b.var(Val::Imm(0))),
                 Type::Str { capacity } => {
                     let size = usize::from(capacity);
@@ -205,15 +219,36 @@ impl<'a> Lowerer<'a> {
     fn assign(&mut self, place: &'a Place, value: &'a Expr) {
         match place {
             Place::Local(id) => match self.locals[id.0 as usize] {
-                LocalPlace::Value(var) => {
-                    let value = self.value(value);
-                    self.b.set_var(var, value);
-                }
                 LocalPlace::Memory(slot, size) => {
                     self.write_string(super::Address::slot(slot), size, value);
                 }
+                _ => {
+                    let value = self.value(value);
+                    self.set_local(*id, value);
+                }
             },
             Place::Map { map, key } => self.assign_map(*map, key, value),
+        }
+    }
+
+    /// The value of an integer variable.
+    fn local(&mut self, id: LocalId) -> Val {
+        match self.locals[id.0 as usize] {
+            LocalPlace::Value(var) => self.b.get(var),
+            LocalPlace::Word(slot) => self.b.load(super::Width::D, super::Address::slot(slot)),
+            LocalPlace::Memory(..) => unreachable!("a string where an integer is wanted"),
+        }
+    }
+
+    /// Changes an integer variable.
+    fn set_local(&mut self, id: LocalId, value: Val) {
+        match self.locals[id.0 as usize] {
+            LocalPlace::Value(var) => self.b.set_var(var, value),
+            LocalPlace::Word(slot) => {
+                let to = super::Address::slot(slot);
+                self.b.store(super::Width::D, to, value);
+            }
+            LocalPlace::Memory(..) => unreachable!("an integer where a string is wanted"),
         }
     }
 

@@ -96,8 +96,8 @@ impl<'a> Lowerer<'a> {
 
     /// An object that holds `comm` here already.
     fn known_comm(&self) -> Option<SlotId> {
-        let known = |(block, _): &&(BlockId, SlotId)| self.b.dominates_here(*block);
-        Some(self.comms.iter().rev().find(known)?.1)
+        let mut recent = self.comms.iter().rev().take(16);
+        Some(recent.find(|(block, _)| self.b.dominates_here(*block))?.1)
     }
 
     /// Notes that an object nobody will change starts with `comm` from here on.
@@ -175,7 +175,7 @@ impl<'a> Lowerer<'a> {
             ExprKind::Builtin(Builtin::Comm) => Side::Memory(Address::slot(self.comm()), COMM / 8),
             ExprKind::Local(id) => match self.locals[id.0 as usize] {
                 LocalPlace::Memory(slot, size) => Side::Memory(Address::slot(slot), size / 8),
-                LocalPlace::Value(_) => unreachable!("an integer where a string is wanted"),
+                _ => unreachable!("an integer where a string is wanted"),
             },
             _ => {
                 let slot = self.b.slot(size, "a string compared");
