@@ -50,7 +50,7 @@ fn json_and_csv_go_to_files_and_pictures_are_drawn() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
     let (json, csv, svg, png) = (path("x.json"), path("x.csv"), path("x.svg"), path("x.png"));
     let done = hetsync_probe(&[
-        "run", "-f", "json", "-o", &json, "--plot", &svg, "-e", script,
+        "run", "-f", "json", "-o", &json, "--plot", &svg, "--plot", &png, "-e", script,
     ])
     .succeeds();
     assert_eq!(done.stdout, "");
@@ -71,12 +71,12 @@ fn json_and_csv_go_to_files_and_pictures_are_drawn() {
     assert_eq!(lines[3]["unit"], "us");
     assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
 
-    let done =
-        hetsync_probe(&["run", "-f", "csv", "-o", &csv, "--plot", &png, "-e", script]).succeeds();
+    assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG"));
+
+    let done = hetsync_probe(&["run", "-f", "csv", "-o", &csv, "-e", script]).succeeds();
     assert!(done.stderr.contains("text\n"), "{}", done.all());
     let table = std::fs::read_to_string(&csv).unwrap();
     assert!(table.contains("map,key,count,mean (us),std (us),min (us),25% (us),50% (us),75% (us),max (us)\n@lat,a,2,6,"), "{table}");
-    assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG"));
 
     hetsync_probe(&["run", "-q", "--plot", &svg, "-e", "begin { @x = 1 }"])
         .fails(1, &["nothing to plot"]);

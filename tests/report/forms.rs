@@ -79,7 +79,10 @@ fn every_kind() -> Vec<(Map, Samples)> {
             samples(&[1000, 1025, 1080, 1300]),
         ),
         (
-            aggregating("keyed_hist", &[STR16], Aggregation::Hist { bits: 0 }),
+            with_unit(
+                aggregating("keyed_hist", &[STR16], Aggregation::Hist { bits: 0 }),
+                Unit::Ms,
+            ),
             vec![comm(b"b", 1), comm(b"a", 2), comm(b"c", 1), comm(b"c", 2)],
         ),
         (

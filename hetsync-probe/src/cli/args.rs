@@ -108,9 +108,9 @@ pub struct RunArgs {
     /// Write the output to a file
     #[arg(short = 'o', value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Draw the maps to a picture at the end: FILE.svg or FILE.png
+    /// Draw the maps to a picture at the end: FILE.svg or FILE.png; may be given several times
     #[arg(long, value_name = "FILE", value_parser = picture)]
-    pub plot: Option<PathBuf>,
+    pub plot: Vec<PathBuf>,
     /// End after this many seconds
     #[arg(short = 'd', value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<std::time::Duration>,

@@ -2,7 +2,7 @@
 //!
 //! Observed of bpftrace 0.17, 0.23 and 0.27: a histogram is a title line, its rows, and an empty line; everything else is
 //! one line an entry; two empty lines stand between the events and the last maps. The rows are 16 columns of label,
-//! 8 of count, and a bar of 52.
+//! 8 of count, and a bar of 52. Ours alone: a histogram of a map with a unit says it, `@x (us):`.
 
 use std::io::Write;
 
@@ -63,7 +63,13 @@ impl Form for Text {
                 out.extend_from_slice(if at == 0 { b"[" } else { b", " });
                 raw(out, part);
             }
-            out.extend_from_slice(if entry.key.is_empty() { b":" } else { b"]:" });
+            if !entry.key.is_empty() {
+                out.push(b']');
+            }
+            if let (Value::Histogram(_), Some(unit)) = (&entry.value, map.unit()) {
+                let _ = write!(out, " ({unit})");
+            }
+            out.push(b':');
             match &entry.value {
                 Value::Scalar(x)
                 | Value::Sum(x)

@@ -10,6 +10,7 @@ mod schedule;
 mod watch;
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
@@ -24,6 +25,7 @@ use crate::kernel::running::Running;
 use crate::load::{LoadError, Session};
 use crate::plan::LoaderName;
 use crate::report::form::Form;
+use crate::report::map::MapReport;
 use crate::report::plot;
 use crate::sema::hir::{PointKind, Program};
 use crate::{Compiled, Target, compile};
@@ -228,18 +230,8 @@ impl<'a> Job<'a> {
             events.account(&session, args.verbose)?;
         }
         events.flush()?;
-        if let Some(path) = &args.plot {
-            let failed = |reason: String| RunError::Plot {
-                path: path.display().to_string(),
-                reason,
-            };
-            let picture = if path.extension().is_some_and(|ending| ending == "png") {
-                plot::png(&maps)
-            } else {
-                plot::svg(&maps).map(String::into_bytes)
-            };
-            let bytes = picture.map_err(|error| failed(error.to_string()))?;
-            std::fs::write(path, bytes).map_err(|error| failed(error.to_string()))?;
+        for path in &args.plot {
+            draw(path, &maps)?;
         }
         Ok(match (events.exit(), status) {
             (Some(0) | None, Some(status)) => Exit::Code(status),
@@ -247,6 +239,21 @@ impl<'a> Job<'a> {
             (None, None) => Exit::Ok,
         })
     }
+}
+
+/// Draws the maps to a file; its ending says how.
+fn draw(path: &Path, maps: &[MapReport<'_>]) -> Result<(), RunError> {
+    let failed = |reason: String| RunError::Plot {
+        path: path.display().to_string(),
+        reason,
+    };
+    let picture = if path.extension().is_some_and(|ending| ending == "png") {
+        plot::png(maps)
+    } else {
+        plot::svg(maps).map(String::into_bytes)
+    };
+    let bytes = picture.map_err(|error| failed(error.to_string()))?;
+    std::fs::write(path, bytes).map_err(|error| failed(error.to_string()))
 }
 
 /// Whether there is anything to wait for: a script of `begin` and `end` alone ends by itself.
