@@ -224,7 +224,7 @@ fn the_machine_computes_what_the_kernel_computes() {
         .run(&program(), |(start, body)| {
             let value: Vec<u8> = start.iter().flat_map(|n| n.to_le_bytes()).collect();
             let mut machine = Machine::new(std::slice::from_ref(&spec), 1).unwrap();
-            machine.insert(0, &[0; 4], &[value.clone()]);
+            machine.insert(0, &[0; 4], std::slice::from_ref(&value));
             let ours = run(&mut machine, &wrap(&body, FIRST_FD));
             prop_assert_eq!(ours, Ok(0));
 

@@ -71,7 +71,7 @@ fn summary_bucket(left: &Left<'_>, map: &str, key: &[Part<'_>], sample: i64) -> 
     (0..2)
         .filter_map(|cpu| left.word(map, key, cpu, SUMMARY_HEADER_WORDS + bucket / 2))
         .map(|pair| {
-            if bucket % 2 == 0 {
+            if bucket.is_multiple_of(2) {
                 pair & 0xffff_ffff
             } else {
                 pair >> 32
