@@ -114,7 +114,7 @@ fn an_argument_the_function_lacks_is_refused_where_it_stands() {
     let [error] = &refused(source, &options)[..] else {
         panic!("one mistake");
     };
-    assert_eq!(error.code, "E0602");
+    assert_eq!(error.code, "E0608");
     assert_eq!(error.message, "`arg5` does not exist: `f` has 3 arguments");
     assert_eq!(&source[error.span.range()], "arg5");
 }
@@ -128,7 +128,7 @@ fn a_program_that_is_too_large_is_refused() {
     let [error] = &refused(&source, &Options::plain())[..] else {
         panic!("one mistake");
     };
-    assert_eq!(error.code, "E0603");
+    assert_eq!(error.code, "E0509");
     assert!(
         error.message.starts_with("this probe is too large: "),
         "{}",

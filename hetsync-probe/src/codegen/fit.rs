@@ -56,7 +56,7 @@ pub(super) fn fit(
         limits::STACK_BYTES
     );
     Err(vec![
-        Diagnostic::error("E0601", span, message)
+        Diagnostic::error("E0508", span, message)
             .with_label("too much is in use at the same time")
             .with_help(format!("the largest objects are {largest}")),
     ])

@@ -206,7 +206,7 @@ fn assemble(
 fn too_large(what: &str, span: Span) -> Box<Diagnostic> {
     let message = format!("this probe is too large: {what}");
     let help = "split it into several probes on the same function";
-    Box::new(Diagnostic::error("E0603", span, message).with_help(help))
+    Box::new(Diagnostic::error("E0509", span, message).with_help(help))
 }
 
 fn program_name(kind: &ProgramKind, point: (usize, usize)) -> String {

@@ -61,4 +61,12 @@ pub(super) const CODES: &[Code] = &[
         wrong: "",
         mended: "",
     },
+    Code {
+        code: "E0608",
+        title: "a value this attach point does not have",
+        explanation: "The script reads an argument that the function does not have, by the kernel's own type information, or a \
+                      value that this kind of probe cannot give.",
+        wrong: "",
+        mended: "",
+    },
 ];

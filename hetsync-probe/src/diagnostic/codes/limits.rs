@@ -53,4 +53,20 @@ compiler reads the script several times, at most 16. Assign a value of a known t
         wrong: "",
         mended: "",
     },
+    Code {
+        code: "E0508",
+        title: "a body needs too much memory at once",
+        explanation: "A program of the kernel has 512 bytes of stack; what does not fit goes to 32 KiB of scratch. The message names \
+                      the largest values. Use fewer or shorter strings at the same time, or split the body into two probes.",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0509",
+        title: "a body is too large",
+        explanation: "A program has at most 65536 instructions, and no jump spans more than 32767. Split the body into several \
+                      probes of the same function.",
+        wrong: "",
+        mended: "",
+    },
 ];

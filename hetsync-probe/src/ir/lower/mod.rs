@@ -136,7 +136,7 @@ impl<'a> Lowerer<'a> {
     /// Notes what this attach point cannot give, at the place being lowered.
     fn unavailable(&mut self, message: String) {
         self.errors
-            .push(Diagnostic::error("E0602", self.b.span, message));
+            .push(Diagnostic::error("E0608", self.b.span, message));
     }
 
     /// Gives every `$` variable its place; strings that may be read before they are written start empty.
