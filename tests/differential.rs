@@ -244,7 +244,7 @@ fn all_opinions_agree_on_random_programs() {
 /// Compares script and machine (and rbpf) alone.
 fn without_kernel(flavour: Flavour) {
     let account = Account::default();
-    let outcome = TestRunner::new(config(500)).run(&bytes(), |bytes| {
+    let outcome = TestRunner::new(config(250)).run(&bytes(), |bytes| {
         compare(&generate::case(&bytes, flavour), &scene(), false, &account)
     });
     agreed(outcome);
