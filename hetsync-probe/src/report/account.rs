@@ -16,13 +16,15 @@ pub struct Account {
     pub attached: Vec<Attached>,
 }
 
-/// A map that was full.
+/// A map that had no room for a new key: because it was full, or because the kernel had no memory at hand at that moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FullMap {
     /// `@name`.
     pub map: String,
     /// Samples and assignments dropped.
     pub samples: u64,
+    /// Keys it held at the end.
+    pub keys: u64,
     /// Keys it can hold.
     pub max_keys: u32,
 }
@@ -80,13 +82,21 @@ impl Account {
             ));
         }
         for full in self.full_maps.iter().filter(|full| full.samples != 0) {
-            lines.push(format!(
-                "  {} was full at {}: {} of further keys dropped; raise it with --max-keys {}",
-                full.map,
-                plural(full.max_keys.into(), "key"),
-                plural(full.samples, "sample"),
-                u64::from(full.max_keys) * 4,
-            ));
+            let samples = plural(full.samples, "sample");
+            let most = plural(full.max_keys.into(), "key");
+            lines.push(if full.keys < full.max_keys.into() {
+                format!(
+                    "  {}: the kernel had no memory at hand for a new key: {samples} dropped, {} of {most} in use; \
+                     a map of fewer keys has its memory ready: lower --max-keys",
+                    full.map, full.keys
+                )
+            } else {
+                format!(
+                    "  {} was full at {most}: {samples} of further keys dropped; raise it with --max-keys {}",
+                    full.map,
+                    u64::from(full.max_keys) * 4
+                )
+            });
         }
         for missed in self.missed.iter().filter(|missed| missed.hits != 0) {
             lines.push(format!(

@@ -119,11 +119,16 @@ impl<'a> Events<'a> {
         Ok(reports)
     }
 
-    /// Prints what was lost.
+    /// Prints what was lost; `reports` are the last ones of all maps.
     ///
     /// # Errors
     /// As [`Events::drain`].
-    pub(super) fn account(&mut self, session: &Session, verbose: bool) -> Result<(), RunError> {
+    pub(super) fn account(
+        &mut self,
+        session: &Session,
+        reports: &[MapReport<'_>],
+        verbose: bool,
+    ) -> Result<(), RunError> {
         let sink = &mut self.sink;
         let maps = &sink.program.maps;
         let counted = session.account()?;
@@ -137,6 +142,10 @@ impl<'a> Events<'a> {
                     Some(FullMap {
                         map: format!("@{}", map.name),
                         samples,
+                        keys: reports
+                            .iter()
+                            .find(|r| r.map.name == map.name)
+                            .map_or(0, |r| r.entries.len() as u64),
                         max_keys: map.max_entries,
                     })
                 })

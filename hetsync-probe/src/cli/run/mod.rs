@@ -227,7 +227,7 @@ impl<'a> Job<'a> {
         watch::second_signal_ends();
         let maps = events.last_maps(&session)?;
         if !args.quiet {
-            events.account(&session, args.verbose)?;
+            events.account(&session, &maps, args.verbose)?;
         }
         events.flush()?;
         for path in &args.plot {
