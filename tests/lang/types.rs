@@ -545,3 +545,21 @@ fn later_constructs_are_named() {
         assert_eq!(messages, [format!("{what} not supported yet")], "{text}");
     }
 }
+
+#[test]
+fn files_from_other_systems_are_read() {
+    let text = "\u{feff}#!/usr/bin/hetsync-probe\r\nkprobe:f /pid/ {\r\n\t@ = count(); // x\r\n\r\n /* a\r\n b */ }\r\n";
+    assert_eq!(codes_of(text), [""; 0]);
+    let (script, _) = syntax::parse(text);
+    let printed = syntax::print::format(&script, text);
+    assert_eq!(
+        printed,
+        "#!/usr/bin/hetsync-probe\n\nkprobe:f /pid/ {\n    @ = count(); // x\n\n    /* a\n b */\n}\n"
+    );
+}
+
+#[test]
+fn a_format_of_a_megabyte_is_read_once() {
+    let text = format!("begin {{ printf(\"{}\"); }}", "%d".repeat(500_000));
+    assert_eq!(codes_of(&text), ["E0406"]);
+}

@@ -85,7 +85,7 @@ impl Printer<'_> {
             }
             self.comments = rest;
             self.gap(comment.span.start as usize);
-            let text = self.slice(comment.span).trim_end().to_owned();
+            let text = self.slice(comment.span).trim_end().replace("\r\n", "\n");
             self.push_line(&text);
             self.done = comment.span.end as usize;
         }
@@ -100,7 +100,7 @@ impl Printer<'_> {
         {
             self.comments = rest;
             self.done = comment.span.end as usize;
-            let text = self.slice(comment.span).trim_end().to_owned();
+            let text = self.slice(comment.span).trim_end().replace("\r\n", "\n");
             self.out.push(' ');
             self.out.push_str(&text);
         }

@@ -36,7 +36,9 @@ const WITH_PATHS: [&str; 10] = [
 impl<'a> Grammar<'a> {
     /// The whole script.
     pub(super) fn script(self) -> (Script, Vec<Diagnostic>) {
-        let (shebang, rest) = self.shebang(self.source);
+        // Some editors put a byte order mark before the text.
+        let text = self.source.strip_prefix('\u{feff}').unwrap_or(self.source);
+        let (shebang, rest) = self.shebang(text);
         let mut rest = self.space(rest);
         let mut probes = Vec::new();
         let mut understood = true;
@@ -93,10 +95,8 @@ impl<'a> Grammar<'a> {
             return (None, input);
         }
         let end = input.find('\n').unwrap_or(input.len());
-        (
-            Some(Span::new(0, input[..end].trim_end().len())),
-            &input[end..],
-        )
+        let (start, line) = (self.at(input), input[..end].trim_end());
+        (Some(Span::new(start, start + line.len())), &input[end..])
     }
 
     fn probe(&self, input: &'a str) -> Res<'a, Probe> {
