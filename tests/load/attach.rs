@@ -19,6 +19,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 const SEND: &str = "unix_stream_sendmsg";
 const ACCEPT: &str = "unix_accept";
@@ -441,4 +442,45 @@ fn functions_of_the_running_kernel_match_globs() {
     let prototype = kernel.prototype(SEND).expect("BTF");
     assert_eq!(prototype.arg_names, ["sock", "msg", "len"]);
     assert_eq!(prototype.arg_bytes, [8, 8, 8]);
+}
+
+/// Where the time from start to attached goes. Nothing is judged: the numbers are for a person to read.
+#[test]
+fn the_stages_of_attaching_are_timed() {
+    let Some(_turn) = turn("the_stages_of_attaching_are_timed") else {
+        return;
+    };
+    let points = [kprobe("tcp_sendmsg"), kretprobe("tcp_sendmsg")];
+    for lower in [true, false] {
+        let stage =
+            |name: &str, since: Instant| println!("lower={lower} {name}: {:?}", since.elapsed());
+        let start = Instant::now();
+        let options = Options {
+            lower,
+            loader: None,
+        };
+        let plan = planned(&points, &options);
+        stage("plan (reads BTF, tries)", start);
+        let programs = plan
+            .points
+            .iter()
+            .map(|points| asm::counter(points[0].kind.clone()))
+            .collect();
+        let image = numbered(asm::image(
+            programs,
+            vec![asm::map("counts", MapKind::Array, 1)],
+        ));
+        let start = Instant::now();
+        let mut session = Session::load(&image, &plan).expect("load");
+        stage("load", start);
+        let start = Instant::now();
+        session.attach().expect("attach");
+        stage("attach", start);
+        let start = Instant::now();
+        session.account().expect("account");
+        stage("account", start);
+        let start = Instant::now();
+        session.detach();
+        stage("detach", start);
+    }
 }

@@ -5,6 +5,7 @@ use hetsync_probe::kernel::btf::{Btf, VMLINUX};
 use hetsync_probe::kernel::features::{Features, attachable};
 use hetsync_probe::kernel::running::Running;
 use hetsync_probe::kernel::{FunctionFact, Kernel};
+use hetsync_probe::load::sys::vmlinux_btf;
 use std::path::Path;
 use std::time::Instant;
 
@@ -48,6 +49,29 @@ fn the_kernels_btf_is_read_fast_and_right() {
     assert!(sendmsg.returns && sendmsg.args == 3 && sendmsg.btf_id > 0);
     assert!(!btf.prototype("tcp_close").expect("tcp_close").returns);
     assert_eq!(btf.prototype("no_such_function"), None);
+}
+
+#[test]
+fn the_kernels_own_btf_object_holds_the_files_bytes() {
+    if !bpf_allowed("the_kernels_own_btf_object_holds_the_files_bytes") {
+        return;
+    }
+    let start = Instant::now();
+    let object = match vmlinux_btf() {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            println!("skipped, this kernel gives no BTF object: {error}");
+            return;
+        }
+    };
+    let by_object = start.elapsed();
+    let start = Instant::now();
+    let file = std::fs::read(VMLINUX).expect("file");
+    println!(
+        "BTF by its object {by_object:?}, by its file {:?}",
+        start.elapsed()
+    );
+    assert!(object == file);
 }
 
 #[test]

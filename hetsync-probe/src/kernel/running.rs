@@ -46,9 +46,7 @@ impl Running {
 
     /// The kernel's BTF, if it has any.
     pub fn btf(&self) -> Option<&Btf> {
-        self.btf
-            .get_or_init(|| Btf::read(Path::new(VMLINUX)).ok())
-            .as_ref()
+        self.btf.get_or_init(read_btf).as_ref()
     }
 
     fn names(&self) -> Option<&Names> {
@@ -120,6 +118,17 @@ impl Names {
     fn at(&self, (from, to): (u32, u32)) -> &str {
         &self.text[from as usize..to as usize]
     }
+}
+
+fn read_btf() -> Option<Btf> {
+    // In one piece where the kernel gives it so; the file works everywhere and for everybody.
+    #[cfg(feature = "kernel")]
+    if let Ok(bytes) = crate::load::sys::vmlinux_btf()
+        && let Ok(btf) = Btf::parse(bytes)
+    {
+        return Some(btf);
+    }
+    Btf::read(Path::new(VMLINUX)).ok()
 }
 
 fn read_names() -> Option<Names> {

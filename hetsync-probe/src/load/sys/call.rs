@@ -19,6 +19,8 @@ pub(crate) mod command {
     pub(crate) const PROG_TEST_RUN: u32 = 10;
     pub(crate) const OBJ_GET_INFO_BY_FD: u32 = 15;
     pub(crate) const RAW_TRACEPOINT_OPEN: u32 = 17;
+    pub(crate) const BTF_GET_FD_BY_ID: u32 = 19;
+    pub(crate) const BTF_GET_NEXT_ID: u32 = 23;
     pub(crate) const MAP_LOOKUP_BATCH: u32 = 24;
     pub(crate) const LINK_CREATE: u32 = 28;
 }
@@ -113,6 +115,27 @@ pub(crate) struct Info {
     pub(crate) bpf_fd: u32,
     pub(crate) info_len: u32,
     pub(crate) info: u64,
+}
+
+/// Names an object, or asks for the one after it.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct BtfId {
+    pub(crate) id: u32,
+    pub(crate) next_id: u32,
+    pub(crate) open_flags: u32,
+}
+
+/// `struct bpf_btf_info`: what [`Info`] points to for BTF.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct BtfInfo {
+    pub(crate) btf: u64,
+    pub(crate) btf_size: u32,
+    pub(crate) id: u32,
+    pub(crate) name: u64,
+    pub(crate) name_len: u32,
+    pub(crate) kernel_btf: u32,
 }
 
 #[repr(C)]

@@ -6,6 +6,7 @@
 //! dropped or the process is killed (but entries of [`tracefs`]). The kernel is never asked for its version; what it can
 //! do is found by trying.
 
+mod btf;
 mod call;
 mod clock;
 mod cpus;
@@ -18,6 +19,7 @@ mod ring;
 pub mod tracefs;
 mod verifier;
 
+pub use btf::vmlinux_btf;
 pub use call::errno_name;
 pub use clock::boot_ns;
 pub use cpus::possible_cpus;
