@@ -8,7 +8,9 @@ mod aggregate;
 mod context;
 mod event;
 mod expr;
+mod keys;
 mod maps;
+mod mentions;
 mod strings;
 
 use super::build::{Builder, Var};
@@ -92,11 +94,11 @@ struct Lowerer<'a> {
     locals: Vec<LocalPlace>,
     errors: Vec<Diagnostic>,
     /// Keys whose bytes lie in memory, with the block that wrote them.
-    keys: Vec<(Vec<maps::KeyPart>, BlockId, SlotId)>,
+    keys: Vec<(Vec<keys::KeyPart>, BlockId, SlotId)>,
     /// Places that hold `comm`.
     comms: Vec<(BlockId, SlotId)>,
     /// Scalars read before: map, its count of writes then, key, block, value.
-    reads: Vec<(MapId, u32, Vec<maps::KeyPart>, BlockId, Val)>,
+    reads: Vec<(MapId, u32, Vec<keys::KeyPart>, BlockId, Val)>,
     /// Writes to each map lowered so far.
     writes: Vec<u32>,
     /// Maps some probe deletes keys of.
@@ -153,7 +155,7 @@ impl<'a> Lowerer<'a> {
                 Type::Str { capacity } => {
                     let size = usize::from(capacity);
                     let slot = self.b.slot(size, format!("${}", local.name));
-                    if !assigned_first(probe, LocalId(i as u32)) {
+                    if !mentions::assigned_first(probe, LocalId(i as u32)) {
                         self.clear_bytes(super::Address::slot(slot), 0, size);
                     }
                     LocalPlace::Memory(slot, size)
@@ -325,72 +327,5 @@ impl<'a> Lowerer<'a> {
                 self.b.branch(Cond::Ne, value, Val::Imm(0), then, otherwise);
             }
         }
-    }
-}
-
-/// Whether a variable is assigned by a statement of the body itself before anything else mentions it.
-fn assigned_first(probe: &Probe, id: LocalId) -> bool {
-    if probe.predicate.as_ref().is_some_and(|e| mentions(e, id)) {
-        return false;
-    }
-    for statement in &probe.body {
-        match &statement.kind {
-            StmtKind::Assign {
-                place: Place::Local(local),
-                value,
-            } if *local == id => return !mentions(value, id),
-            // Blocks are not looked into: a variable assigned in one is started empty, which is right if slow.
-            _ if statement_mentions(statement, id) => return false,
-            _ => {}
-        }
-    }
-    true
-}
-
-fn statement_mentions(statement: &Stmt, id: LocalId) -> bool {
-    let any = |exprs: &[Expr]| exprs.iter().any(|e| mentions(e, id));
-    match &statement.kind {
-        StmtKind::Assign { place, value } => place_mentions(place, id) || mentions(value, id),
-        StmtKind::Aggregate { key, sample, .. } => {
-            any(key) || sample.as_ref().is_some_and(|e| mentions(e, id))
-        }
-        StmtKind::If {
-            cond,
-            then,
-            otherwise,
-        } => {
-            let inside = |s: &[Stmt]| s.iter().any(|s| statement_mentions(s, id));
-            mentions(cond, id) || inside(then) || inside(otherwise)
-        }
-        StmtKind::Printf { args, .. } | StmtKind::Print { args, .. } => any(args),
-        StmtKind::Delete { key, .. } => any(key),
-        StmtKind::Exit { code } => code.as_ref().is_some_and(|e| mentions(e, id)),
-        StmtKind::Expr(e) => mentions(e, id),
-        StmtKind::Clear(_) | StmtKind::Zero(_) => false,
-    }
-}
-
-fn place_mentions(place: &Place, id: LocalId) -> bool {
-    match place {
-        Place::Local(local) => *local == id,
-        Place::Map { key, .. } => key.iter().any(|e| mentions(e, id)),
-    }
-}
-
-fn mentions(expr: &Expr, id: LocalId) -> bool {
-    match &expr.kind {
-        ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Builtin(_) => false,
-        ExprKind::Local(local) => *local == id,
-        ExprKind::MapGet { key, .. } => key.iter().any(|e| mentions(e, id)),
-        ExprKind::Unary(_, e) => mentions(e, id),
-        ExprKind::Binary { lhs, rhs, .. }
-        | ExprKind::StrCompare { lhs, rhs, .. }
-        | ExprKind::Logical { lhs, rhs, .. } => mentions(lhs, id) || mentions(rhs, id),
-        ExprKind::Ternary {
-            cond,
-            then,
-            otherwise,
-        } => mentions(cond, id) || mentions(then, id) || mentions(otherwise, id),
-        ExprKind::Increment { place, .. } => place_mentions(place, id),
     }
 }

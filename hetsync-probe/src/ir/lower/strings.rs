@@ -224,11 +224,22 @@ impl Side {
 }
 
 /// A string's bytes as little-endian words, cut to `size - 1` bytes, zeros after.
-pub(super) fn words(bytes: &[u8], size: usize) -> Vec<u64> {
+fn words(bytes: &[u8], size: usize) -> Vec<u64> {
     let mut buffer = vec![0; size];
     let len = bytes.len().min(size - 1);
     buffer[..len].copy_from_slice(&bytes[..len]);
     (0..size / 8)
         .map(|i| crate::layout::word(&buffer, i))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn a_literal_is_cut_one_byte_before_its_capacity() {
+        assert_eq!(words(b"abcdefgh", 8), [u64::from_le_bytes(*b"abcdefg\0")]);
+        assert_eq!(words(b"", 16), [0, 0]);
+    }
 }
