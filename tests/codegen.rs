@@ -5,6 +5,8 @@
 mod agree;
 #[path = "codegen/allocation.rs"]
 mod allocation;
+#[path = "codegen/cost.rs"]
+mod cost;
 #[path = "codegen/elf.rs"]
 mod elf;
 #[cfg(feature = "kernel")]
