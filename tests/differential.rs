@@ -81,7 +81,6 @@ fn compiled(case: &Case) -> Result<Result<Image, Vec<Diagnostic>>, String> {
     let Compiling {
         registers,
         atomic_fetch,
-        on_demand_maps,
         traced,
     } = case.compiling;
     let mut pool = Pool::default();
@@ -96,7 +95,6 @@ fn compiled(case: &Case) -> Result<Result<Image, Vec<Diagnostic>>, String> {
     let options = Options {
         lower: &lower,
         atomic_fetch,
-        on_demand_maps,
         ring_bytes: case.ring_bytes,
         pool,
         ..Options::plain()

@@ -27,7 +27,6 @@ fn bpf_allowed(test: &str) -> bool {
         key_size: 4,
         value_size: 8,
         max_entries: 1,
-        on_demand: false,
         map: None,
     };
     match hetsync_probe::load::sys::Map::create(&spec) {

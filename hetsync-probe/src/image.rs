@@ -101,8 +101,6 @@ pub struct MapSpec {
     pub value_size: u32,
     /// Keys, or bytes of a ring buffer (a power of two, whole pages).
     pub max_entries: u32,
-    /// Whether memory is taken per key when it appears instead of all at once (`BPF_F_NO_PREALLOC`; hashes only).
-    pub on_demand: bool,
     /// The script's map behind it, if it is one.
     pub map: Option<hir::MapId>,
 }

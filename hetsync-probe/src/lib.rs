@@ -52,10 +52,10 @@ impl Target<'_> {
 
     /// The running kernel, asked by trying.
     #[cfg(feature = "kernel")]
-    pub fn running(lower: bool, loader: Option<plan::LoaderName>) -> Target<'static> {
+    pub fn running(plan: plan::Options) -> Target<'static> {
         Target {
             facts: &plan::Tried,
-            plan: plan::Options { lower, loader },
+            plan,
         }
     }
 }

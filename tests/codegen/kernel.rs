@@ -100,6 +100,7 @@ fn the_verifier_accepts_what_is_lowered_to_trampolines() {
         let options = plan::Options {
             lower: true,
             loader: None,
+            ..Default::default()
         };
         let plan = plan(&program, &Running::new(), &Tried, &options);
         let planned = |point: (usize, usize)| &plan.points[point.0][point.1];
@@ -108,7 +109,6 @@ fn the_verifier_accepts_what_is_lowered_to_trampolines() {
             &Options {
                 lower: &|probe, point| Some(planned((probe, point)).kind.clone()),
                 atomic_fetch: plan.atomic_fetch,
-                on_demand_maps: plan.atomic_fetch,
                 ..Options::plain()
             },
         )

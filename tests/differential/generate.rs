@@ -38,7 +38,6 @@ pub(crate) struct Compiling {
     /// Registers the allocator may use; few make it spill.
     pub(crate) registers: usize,
     pub(crate) atomic_fetch: bool,
-    pub(crate) on_demand_maps: bool,
     /// Whether functions are probed by fentry and fexit.
     pub(crate) traced: bool,
 }
@@ -79,7 +78,6 @@ pub(crate) fn case(bytes: &[u8], flavour: Flavour) -> Case {
     let compiling = Compiling {
         registers: choices.pick(&[10, 6, 5, 7, 8]),
         atomic_fetch: choices.chance(50),
-        on_demand_maps: choices.chance(30),
         traced: choices.chance(50),
     };
     Case {

@@ -32,7 +32,6 @@ pub(crate) fn scene() -> Result<Scene, String> {
         key_size: 4,
         value_size: 32,
         max_entries: 1,
-        on_demand: false,
         map: None,
     };
     let map = Map::create(&spec).map_err(|error| error.to_string())?;

@@ -69,7 +69,6 @@ pub(crate) fn map(name: &str, kind: MapKind, max_entries: u32) -> MapSpec {
         key_size: if ring { 0 } else { 4 },
         value_size: if ring { 0 } else { 8 },
         max_entries,
-        on_demand: false,
         map: None,
     }
 }

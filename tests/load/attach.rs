@@ -458,6 +458,7 @@ fn the_stages_of_attaching_are_timed() {
         let options = Options {
             lower,
             loader: None,
+            ..Default::default()
         };
         let plan = planned(&points, &options);
         stage("plan (reads BTF, tries)", start);

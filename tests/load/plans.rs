@@ -48,8 +48,8 @@ impl Facts for Made {
         true
     }
 
-    fn on_demand_maps(&self) -> bool {
-        true
+    fn cpus(&self) -> u32 {
+        3
     }
 }
 
@@ -106,7 +106,7 @@ fn kretprobe(function: &str) -> PointKind {
 
 fn planned(point: PointKind, reads: Option<Builtin>, options: &Options) -> Planned {
     let mut plan = plan(&script(&[point], reads), &Made, &Made, options);
-    assert!(plan.atomic_fetch && plan.on_demand_maps);
+    assert!(plan.atomic_fetch && plan.cpus == 3);
     plan.points.remove(0).remove(0)
 }
 
@@ -201,6 +201,7 @@ fn the_user_can_turn_lowering_off_and_choose_the_loader() {
     let off = Options {
         lower: false,
         loader: None,
+        ..Default::default()
     };
     let default = if cfg!(feature = "redbpf") {
         LoaderName::Redbpf
@@ -217,6 +218,7 @@ fn the_user_can_turn_lowering_off_and_choose_the_loader() {
     let redbpf = Options {
         lower: true,
         loader: Some(LoaderName::Redbpf),
+        ..Default::default()
     };
     for point in [kprobe("send"), kretprobe("send")] {
         let planned = planned(point, None, &redbpf);
@@ -226,6 +228,7 @@ fn the_user_can_turn_lowering_off_and_choose_the_loader() {
     let sys = Options {
         lower: false,
         loader: Some(LoaderName::Sys),
+        ..Default::default()
     };
     assert_eq!(planned(kprobe("send"), None, &sys).loader, LoaderName::Sys);
 }
@@ -250,7 +253,7 @@ fn what_user_space_runs_is_left_alone() {
 fn a_plain_kernel_lowers_nothing() {
     let points = [kprobe("send"), kretprobe("send")];
     let plan = plan(&script(&points, None), &Made, &Plain, &Options::default());
-    assert!(!plan.atomic_fetch && !plan.on_demand_maps);
+    assert!(!plan.atomic_fetch && plan.cpus == 1);
     assert!(
         plan.points[0]
             .iter()

@@ -46,7 +46,8 @@ pub(crate) fn plan_of(points: &[PointKind], loader: LoaderName) -> Plan {
     Plan {
         points: points.iter().map(|point| vec![planned(point)]).collect(),
         atomic_fetch: false,
-        on_demand_maps: false,
+        cpus: 1,
+        percpu_bytes: u64::MAX,
     }
 }
 

@@ -72,7 +72,6 @@ pub(crate) fn map(kind: MapKind, key_size: u32, value_size: u32, max_entries: u3
         key_size,
         value_size,
         max_entries,
-        on_demand: false,
         map: None,
     }
 }

@@ -336,6 +336,7 @@ fn events_and_the_account_in_every_form() {
             probe: "kretprobe:tcp_sendmsg".into(),
             hits: 1,
         }],
+        uncounted: vec!["kretprobe:tcp_recvmsg".into()],
         attached: vec![Attached {
             probe: "kprobe:tcp_sendmsg".into(),
             how: "fentry".into(),

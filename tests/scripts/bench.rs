@@ -80,7 +80,6 @@ impl Bench {
         let options = Options {
             lower: &traced,
             atomic_fetch: true,
-            on_demand_maps: true,
             ..Options::plain()
         };
         assert_eq!(self.compiled(&options), contents, "by fentry and fexit");

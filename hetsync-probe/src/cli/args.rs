@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::limits;
 use crate::report::form::FormKind;
 
 /// The whole command line.
@@ -64,9 +63,9 @@ pub struct ScriptArgs {
     /// Allow calls that act on the system
     #[arg(long = "unsafe")]
     pub allow_unsafe: bool,
-    /// Keys each map with keys can hold
-    #[arg(long, value_name = "N", default_value_t = limits::DEFAULT_MAX_KEYS, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
-    pub max_keys: u32,
+    /// Keys each map with keys can hold [default: 4096, of large statistics as many as fit 16 MiB and 1 MiB a CPU]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    pub max_keys: Option<u32>,
     /// Do not print warnings
     #[arg(long)]
     pub no_warnings: bool,

@@ -7,8 +7,8 @@ use crate::ir::{Arg, Function, MapRef, Op};
 use crate::layout;
 use crate::sema::hir;
 
-/// Bytes above which memory of a per-CPU hash is better taken key by key, where the kernel can do that safely.
-const PREALLOCATED_BYTES: u64 = 1 << 20;
+/// Keys a per-CPU hash keeps however large its values are on however many CPUs.
+const FEWEST_KEYS: u32 = 64;
 
 /// The maps of an image and where each is.
 pub(super) struct Maps {
@@ -67,7 +67,6 @@ pub(super) fn specs(
         key_size,
         value_size,
         max_entries,
-        on_demand: false,
         map: None,
     };
     let counters = layout::loss_counters(program.maps.len()) as u32;
@@ -103,16 +102,22 @@ fn script_map(index: usize, map: &hir::Map, options: &super::Options<'_>) -> Map
         (false, false) => MapKind::PercpuHash,
     };
     let value_size = layout::value_size(map) as u32;
-    let bytes = u64::from(value_size) * u64::from(map.max_entries);
+    // The kernel takes all of a map's memory when it is made. (Taking it key by key would lose samples: a probe may not
+    // wait for memory, and what the kernel has at hand in that moment does not last for two large per-CPU values.)
+    let room = options.percpu_bytes / (u64::from(value_size) * u64::from(options.cpus.max(1)));
+    let max_entries = match kind {
+        MapKind::PercpuHash => {
+            let fit = u32::try_from(room).unwrap_or(u32::MAX).max(FEWEST_KEYS);
+            map.max_entries.min(fit)
+        }
+        _ => map.max_entries,
+    };
     MapSpec {
         name: kernel_name(&map.name, &format!("map{index}")),
         kind,
         key_size: layout::key_size(map) as u32,
         value_size,
-        max_entries: map.max_entries,
-        on_demand: options.on_demand_maps
-            && kind == MapKind::PercpuHash
-            && bytes > PREALLOCATED_BYTES,
+        max_entries,
         map: Some(hir::MapId(index as u32)),
     }
 }

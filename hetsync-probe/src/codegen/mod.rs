@@ -34,8 +34,11 @@ pub struct Options<'a> {
     /// Bytes (1, 2, 4 or 8) of a function's argument of this number, for fentry and fexit: up to Linux 6.5
     /// only that much of it can be trusted. Say 8 where it is not known.
     pub arg_bytes: &'a dyn Fn(&str, u8) -> u8,
-    /// Whether the kernel can take memory for a map's keys one by one in any context (6.1 on).
-    pub on_demand_maps: bool,
+    /// Possible CPUs of the kernel, each of which has its own part of a statistics map.
+    pub cpus: u32,
+    /// Bytes that one statistics map may take on all CPUs together; it gets fewer keys than the script's limit where
+    /// it would take more.
+    pub percpu_bytes: u64,
     /// Whether the kernel has atomic fetch-and-add (5.12 on).
     pub atomic_fetch: bool,
     /// Bytes of the events' ring buffer: a power of two, whole pages.
@@ -50,7 +53,8 @@ impl Options<'_> {
         Options {
             lower: &|_, _| None,
             arg_bytes: &|_, _| 8,
-            on_demand_maps: false,
+            cpus: 1,
+            percpu_bytes: u64::MAX,
             atomic_fetch: false,
             ring_bytes: 1 << 20,
             pool: Pool::default(),

@@ -5,7 +5,6 @@ use crate::image::{MapKind, MapSpec};
 use crate::kernel::Kernel;
 use crate::load::LoadError;
 use crate::load::sys::{self, Map, Program, ProgramType};
-use std::os::fd::AsRawFd;
 
 /// A function every kernel with bpf(2) and networking has, made to be attached to (net/bpf/test_run.c).
 const HARMLESS: &str = "bpf_fentry_test1";
@@ -66,8 +65,6 @@ pub struct Features {
     pub batch_percpu_array: Support,
     /// Atomic fetch-and-add.
     pub atomic_fetch: Support,
-    /// Hashes that take memory key by key, safe in every context.
-    pub on_demand_maps: Support,
 }
 
 impl Features {
@@ -92,12 +89,11 @@ impl Features {
             batch: batch(MapKind::PercpuHash),
             batch_percpu_array: batch(MapKind::PercpuArray),
             atomic_fetch: Support::present(atomic_fetch(), "refused by the verifier"),
-            on_demand_maps: Support::present(on_demand_maps(), "not safe in every context"),
         }
     }
 
     /// Each feature with its name, for listing.
-    pub fn rows(&self) -> [(&'static str, &Support); 12] {
+    pub fn rows(&self) -> [(&'static str, &Support); 11] {
         [
             ("bpf(2)", &self.bpf),
             ("kprobes", &self.kprobe),
@@ -110,7 +106,6 @@ impl Features {
             ("batch reads", &self.batch),
             ("batch reads of per-CPU arrays", &self.batch_percpu_array),
             ("atomic fetch-and-add", &self.atomic_fetch),
-            ("maps that grow key by key", &self.on_demand_maps),
         ]
     }
 }
@@ -132,30 +127,6 @@ pub fn attachable() -> String {
     } else {
         format!("it does have: {}", ways.join(", "))
     }
-}
-
-/// Whether the kernel can take memory for a hash's keys one by one in any context (6.1 on).
-///
-/// Older kernels let a kprobe use such a map and may hang when it fires inside the allocator. They refuse it only for
-/// programs of perf events; that refusal is the sign.
-pub fn on_demand_maps() -> bool {
-    let hash = MapSpec {
-        on_demand: true,
-        ..spec(MapKind::PercpuHash)
-    };
-    let Ok(map) = Map::create(&hash) else {
-        return false;
-    };
-    let load = Insn {
-        code: op::LD | op::DW | op::IMM,
-        dst: reg::R1,
-        src: op::PSEUDO_MAP_FD,
-        imm: map.as_raw_fd(),
-        ..Insn::default()
-    };
-    let [zero, exit] = nothing();
-    let insns = [load, Insn::default(), zero, exit];
-    Program::load("try", ProgramType::PerfEvent, &insns, &[]).is_ok()
 }
 
 /// Whether the kernel has atomic fetch-and-add (5.12 on).
@@ -239,7 +210,6 @@ fn spec(kind: MapKind) -> MapSpec {
         key_size: if ring { 0 } else { 4 },
         value_size: if ring { 0 } else { 8 },
         max_entries: if ring { 4096 } else { 1 },
-        on_demand: false,
         map: None,
     }
 }

@@ -184,6 +184,11 @@ impl Session {
         self.ring.take()
     }
 
+    /// Keys that map number `map` can hold.
+    pub fn capacity(&self, map: usize) -> Option<u32> {
+        Some(self.maps.get(map)?.spec().max_entries)
+    }
+
     /// All keys and values of map number `map` (as in [`Image::maps`]). A value is [`Map::stride`] bytes for each of
     /// [`Map::cpus`].
     ///

@@ -13,8 +13,6 @@ const KIND_VAR: u32 = 14;
 const KIND_DATASEC: u32 = 15;
 /// The first type: `int`.
 const INT: u32 = 1;
-/// `BPF_F_NO_PREALLOC`.
-const NO_PREALLOC: u32 = 1;
 
 /// Types for a `.maps` section.
 #[derive(Debug)]
@@ -54,9 +52,6 @@ impl Maps {
             numbers.push(("value_size", map.value_size));
         }
         numbers.push(("max_entries", map.max_entries));
-        if map.on_demand {
-            numbers.push(("map_flags", NO_PREALLOC));
-        }
         let members: Vec<[u32; 2]> = numbers
             .iter()
             .map(|(member, number)| {

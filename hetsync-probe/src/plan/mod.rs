@@ -14,6 +14,11 @@ use crate::sema::hir;
 use crate::span::Span;
 use usage::{Usage, usage};
 
+/// Bytes that a statistics map may take unless the user says how many keys it is to hold: this much, and on machines of
+/// many CPUs this much more for each.
+const PERCPU_BYTES: u64 = 16 << 20;
+const PERCPU_BYTES_A_CPU: u64 = 1 << 20;
+
 /// Arguments a trampoline of every supported kernel can save (more since 6.6).
 const TRAMPOLINE_ARGS: u8 = 6;
 
@@ -33,6 +38,8 @@ pub struct Options {
     pub lower: bool,
     /// A loader asked for; `None` lets it be chosen. redbpf cannot do fentry, so asking for it turns lowering off.
     pub loader: Option<LoaderName>,
+    /// Bytes that one statistics map may take on all CPUs together; `None` for a default by their number.
+    pub percpu_bytes: Option<u64>,
 }
 
 impl Default for Options {
@@ -40,6 +47,7 @@ impl Default for Options {
         Options {
             lower: true,
             loader: None,
+            percpu_bytes: None,
         }
     }
 }
@@ -52,8 +60,8 @@ pub trait Facts {
     /// Whether it has atomic fetch-and-add.
     fn atomic_fetch(&self) -> bool;
 
-    /// Whether its hashes can take memory key by key in any context.
-    fn on_demand_maps(&self) -> bool;
+    /// Its possible CPUs.
+    fn cpus(&self) -> u32;
 }
 
 /// The running kernel, asked by trying.
@@ -71,8 +79,9 @@ impl Facts for Tried {
         crate::kernel::features::atomic_fetch()
     }
 
-    fn on_demand_maps(&self) -> bool {
-        crate::kernel::features::on_demand_maps()
+    fn cpus(&self) -> u32 {
+        // Without the file a map cannot be made either, and that error is the one to show.
+        crate::load::sys::possible_cpus().map_or(1, |cpus| cpus as u32)
     }
 }
 
@@ -89,8 +98,8 @@ impl Facts for Plain {
         false
     }
 
-    fn on_demand_maps(&self) -> bool {
-        false
+    fn cpus(&self) -> u32 {
+        1
     }
 }
 
@@ -101,8 +110,10 @@ pub struct Plan {
     pub points: Vec<Vec<Planned>>,
     /// Whether code may use atomic fetch-and-add.
     pub atomic_fetch: bool,
-    /// Whether large hashes may take memory key by key.
-    pub on_demand_maps: bool,
+    /// Possible CPUs.
+    pub cpus: u32,
+    /// Bytes that one statistics map may take on all CPUs together; see [`Options::percpu_bytes`].
+    pub percpu_bytes: u64,
 }
 
 impl Plan {
@@ -123,7 +134,8 @@ impl Plan {
             lower: &lowered,
             arg_bytes: &arg_bytes,
             atomic_fetch: self.atomic_fetch,
-            on_demand_maps: self.on_demand_maps,
+            cpus: self.cpus,
+            percpu_bytes: self.percpu_bytes,
             ..codegen::Options::plain()
         })
     }
@@ -183,10 +195,13 @@ pub fn plan(
         };
         probe.points.iter().map(point).collect()
     });
+    let cpus = facts.cpus();
     Plan {
         points: points.collect(),
         atomic_fetch: facts.atomic_fetch(),
-        on_demand_maps: facts.on_demand_maps(),
+        cpus,
+        percpu_bytes: (options.percpu_bytes)
+            .unwrap_or(PERCPU_BYTES + u64::from(cpus) * PERCPU_BYTES_A_CPU),
     }
 }
 

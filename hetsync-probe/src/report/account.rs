@@ -11,12 +11,15 @@ pub struct Account {
     pub full_maps: Vec<FullMap>,
     /// Probes that fired without their body being run.
     pub missed: Vec<Missed>,
+    /// Probes that may have missed hits which nobody counted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uncounted: Vec<String>,
     /// How each probe was attached, in script order; shown with `-v`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attached: Vec<Attached>,
 }
 
-/// A map that had no room for a new key: because it was full, or because the kernel had no memory at hand at that moment.
+/// A map that did not take a new key: it was full, or the kernel was busy with it on the same CPU at that moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FullMap {
     /// `@name`.
@@ -86,8 +89,7 @@ impl Account {
             let most = plural(full.max_keys.into(), "key");
             lines.push(if full.keys < full.max_keys.into() {
                 format!(
-                    "  {}: the kernel had no memory at hand for a new key: {samples} dropped, {} of {most} in use; \
-                     a map of fewer keys has its memory ready: lower --max-keys",
+                    "  {} was busy when a new key came: {samples} dropped, {} of {most} in use",
                     full.map, full.keys
                 )
             } else {
@@ -103,6 +105,11 @@ impl Account {
                 "  {} missed {}",
                 missed.probe,
                 plural(missed.hits, "hit")
+            ));
+        }
+        for probe in &self.uncounted {
+            lines.push(format!(
+                "  {probe}: a plain kretprobe, which may miss returns, and nothing counts them"
             ));
         }
         if verbose {

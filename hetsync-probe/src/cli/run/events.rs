@@ -6,6 +6,7 @@ use super::RunError;
 use crate::cli::output::Writer;
 use crate::layout::EventKind;
 use crate::load::Session;
+use crate::load::loader::Mechanism;
 use crate::load::sys::Ring;
 use crate::report::account::{Account, Attached, FullMap, Missed};
 use crate::report::form::Form;
@@ -146,7 +147,7 @@ impl<'a> Events<'a> {
                             .iter()
                             .find(|r| r.map.name == map.name)
                             .map_or(0, |r| r.entries.len() as u64),
-                        max_keys: map.max_entries,
+                        max_keys: session.capacity(at).unwrap_or(map.max_entries),
                     })
                 })
                 .collect(),
@@ -159,6 +160,14 @@ impl<'a> Events<'a> {
                         hits: p.missed.filter(|&n| n > 0)?,
                     })
                 })
+                .collect(),
+            uncounted: counted
+                .probes
+                .iter()
+                .filter(|p| {
+                    p.missed.is_none() && matches!(p.mechanism, Mechanism::Kretprobe { .. })
+                })
+                .map(|p| p.probe.clone())
                 .collect(),
             attached: counted
                 .probes

@@ -23,7 +23,7 @@ use crate::cli::script::{Script, complain};
 use crate::diagnostic::Diagnostic;
 use crate::kernel::running::Running;
 use crate::load::{LoadError, Session};
-use crate::plan::LoaderName;
+use crate::plan::{self, LoaderName};
 use crate::report::form::Form;
 use crate::report::map::MapReport;
 use crate::report::plot;
@@ -144,7 +144,12 @@ impl<'a> Job<'a> {
             )));
         }
         let compile = |lower: bool| {
-            let target = Target::running(lower && !args.no_lower, loader(args.loader));
+            let target = Target::running(plan::Options {
+                lower: lower && !args.no_lower,
+                loader: loader(args.loader),
+                // Who names a number of keys gets it, whatever it takes.
+                percpu_bytes: args.script.max_keys.map(|_| u64::MAX),
+            });
             compile(script.source.text(), &options, &target).map_err(|diagnostics| {
                 script.tell(&diagnostics, !args.script.no_warnings);
                 Stop::Said(Exit::Failure)

@@ -12,8 +12,6 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// `BPF_F_NO_PREALLOC` of include/uapi/linux/bpf.h.
-const NO_PREALLOC: u32 = 1;
 /// `BPF_EXIST`: overwrite, never create.
 const EXIST: u64 = 2;
 /// Bytes of values asked for in one batch, so that a large map is not held in memory twice.
@@ -45,18 +43,12 @@ impl Map {
         } else {
             1
         };
-        let hash = matches!(spec.kind, MapKind::Hash | MapKind::PercpuHash);
         let fd = call::with_memlock(|| {
             let mut attr = MapCreate {
                 map_type: kernel_type(spec.kind),
                 key_size: spec.key_size,
                 value_size: spec.value_size,
                 max_entries: spec.max_entries,
-                map_flags: if hash && spec.on_demand {
-                    NO_PREALLOC
-                } else {
-                    0
-                },
                 map_name: call::object_name(&spec.name),
                 ..MapCreate::default()
             };
