@@ -334,3 +334,22 @@ impl Running {
         }
     }
 }
+
+#[test]
+fn a_burst_of_new_keys_of_large_statistics_loses_nothing() {
+    if !kernel_runs_programs() {
+        return;
+    }
+    let samples: String = (0..60)
+        .map(|key| format!("@s[{key}] = summary({key}); "))
+        .collect();
+    let script = format!("begin {{ {samples} }}");
+    let done = hetsync_probe(&["run", "-f", "csv", "-e", &script]).succeeds();
+    assert!(
+        done.stderr.contains("lost: 0 events, 0 samples")
+            || done.stdout.contains("lost: 0 events, 0 samples"),
+        "{}{}",
+        done.stdout,
+        done.stderr
+    );
+}
