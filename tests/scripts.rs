@@ -3,6 +3,8 @@
 
 #[path = "scripts/bench.rs"]
 mod bench;
+#[path = "scripts/examples.rs"]
+mod examples;
 #[path = "scripts/language.rs"]
 mod language;
 #[path = "scripts/shipped.rs"]

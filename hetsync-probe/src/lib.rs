@@ -1,12 +1,45 @@
 //! A bpftrace-style profiler with its own compiler: small scripts become eBPF without LLVM.
 //!
 //! ```text
-//! source -> syntax -> sema -> ir -> codegen -> object -> load -> report
-//!           AST       HIR     IR    Image      ELF       kernel  tables
+//! source -> syntax -> sema -> plan -> ir -> codegen -> load -> report
+//!           AST       HIR     Plan    IR    Image      kernel  tables
+//!                      |                     |  |
+//!                      +------ interp -------+  +----> object: ELF
 //! ```
 //!
 //! Dependencies point one way, left to right. `syntax` knows no kernel; `sema` asks the [`kernel::Kernel`] trait for
-//! facts; `ir` knows no ELF; `load` alone makes system calls; `report` gets values, never file descriptors.
+//! facts; `plan` decides how each probe is attached; `ir` knows no ELF; `load` alone speaks to the kernel; `report` gets values, never
+//! file descriptors. [`compile`] is the pipeline up to the instructions; the `hetsync-probe` command is [`cli::main`].
+//!
+//! Without the feature `kernel` everything is there but `load` and `run`, on any system.
+//!
+//! # Compile a script
+//! Nothing here needs root or a kernel; facts about one come from [`kernel::NoKernel`], which knows nothing and objects to nothing.
+//!
+//! ```
+//! use hetsync_probe::{Target, codegen::disasm, compile, kernel::NoKernel, sema};
+//!
+//! let options = sema::Options {
+//!     params: vec![],
+//!     kernel: &NoKernel,
+//!     pid_filter: None,
+//!     max_keys: 4096,
+//!     allow_unsafe: false,
+//! };
+//! let script = "kprobe:tcp_sendmsg { @[comm] = hist(arg2); }";
+//! let compiled = compile(script, &options, &Target::plain()).expect("a right script");
+//! assert_eq!(compiled.image.programs.len(), 1);
+//! assert!(disasm::image(&compiled.image, script).contains("call get_current_comm"));
+//!
+//! // All mistakes are told at once, each with a code and its place.
+//! let wrong = "kprobe:tcp_sendmsg { @[com] = hist(retval); }";
+//! let mistakes = compile(wrong, &options, &Target::plain()).unwrap_err();
+//! let codes: Vec<&str> = mistakes.iter().map(|mistake| mistake.code).collect();
+//! assert_eq!(codes, ["E0209", "E0211"]);
+//! assert_eq!(&wrong[mistakes[0].span.start as usize..][..3], "com");
+//! ```
+//!
+//! `examples/script_without_kernel.rs` goes on from here: it runs the instructions and prints the table.
 
 pub mod cli;
 pub mod codegen;
