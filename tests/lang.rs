@@ -1,5 +1,7 @@
 //! The front end: source text to AST to checked script, its messages, and the formatter.
 
+#[path = "lang/book.rs"]
+mod book;
 #[path = "lang/codes.rs"]
 mod codes;
 #[path = "lang/invalid.rs"]

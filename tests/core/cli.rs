@@ -189,6 +189,22 @@ fn help_version_man_and_completions_are_there() {
     }
 }
 
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    for args in [&["completions", "bash"][..], &["man"][..]] {
+        let mut child = Command::new(HETSYNC)
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stderr), "");
+    }
+}
+
 /// The real thing in a second: the same path as the headline table.
 #[test]
 fn bench_measures_and_writes_every_form() {

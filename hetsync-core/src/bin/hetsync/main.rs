@@ -12,6 +12,7 @@ mod signals;
 mod step;
 mod worker;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -22,9 +23,9 @@ fn main() -> ExitCode {
         args::Command::Worker(args) => worker::run(args),
         args::Command::Bench(args) => bench::run(args),
         args::Command::Completions { shell } => {
-            let mut command = args::Cli::command();
-            clap_complete::generate(shell, &mut command, "hetsync", &mut std::io::stdout());
-            Ok(())
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut args::Cli::command(), "hetsync", &mut text);
+            print(&text)
         }
         args::Command::Man { directory } => manual(directory.as_deref()),
     };
@@ -44,13 +45,26 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn manual(directory: Option<&std::path::Path>) -> Result<(), Failure> {
     let command = args::Cli::command();
     match directory {
-        None => clap_mangen::Man::new(command).render(&mut std::io::stdout())?,
+        None => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(command).render(&mut text)?;
+            print(&text)?;
+        }
         Some(directory) => {
             std::fs::create_dir_all(directory)?;
             clap_mangen::generate_to(command, directory)?;
         }
     }
     Ok(())
+}
+
+/// Writes to standard output. A reader that went away (`| head`) has seen what it wanted.
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Runs `work` on a thread of this name, so that tools which tell processes
