@@ -2,9 +2,11 @@
 //! real sockets; the same rules in virtual time are in `machine`.
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use hetsync_core::Span;
+use hetsync_core::net::listen;
 use hetsync_core::policy::{Deadline, Outcome, Strict};
 use hetsync_core::server::{ConnId, Event, Refusal};
 use hetsync_core::wire::WireError;
@@ -307,21 +309,38 @@ fn a_worker_that_sends_twice_pushes_nobody_out() {
 }
 
 /// The original takes 4.1 s to accept 900 connections: 128 fit its queue,
-/// the rest wait for a SYN to be sent again.
+/// the rest wait for a SYN to be sent again. Here they fit the queue while
+/// nobody accepts at all.
 #[test]
-fn nine_hundred_connections_are_accepted_at_once() {
-    let server = strict(1);
-    let started = Instant::now();
-    let peers: Vec<Peer> = (0..900).map(|_| server.connect()).collect();
-    for _ in 0..900 {
-        server.wait(|told| matches!(told, Told::Event(Event::Joined { .. })));
+fn nine_hundred_connections_fit_the_queue() {
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+    if let Some(most) = most.ok().and_then(|most| most.trim().parse::<u32>().ok())
+        && most < 900
+    {
+        eprintln!("skipped: this system lets no queue be longer than {most}");
+        return;
     }
-    let took = started.elapsed();
-    // A second is what one lost SYN costs.
-    assert!(took < Duration::from_millis(950), "took {took:?}");
-    // All the idle ones are no hindrance.
-    assert_eq!(server.join().submit(&[3.0]), [3.0]);
-    drop(peers);
+    let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = listener.get_ref().local_addr().expect("its address");
+    let waiting: Vec<TcpStream> = (0..900)
+        .map(|number| {
+            TcpStream::connect_timeout(&address, PATIENCE)
+                .unwrap_or_else(|error| panic!("connection {number} was left out: {error}"))
+        })
+        .collect();
+    drop(waiting);
+}
+
+/// All of them take part in one round.
+#[test]
+fn nine_hundred_connections_are_served() {
+    let server = strict(900);
+    let mut peers: Vec<Peer> = (0..900).map(|_| server.connect()).collect();
+    peers.iter_mut().for_each(|peer| peer.send(&[1.0]));
+    for peer in &mut peers {
+        assert_eq!(peer.receive(), [900.0]);
+    }
+    assert_eq!(server.stop().rounds(), 1);
 }
 
 /// The original loses what a socket does not take at once. This result is

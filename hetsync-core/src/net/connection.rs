@@ -1,7 +1,7 @@
 //! One accepted connection: reads frames, writes replies.
 //!
 //! A reply is first written by whoever closes the round, at once and to all
-//! workers in a row, without waking their tasks; what a socket does not
+//! workers in turn, without waking their tasks; what a socket does not
 //! take then is written by the connection's own task as room appears.
 
 use std::future::poll_fn;
@@ -136,17 +136,33 @@ impl Connection {
         self.is_patient.store(true, Ordering::Relaxed);
     }
 
-    /// Sends as much of `result` as the socket takes now and leaves the
-    /// rest to [`reply_sent`](Self::reply_sent).
+    /// Takes `result` as the reply that is owed, and sends none of it yet.
     pub(super) fn start_reply(&self, result: Arc<RoundResult>, now: Time) {
         self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
         self.is_patient.store(false, Ordering::Relaxed);
+        lock(&self.reply).0 = Reply::Sending(Outgoing { result, written: 0 });
+    }
+
+    /// Sends at most `most` bytes of the reply. Whether there is more that
+    /// the socket may take at once; if there is not, what is left is up to
+    /// [`reply_sent`](Self::reply_sent).
+    pub(super) fn push_reply(&self, most: usize) -> bool {
         let mut reply = lock(&self.reply);
-        let outgoing = Outgoing { result, written: 0 };
-        reply.0 = write_some(self.stream.get_ref(), outgoing);
-        if let Some(waker) = reply.1.take() {
+        let outgoing = match std::mem::take(&mut reply.0) {
+            Reply::Sending(outgoing) => outgoing,
+            // Its own task was quicker, on another thread.
+            other => {
+                reply.0 = other;
+                return false;
+            }
+        };
+        let (state, is_full) = write_some(self.stream.get_ref(), outgoing, most);
+        let goes_on = matches!(state, Reply::Sending(_)) && !is_full;
+        reply.0 = state;
+        if !goes_on && let Some(waker) = reply.1.take() {
             waker.wake();
         }
+        goes_on
     }
 
     /// Waits until the reply that is owed has been sent in whole.
@@ -184,7 +200,7 @@ impl Connection {
                         }
                     }
                     self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
-                    reply.0 = write_some(self.stream.get_ref(), outgoing);
+                    reply.0 = write_some(self.stream.get_ref(), outgoing, usize::MAX).0;
                 }
             }
         }
@@ -217,29 +233,80 @@ impl Connection {
     }
 }
 
-/// Writes until the socket is full or the reply is out.
-fn write_some(stream: &TcpStream, mut outgoing: Outgoing) -> Reply {
+/// Writes until the socket is full, the reply is out, or `most` bytes are.
+/// Also whether it was the socket that is full.
+fn write_some(stream: &TcpStream, mut outgoing: Outgoing, most: usize) -> (Reply, bool) {
     let bytes = outgoing.result.as_bytes();
     let header = v0::encode_header(bytes.len() as u64);
     let total = header.len() + bytes.len();
-    loop {
-        let head = &header[outgoing.written.min(header.len())..];
-        let body = &bytes[outgoing.written.saturating_sub(header.len())..];
+    let stop = total.min(outgoing.written.saturating_add(most));
+    while outgoing.written < stop {
+        let head = &header[outgoing.written.min(header.len())..stop.min(header.len())];
+        let from = outgoing.written.saturating_sub(header.len());
+        let body = &bytes[from..stop.saturating_sub(header.len())];
         match socket::send(stream, &[IoSlice::new(head), IoSlice::new(body)]) {
             Ok(count) => outgoing.written += count,
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => return Reply::Sending(outgoing),
+                io::ErrorKind::WouldBlock => return (Reply::Sending(outgoing), true),
                 io::ErrorKind::Interrupted => continue,
-                _ => return Reply::Failed(error),
+                _ => return (Reply::Failed(error), false),
             },
         }
-        if outgoing.written == total {
-            return Reply::Sent;
-        }
+    }
+    match outgoing.written == total {
+        true => (Reply::Sent, false),
+        false => (Reply::Sending(outgoing), false),
     }
 }
 
 /// A panic elsewhere leaves these values whole, so poison means nothing.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use rustix::net::sockopt;
+    use smol::future::{or, yield_now};
+
+    use super::*;
+
+    /// After a header that came alone, the kernel is told to acknowledge at
+    /// once, on a connection that it has learnt to delay it on. (Without
+    /// that it may still have left that mode by itself, after 40 ms, so the
+    /// opposite cannot be asserted.)
+    #[test]
+    fn a_header_by_itself_is_acknowledged_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        sockopt::set_tcp_quickack(&stream, false).unwrap();
+        assert!(!sockopt::tcp_quickack(&stream).unwrap());
+
+        let connection = Connection::new(ConnId(0), Async::new(stream).unwrap(), Time::ZERO);
+        peer.write_all(&v0::encode_header(8)).unwrap();
+        let has_read = Cell::new(false);
+        let mut decoder = v0::Decoder::new(8);
+        let reading = async {
+            let now = || {
+                has_read.set(true);
+                Time::ZERO
+            };
+            let frame = connection.read_frame(&mut decoder, true, || None, now);
+            assert!(frame.await.is_err(), "half a frame is no frame");
+        };
+        // It is polled first, so it has gone on to wait for the payload by
+        // the time the other one sees that it has read.
+        let watching = async {
+            while !has_read.get() {
+                yield_now().await;
+            }
+        };
+        smol::block_on(or(reading, watching));
+        assert!(sockopt::tcp_quickack(connection.stream.get_ref()).unwrap());
+    }
 }

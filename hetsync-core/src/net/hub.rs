@@ -15,6 +15,11 @@ use crate::server::{ConnId, Machine, Output};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 
+/// Bytes of a long reply that go to one worker before it is the next one's
+/// turn. So all of them read at the same time instead of one after the
+/// other, and the bytes are still in cache for the last of them.
+const TURN_BYTES: usize = 256 * 1024;
+
 /// Called with each notice, in order. It holds up the server, so it should
 /// return soon.
 pub(super) type Observer = Box<dyn FnMut(Time, &Notice) + Send>;
@@ -103,8 +108,11 @@ impl Hub {
             let _ = self.wake_timer.try_send(());
         }
         drop(guard);
-        for (connection, result) in deliveries {
-            connection.start_reply(result, now);
+        for (connection, result) in &deliveries {
+            connection.start_reply(Arc::clone(result), now);
+        }
+        while !deliveries.is_empty() {
+            deliveries.retain(|(connection, _)| connection.push_reply(TURN_BYTES));
         }
     }
 

@@ -1,12 +1,13 @@
 //! The server: accepts, spawns, stops.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
 use smol::Executor;
+use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
 use super::connection::{Connection, ReadEnd};
@@ -182,10 +183,17 @@ impl Server {
         let timer = executor.spawn(async move { timer_hub.keep_time().await });
         let sweep_hub = Arc::clone(&hub);
         let sweeper = executor.spawn(async move { sweep(&sweep_hub, limits.idle).await });
+        // A task of its own: this function's future is polled whenever any
+        // task is woken, and a poll of `accept` is a system call.
+        let (arrivals, arrived) = smol::channel::bounded(1);
+        let accept_hub = Arc::clone(&hub);
+        let acceptor =
+            executor.spawn(async move { accept_all(&accept_hub, &listener, &arrivals).await });
         let serve = async {
-            let accept = accept_all(&executor, &hub, &listener, limits);
-            accept.or(shutdown).await;
-            drop(listener);
+            let welcome = welcome_all(&executor, &hub, &arrived, limits);
+            welcome.or(shutdown).await;
+            // Closes the listener.
+            acceptor.cancel().await;
             drain(&hub, limits.grace).await;
             hub.stats()
         };
@@ -195,13 +203,11 @@ impl Server {
     }
 }
 
+/// A connection that was just accepted, and where it comes from.
+type Arrival = (Async<TcpStream>, SocketAddr);
+
 /// Accepts for ever.
-async fn accept_all(
-    executor: &Executor<'static>,
-    hub: &Arc<Hub>,
-    listener: &Async<TcpListener>,
-    limits: Limits,
-) {
+async fn accept_all(hub: &Hub, listener: &Async<TcpListener>, arrivals: &Sender<Arrival>) {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -220,6 +226,21 @@ async fn accept_all(
             hub.tell(&Notice::AcceptFailed { error });
             continue;
         }
+        if arrivals.send((stream, peer)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Starts a task for each connection, for ever.
+async fn welcome_all(
+    executor: &Executor<'static>,
+    hub: &Arc<Hub>,
+    arrived: &Receiver<Arrival>,
+    limits: Limits,
+) {
+    // The acceptor, which holds the other end, is there for as long.
+    while let Ok((stream, peer)) = arrived.recv().await {
         let make = |id, now| (Connection::new(id, stream, now), peer);
         match hub.admit(limits.max_connections, make) {
             Some(connection) => {

@@ -12,11 +12,10 @@ use crate::{Running, WORKERS};
 pub(crate) fn start(serve: impl FnOnce(Vec<TcpStream>) + Send + 'static) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
-    let thread = std::thread::spawn(move || {
+    Running::new(address, move || {
         let accept = |_| listener.accept().expect("a worker").0;
         serve((0..WORKERS).map(accept).collect());
-    });
-    Running { address, thread }
+    })
 }
 
 pub(crate) struct Poll {

@@ -17,6 +17,8 @@ pub(crate) struct Row {
     ratios: Vec<f64>,
     p99_ms: Vec<f64>,
     p99_ratios: Vec<f64>,
+    server_us: Vec<f64>,
+    server_ratios: Vec<f64>,
 }
 
 impl Row {
@@ -28,14 +30,18 @@ impl Row {
             ratios: Vec::new(),
             p99_ms: Vec::new(),
             p99_ratios: Vec::new(),
+            server_us: Vec::new(),
+            server_ratios: Vec::new(),
         }
     }
 
-    pub(crate) fn add(&mut self, outcome: &Outcome, floor_rate: f64, floor_p99: f64) {
+    pub(crate) fn add(&mut self, outcome: &Outcome, floor: &Outcome) {
         self.rounds_per_s.push(outcome.rounds_per_s);
-        self.ratios.push(outcome.rounds_per_s / floor_rate);
+        self.ratios.push(outcome.rounds_per_s / floor.rounds_per_s);
         self.p99_ms.push(outcome.p99_ms);
-        self.p99_ratios.push(outcome.p99_ms / floor_p99);
+        self.p99_ratios.push(outcome.p99_ms / floor.p99_ms);
+        self.server_us.push(outcome.server_us);
+        self.server_ratios.push(outcome.server_us / floor.server_us);
     }
 }
 
@@ -59,9 +65,9 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| floats | server | rounds/s | MB/s summed | ratio to floor | least to most | p99 ms | p99 to floor |"
+            "| floats | server | rounds/s | MB/s summed | ratio to floor | least to most | p99 ms | p99 to floor | server, us a round | to floor |"
         )?;
-        writeln!(f, "|---:|---|---:|---:|---:|---:|---:|---:|")?;
+        writeln!(f, "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|")?;
         for row in &self.rows {
             let rate = median(&row.rounds_per_s);
             let megabytes = rate * (WORKERS * 4 * row.floats) as f64 / 1e6;
@@ -69,13 +75,15 @@ impl fmt::Display for Table {
             let most = row.ratios.iter().copied().fold(0.0, f64::max);
             writeln!(
                 f,
-                "| {} | {} | {} | {megabytes:.1} | {} | {least:.2} to {most:.2} | {:.3} | {:.2} |",
+                "| {} | {} | {} | {megabytes:.1} | {} | {least:.2} to {most:.2} | {:.3} | {:.2} | {} | {:.2} |",
                 row.floats,
                 row.name,
                 figure(rate),
                 figure(median(&row.ratios)),
                 median(&row.p99_ms),
                 median(&row.p99_ratios),
+                figure(median(&row.server_us)),
+                median(&row.server_ratios),
             )?;
         }
         Ok(())
