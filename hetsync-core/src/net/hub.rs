@@ -18,7 +18,7 @@ use crate::time::{Span, Time};
 /// Bytes of a long reply that go to one worker before it is the next one's
 /// turn. So all of them read at the same time instead of one after the
 /// other, and the bytes are still in cache for the last of them.
-const TURN_BYTES: usize = 256 * 1024;
+const TURN_BYTES: usize = 1024 * 1024;
 
 /// Called with each notice, in order. It holds up the server, so it should
 /// return soon.
