@@ -56,12 +56,12 @@ const OURS_KPROBE: &str = "hetsync-probe --no-lower";
 const TOOLS: &[Tool] = &[
     Tool {
         name: OURS,
-        command: "hetsync-probe run -o /tmp/ours.txt /root/latency.hp",
+        command: "hetsync-probe run /root/latency.hp",
         against: &[(BPFTRACE, 0.6), (C_FENTRY, 1.15)],
     },
     Tool {
         name: OURS_KPROBE,
-        command: "hetsync-probe run --no-lower -o /tmp/ours.txt /root/latency.hp",
+        command: "hetsync-probe run --no-lower /root/latency.hp",
         against: &[(BPFTRACE, 0.6), (C, 1.15)],
     },
     Tool {

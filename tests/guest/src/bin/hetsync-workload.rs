@@ -6,15 +6,21 @@
 //! hetsync-workload sends N [SIZE|cycle]   N calls of send(2) from a thread named `sender`
 //! hetsync-workload accepts N              N threads blocked in accept(2) at once, then released
 //! hetsync-workload sleeps N MS            N sleeps of MS milliseconds from a thread named `sleeper`
+//! hetsync-workload under N COMMAND..      N sends while COMMAND traces them: what it costs
 //! ```
+//!
+//! `under` starts COMMAND, waits until it says that it is attached (see `is_attached`), sends, runs
+//! `$HETSYNC_MEANWHILE` if that is set, and ends COMMAND with SIGINT.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+const USAGE: &str =
+    "usage: hetsync-workload sends N [SIZE|cycle] | accepts N | sleeps N MS | under N COMMAND..";
 const MOST_THREADS: usize = 512;
 /// Send sizes of `cycle`, one after the other: known bytes, several powers of two.
 const CYCLE: [usize; 8] = [1, 7, 64, 100, 512, 1000, 1448, 4000];
@@ -27,7 +33,8 @@ fn main() -> ExitCode {
         ["sends", n, size] => sends(n, size),
         ["accepts", n] => accepts(n),
         ["sleeps", n, ms] => sleeps(n, ms),
-        _ => Err("usage: hetsync-workload sends N [SIZE|cycle] | accepts N | sleeps N MS".into()),
+        ["under", n, program, arguments @ ..] => under(n, program, arguments),
+        _ => Err(USAGE.into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -153,4 +160,54 @@ fn sleeps(n: &str, ms: &str) -> Outcome {
     sleeper.join().map_err(|_| "the sleeper panicked")?;
     println!("sleeps={n} ms={ms}");
     Ok(())
+}
+
+/// Sends under a tracing program, with the figures of both on one line: `start_ns` from its start until it says it
+/// is attached, `rss_kib` its peak resident memory.
+fn under(n: &str, program: &str, arguments: &[&str]) -> Outcome {
+    let begun = Instant::now();
+    let mut tracer = Command::new(program)
+        .args(arguments)
+        .env("__BPFTRACE_NOTIFY_PROBES_ATTACHED", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{program}: {error}"))?;
+    let stdout = tracer.stdout.take().ok_or("no pipe")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let attached = lines
+        .by_ref()
+        .any(|line| line.is_ok_and(|line| is_attached(&line)));
+    let start_ns = begun.elapsed().as_nanos();
+    if !attached {
+        let status = tracer.wait()?;
+        return Err(format!("{program} ended with {status} before it was attached").into());
+    }
+    // Whatever else it prints must not fill the pipe.
+    let rest = thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    let outcome = sends(n, "64");
+    if let Some(command) = std::env::var_os("HETSYNC_MEANWHILE") {
+        Command::new("sh").arg("-c").arg(command).status()?;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", tracer.id()))?;
+    let rss_kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next())
+        .unwrap_or("0")
+        .to_owned();
+    Command::new("kill")
+        .arg("-INT")
+        .arg(tracer.id().to_string())
+        .status()?;
+    let ended = tracer.wait()?;
+    rest.join().map_err(|_| "the reader panicked")?;
+    println!("start_ns={start_ns} rss_kib={rss_kib}");
+    if !ended.success() {
+        return Err(format!("{program} ended with {ended}").into());
+    }
+    outcome
+}
+
+/// bpftrace and hetsync-probe name the variable that asks for the line; our C program says how long it took.
+fn is_attached(line: &str) -> bool {
+    line.contains("PROBES_ATTACHED") || line.starts_with("attached ns=")
 }
