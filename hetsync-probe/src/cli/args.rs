@@ -63,7 +63,7 @@ pub struct ScriptArgs {
     /// Allow calls that act on the system
     #[arg(long = "unsafe")]
     pub allow_unsafe: bool,
-    /// Keys each map with keys can hold [default: 4096, of large statistics as many as fit 16 MiB and 1 MiB a CPU]
+    /// Keys each map with keys can hold [default: 4096, of large statistics as many as fit 4 MiB and 2 MiB a CPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub max_keys: Option<u32>,
     /// Do not print warnings

@@ -16,8 +16,8 @@ use usage::{Usage, usage};
 
 /// Bytes that a statistics map may take unless the user says how many keys it is to hold: this much, and on machines of
 /// many CPUs this much more for each.
-const PERCPU_BYTES: u64 = 16 << 20;
-const PERCPU_BYTES_A_CPU: u64 = 1 << 20;
+const PERCPU_BYTES: u64 = 4 << 20;
+const PERCPU_BYTES_A_CPU: u64 = 2 << 20;
 
 /// Arguments a trampoline of every supported kernel can save (more since 6.6).
 const TRAMPOLINE_ARGS: u8 = 6;

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 const USAGE: &str =
     "usage: hetsync-workload sends N [SIZE|cycle] | accepts N | sleeps N MS | under N COMMAND..";
 const MOST_THREADS: usize = 512;
+/// The largest send: what a socket's buffers surely hold.
+const MOST_BYTES: usize = 16 << 10;
 /// Send sizes of `cycle`, one after the other: known bytes, several powers of two.
 const CYCLE: [usize; 8] = [1, 7, 64, 100, 512, 1000, 1448, 4000];
 
@@ -47,7 +49,8 @@ fn main() -> ExitCode {
 
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// `n` calls of send(2) on one connection. The peer only reads, so no other thread of ours sends.
+/// `n` calls of send(2) on one connection. The same thread reads what it sent, which loopback has delivered by then, so no
+/// scheduling is part of a send's time.
 fn sends(n: &str, size: &str) -> Outcome {
     let n: usize = n.parse()?;
     let sizes: Vec<usize> = if size == "cycle" {
@@ -55,14 +58,19 @@ fn sends(n: &str, size: &str) -> Outcome {
     } else {
         vec![size.parse()?]
     };
+    let most = sizes.iter().copied().max().unwrap_or(0);
+    if most > MOST_BYTES {
+        return Err(format!("at most {MOST_BYTES} bytes a send").into());
+    }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
+    let mut stream = TcpStream::connect(listener.local_addr()?)?;
+    stream.set_nodelay(true)?;
+    let (mut peer, _) = listener.accept()?;
     let sender = thread::Builder::new()
         .name("sender".into())
         .spawn(move || -> Outcome {
-            let mut stream = TcpStream::connect(address)?;
-            stream.set_nodelay(true)?;
-            let payload = vec![7u8; sizes.iter().copied().max().unwrap_or(0)];
+            let payload = vec![7u8; most];
+            let mut sink = vec![0u8; most];
             let begun = Instant::now();
             let mut bytes = 0u64;
             for i in 0..n {
@@ -72,6 +80,7 @@ fn sends(n: &str, size: &str) -> Outcome {
                 if written != size {
                     return Err(format!("send {i}: {written} of {size} bytes").into());
                 }
+                peer.read_exact(&mut sink[..size])?;
                 bytes += size as u64;
             }
             let ns = begun.elapsed().as_nanos();
@@ -81,9 +90,6 @@ fn sends(n: &str, size: &str) -> Outcome {
             );
             Ok(())
         })?;
-    let (mut peer, _) = listener.accept()?;
-    let mut sink = vec![0u8; 1 << 16];
-    while peer.read(&mut sink)? > 0 {}
     sender.join().map_err(|_| "the sender panicked")?
 }
 
