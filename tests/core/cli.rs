@@ -256,3 +256,43 @@ fn bench_measures_and_writes_every_form() {
     let png = std::fs::read(png).expect("the PNG");
     assert!(png.starts_with(b"\x89PNG") && png.len() > 10_000);
 }
+
+/// A log that cannot be written, or that nobody reads, costs no round, and
+/// no exit code.
+#[test]
+fn a_log_that_is_closed_or_full_is_not_felt() {
+    for is_closed in [true, false] {
+        let served = Served::start(&["-v", "--workers", "1"]);
+        let Served {
+            mut child,
+            lines,
+            address,
+        } = served;
+        let unread = (!is_closed).then_some(lines);
+        // Far more than a pipe holds, a line for each round.
+        let worker = run(&["worker", "-c", &address, "-r", "4000", "-t", "0s"]);
+        assert!(worker.status.success(), "{}", text(&worker.stderr));
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        assert_eq!(child.wait().expect("it ends").code(), Some(0));
+        drop(unread);
+    }
+}
+
+#[test]
+fn a_worker_whose_log_is_closed_or_full_goes_on() {
+    for is_closed in [true, false] {
+        let mut served = Served::start(&["--workers", "1"]);
+        let mut child = Command::new(HETSYNC)
+            .args(["worker", "-v", "-c", &served.address])
+            .args(["-r", "4000", "-t", "0s"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a worker");
+        let unread = child.stderr.take().filter(|_| !is_closed);
+        assert_eq!(child.wait().expect("it ends").code(), Some(0));
+        drop(unread);
+        served.signal(rustix::process::Signal::TERM);
+        assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+    }
+}

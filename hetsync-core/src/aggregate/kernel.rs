@@ -10,7 +10,8 @@ use crate::payload::{FLOAT_BYTES, first_non_finite};
 const BLOCK_BYTES: usize = 4096 * FLOAT_BYTES;
 
 /// Sets `out` to `(inputs[0] + inputs[1] + ...) / divisor`, each element
-/// added from left to right in f32. Returns how many elements overflowed.
+/// added from left to right in f32, or in f64 where f32 overflows on the
+/// way. Returns how many results were outside f32 and are clamped.
 ///
 /// # Panics
 /// If there is no input, or one is shorter than `out`.
@@ -121,10 +122,12 @@ fn fold_3(a: Words<'_>, b: Words<'_>, c: Words<'_>, out: &mut [u8]) {
 
 /// Finite inputs can still add up to more than f32 holds, and an infinity
 /// sent to every worker would ruin every replica. The elements concerned
-/// are added again in f64, which cannot overflow here, and clamped.
+/// are added again in f64, in the same order, which cannot overflow here.
+/// Only those whose result is outside f32 even so are clamped and counted:
+/// a mean, or a sum with both signs, may well come back into range.
 #[cold]
 fn repair(inputs: &[&[u8]], range: &std::ops::Range<usize>, divisor: f32, out: &mut [u8]) -> usize {
-    let mut repaired = 0;
+    let mut saturated = 0;
     for (index, word) in out.as_chunks_mut::<FLOAT_BYTES>().0.iter_mut().enumerate() {
         if f32::from_le_bytes(*word).is_finite() {
             continue;
@@ -134,11 +137,11 @@ fn repair(inputs: &[&[u8]], range: &std::ops::Range<usize>, divisor: f32, out: &
             .iter()
             .map(|input| f64::from(float(words(input), at)))
             .sum();
-        let clamped = (sum / f64::from(divisor)).clamp(f64::from(f32::MIN), f64::from(f32::MAX));
-        *word = (clamped as f32).to_le_bytes();
-        repaired += 1;
+        let result = (sum / f64::from(divisor)) as f32;
+        saturated += usize::from(result.is_infinite());
+        *word = result.clamp(f32::MIN, f32::MAX).to_le_bytes();
     }
-    repaired
+    saturated
 }
 
 #[cfg(test)]
@@ -190,8 +193,22 @@ mod tests {
             vec![f32::MAX, 2.0],
             vec![-f32::MAX, 3.0],
         ];
-        assert_eq!(reduce(&inputs, 1.0), (vec![f32::MAX, 6.0], 1));
         assert_eq!(reduce(&inputs[..2], 1.0), (vec![f32::MAX, 3.0], 1));
-        assert_eq!(reduce(&inputs[..2], 2.0), (vec![f32::MAX, 1.5], 1));
+        let negative = [vec![f32::MIN], vec![f32::MIN], vec![f32::MIN]];
+        assert_eq!(reduce(&negative, 2.0), (vec![f32::MIN], 1));
+    }
+
+    #[test]
+    fn a_result_that_comes_back_into_range_is_neither_clamped_nor_counted() {
+        let inputs = [vec![3e38, 1.0], vec![3e38, 2.0], vec![0.0, 3.0]];
+        assert_eq!(reduce(&inputs, 3.0), (vec![2e38, 2.0], 0));
+        let inputs = [vec![3e38], vec![3e38], vec![-2.5e38], vec![-3e38]];
+        let (sum, saturated) = reduce(&inputs, 1.0);
+        assert!((sum[0] / 5e37 - 1.0).abs() < 1e-5, "{sum:?}");
+        assert_eq!(saturated, 0);
+        assert_eq!(
+            reduce(&[vec![f32::MAX], vec![f32::MAX]], 2.0),
+            (vec![f32::MAX], 0)
+        );
     }
 }

@@ -6,6 +6,7 @@
 
 mod args;
 mod bench;
+mod lines;
 mod log;
 mod serve;
 mod signals;
@@ -29,13 +30,15 @@ fn main() -> ExitCode {
         }
         args::Command::Man { directory } => manual(directory.as_deref()),
     };
-    match done {
+    let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("hetsync: {failure}");
+            lines::say(format!("hetsync: {failure}"));
             ExitCode::FAILURE
         }
-    }
+    };
+    lines::flush();
+    code
 }
 
 /// What went wrong, in words for the person who typed the command.

@@ -29,7 +29,7 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
         _ => Level::Normal,
     };
     let log = Arc::new(Mutex::new(Log::new(level, |line: &str| {
-        eprintln!("{line}")
+        crate::lines::say(line);
     })));
     let observer_log = Arc::clone(&log);
 

@@ -23,7 +23,8 @@ impl Stop {
                 pending.next();
                 drop(sender);
                 pending.next();
-                eprintln!("hetsync: stopped at once by a second signal");
+                crate::lines::say("hetsync: stopped at once by a second signal");
+                crate::lines::flush();
                 std::process::exit(1);
             })?;
         Ok(Self(receiver))

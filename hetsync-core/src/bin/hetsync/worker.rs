@@ -9,6 +9,7 @@ use smol::Timer;
 use smol::future::FutureExt;
 
 use crate::args::WorkerArgs;
+use crate::lines::say;
 use crate::signals::Stop;
 use crate::step::{Pace, Steps};
 use crate::{Failure, on_named_thread};
@@ -19,7 +20,7 @@ pub(crate) fn run(args: WorkerArgs) -> Result<(), Failure> {
         smol::block_on(all(&args).or(async {
             stop.requested().await;
             if !args.quiet {
-                eprintln!("stopped");
+                say("stopped");
             }
             Ok(())
         }))
@@ -71,12 +72,14 @@ async fn one(args: WorkerArgs, index: usize) -> Result<(), Failure> {
                 waits.record(waited);
                 if args.verbose {
                     let step = Span::from(step);
-                    eprintln!("worker {index}: round {rounds}, computed {step}, waited {waited}");
+                    say(format!(
+                        "worker {index}: round {rounds}, computed {step}, waited {waited}"
+                    ));
                 }
                 client.recycle(result);
             }
             // One gradient is gone, not the training.
-            Err(error @ ClientError::Lost { .. }) => eprintln!("worker {index}: {error}"),
+            Err(error @ ClientError::Lost { .. }) => say(format!("worker {index}: {error}")),
             Err(error) => return Err(format!("worker {index}: {error}").into()),
         }
     }
@@ -84,9 +87,9 @@ async fn one(args: WorkerArgs, index: usize) -> Result<(), Failure> {
         let seconds = started.elapsed().as_secs_f64();
         let rate = rounds as f64 / seconds.max(1e-9);
         let median = waits.quantile(0.5).unwrap_or_default();
-        eprintln!(
+        say(format!(
             "worker {index}: {rounds} rounds in {seconds:.1} s, {rate:.1} rounds/s, median wait {median}"
-        );
+        ));
     }
     Ok(())
 }

@@ -25,10 +25,10 @@ const SHARES: [usize; 4] = [0, 25, 50, 75];
 
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     if args.duration < args.straggle && !args.quiet {
-        eprintln!(
+        crate::lines::say(format!(
             "hetsync: --duration {} is shorter than one straggler's step ({}), so strict cells will show 0",
             args.duration, args.straggle
-        );
+        ));
     }
     let plans: Vec<Plan> = SHARES
         .iter()
@@ -41,7 +41,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
         })
         .collect();
     let report = Report::new(&args, measure(&args, &plans)?);
-    println!("{}", report.table());
+    crate::print(format!("{}\n", report.table()).as_bytes())?;
 
     write(args.csv.as_deref(), || Ok(report.csv().into_bytes()))?;
     write(args.json.as_deref(), || report.json())?;
