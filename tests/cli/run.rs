@@ -97,6 +97,40 @@ fn intervals_fire_until_the_script_ends_itself() {
 }
 
 #[test]
+fn a_cleared_statistic_starts_anew_and_a_zeroed_one_keeps_its_keys() {
+    if !kernel_runs_programs() {
+        return;
+    }
+    let script = "begin { @n = count(); @k[1] = sum(2); @k[2] = sum(5); } \
+        interval:ms:10 { @i++; if (@i == 2) { print(@n); clear(@n); print(@k); zero(@k); print(@k); } \
+        if (@i == 3) { @k[2] = sum(6); print(@k); clear(@k); } if (@i == 4) { @k[3] = sum(9); @n = count(); exit(); } }";
+    let text = hetsync_probe(&["run", "-q", "-e", script]).succeeds();
+    assert_eq!(
+        text.stdout.replace("\n\n", ""),
+        "@n: 1\n@k[1]: 2\n@k[2]: 5\n@k[1]: 0\n@k[2]: 0\n@k[1]: 0\n@k[2]: 6\n@i: 4\n@k[3]: 9\n@n: 1\n",
+        "{}",
+        text.all()
+    );
+}
+
+#[test]
+fn clearing_makes_room_for_other_keys() {
+    if !kernel_runs_programs() {
+        return;
+    }
+    let script = "interval:ms:10 { @i++; @k[@i, 1] = count(); @k[@i, 2] = count(); @k[@i, 3] = count(); \
+        print(@k); clear(@k); if (@i == 5) { exit(); } }";
+    let done = hetsync_probe(&["run", "--max-keys", "4", "-e", script]).succeeds();
+    let printed = done.stdout.matches("@k[").count();
+    assert_eq!(printed, 15, "{}", done.all());
+    assert!(
+        done.stdout.contains("lost: 0 events, 0 samples"),
+        "{}",
+        done.all()
+    );
+}
+
+#[test]
 fn d_ends_the_run_after_that_time() {
     if !kernel_runs_programs() {
         return;

@@ -24,6 +24,7 @@ pub(crate) const ALL: &[Check] = &[
     ("a sleep of 10 ms takes 10 ms", sleeps),
     ("statistics agree with the raw events", statistics),
     ("bpftrace counts the same", bpftrace_agrees),
+    ("what is printed and cleared adds up", printed_and_cleared),
     ("a full map is reported", full_map),
     (
         "an unknown function is named with its neighbours",
@@ -254,6 +255,47 @@ fn bpftrace_agrees(lab: &Lab) {
     assert_eq!(rows(theirs.map("@lin")), rows(ours.map("@lin")));
     assert_eq!(theirs.map("@sent"), ours.map("@sent"));
     ours.assert_nothing_lost();
+}
+
+/// Every sample is in one of the prints, or in the maps at the end.
+const CLEARED: &str = r#"
+kprobe:tcp_sendmsg /comm == "sender"/ {
+    @calls = count();
+    @by[comm] = count();
+    @sums[arg2] = sum(1);
+    @size = hist(arg2);
+    @all = summary(arg2);
+    @total = count();
+}
+interval:ms:50 {
+    print(@calls); clear(@calls);
+    print(@by); clear(@by);
+    print(@sums); zero(@sums);
+    print(@size); clear(@size);
+    print(@all); zero(@all);
+}
+"#;
+
+fn printed_and_cleared(lab: &Lab) {
+    let report = lab.probe("", CLEARED, "sends 23000 cycle");
+    report.assert_nothing_lost();
+    assert_eq!(report.number("@total"), 23_000);
+    let keyed = |value: &Value| -> u64 {
+        let keys = value.as_object().expect("a keyed map");
+        keys.values().filter_map(Value::as_u64).sum()
+    };
+    let number = |value: &Value| value.as_u64().expect("a number");
+    let rows_of = |value: &Value| rows(value).iter().map(|&(_, count)| count).sum();
+    let count = |value: &Value| value["count"].as_u64().expect("a count");
+    assert!(
+        report.every("@calls").count() > 2,
+        "it was printed meanwhile"
+    );
+    assert_eq!(report.every("@calls").map(number).sum::<u64>(), 23_000);
+    assert_eq!(report.every("@by").map(keyed).sum::<u64>(), 23_000);
+    assert_eq!(report.every("@sums").map(keyed).sum::<u64>(), 23_000);
+    assert_eq!(report.every("@size").map(rows_of).sum::<u64>(), 23_000);
+    assert_eq!(report.every("@all").map(count).sum::<u64>(), 23_000);
 }
 
 fn full_map(lab: &Lab) {

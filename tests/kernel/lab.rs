@@ -124,6 +124,13 @@ impl Report {
             .unwrap_or_else(|| panic!("no {name} in {:#?}", self.lines))
     }
 
+    /// The data of the map, each time it was printed.
+    pub(crate) fn every<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.lines
+            .iter()
+            .filter_map(move |line| line["data"].get(name))
+    }
+
     /// The map's one number.
     pub(crate) fn number(&self, name: &str) -> u64 {
         self.map(name)

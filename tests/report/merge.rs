@@ -1,6 +1,7 @@
 //! Merging what several CPUs hold gives what one CPU would have held, and what plain arithmetic gives.
 
 use hetsync_probe::layout;
+use hetsync_probe::report::baseline;
 use hetsync_probe::report::value::{self, Scalar, Value};
 use hetsync_probe::sema::hir::{Aggregation, Map, Type};
 use proptest::prelude::*;
@@ -51,6 +52,49 @@ proptest! {
         for aggregation in aggregations() {
             let map = aggregating("x", &[], aggregation);
             prop_assert_eq!(decode(&map, cpus, &samples), decode(&map, 1, &samples));
+        }
+    }
+
+    #[test]
+    fn what_came_since_equals_what_came_alone(
+        before in prop::collection::vec(sample(), 0..40),
+        after in prop::collection::vec(sample(), 1..40),
+    ) {
+        for aggregation in aggregations() {
+            let map = aggregating("x", &[], aggregation.clone());
+            if baseline::is_additive(&map.value).is_none() {
+                continue;
+            }
+            let value = |samples: &[&[i64]]| {
+                let mut value = vec![0; layout::aggregate_size(&aggregation)];
+                for &sample in samples.iter().copied().flatten() {
+                    layout::record(&aggregation, &mut value, sample as u64);
+                }
+                value
+            };
+            let mut rest =
+                baseline::since(&aggregation, &value(&[&before, &after]), &value(&[&before]));
+            let mut alone = value(&[&after]);
+            if let Aggregation::Summary { .. } = aggregation {
+                use layout::summary_word as at;
+                let extremes = |value: &[u8]| {
+                    let min = (!layout::word(value, at::MIN) ^ layout::SIGN) as i64;
+                    (min, (layout::word(value, at::MAX) ^ layout::SIGN) as i64)
+                };
+                let (found, truth) = (extremes(&rest), extremes(&alone));
+                // Within a bucket of the truth; of negative samples only a bound is known.
+                let near = |a: i64, b: i64| a.abs_diff(b) as f64 <= b as f64 / 100.0;
+                let negative = truth.0 < 0;
+                let least = (negative && found.0 <= truth.0) || near(found.0, truth.0);
+                let bound = found.1 >= truth.1 && found.1 < 0;
+                let most = (truth.1 < 0 && bound) || near(found.1, truth.1);
+                prop_assert!(least && most, "{found:?} {truth:?}");
+                for word in [at::MIN, at::MAX] {
+                    layout::set_word(&mut rest, word, 0);
+                    layout::set_word(&mut alone, word, 0);
+                }
+            }
+            prop_assert_eq!(rest, alone);
         }
     }
 

@@ -199,6 +199,15 @@ impl Session {
         map.entries().map_err(|source| access("read", map, source))
     }
 
+    /// Takes all keys out of map number `map`, with their values as [`Session::read_map`] has them.
+    ///
+    /// # Errors
+    /// There is no such map, it is an array, or the kernel's reason.
+    pub fn take_map(&self, map: usize) -> Result<Vec<Entry>, LoadError> {
+        let map = self.map(map)?;
+        map.take().map_err(|source| access("clear", map, source))
+    }
+
     /// A map of the session, for its sizes.
     ///
     /// # Errors

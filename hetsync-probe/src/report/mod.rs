@@ -10,6 +10,7 @@
 //! printed; what could not be counted is said, in [`account`].
 
 pub mod account;
+pub mod baseline;
 pub mod csv;
 pub mod form;
 pub mod histogram;

@@ -223,7 +223,14 @@ fn merge(aggregation: &Aggregation, per_cpu: &[&[u8]]) -> (u64, Value) {
             return (summary.count(), Value::Summary(summary));
         }
     };
-    (n, value)
+    // A reading may see a sample's sum before its count.
+    let samples = match aggregation {
+        Aggregation::Sum { .. } | Aggregation::Avg { .. } | Aggregation::Stats { .. } => {
+            n | total(1)
+        }
+        _ => n,
+    };
+    (samples, value)
 }
 
 fn histogram(scale: Scale, per_cpu: &[&[u8]]) -> (u64, Value) {

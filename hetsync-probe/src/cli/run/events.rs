@@ -3,6 +3,7 @@
 use std::io;
 
 use super::RunError;
+use super::contents::Contents;
 use crate::cli::output::Writer;
 use crate::layout::EventKind;
 use crate::load::Session;
@@ -26,6 +27,7 @@ pub(super) struct Events<'a> {
 /// What records are turned into.
 struct Sink<'a> {
     program: &'a Program,
+    contents: Contents<'a>,
     form: Box<dyn Form>,
     writer: Writer,
     exit: Option<u8>,
@@ -42,6 +44,7 @@ impl<'a> Events<'a> {
             ring,
             sink: Sink {
                 program,
+                contents: Contents::new(program),
                 form,
                 writer,
                 exit: None,
@@ -75,6 +78,7 @@ impl<'a> Events<'a> {
                 break;
             }
         }
+        self.sink.contents.forget_shown();
         Ok(())
     }
 
@@ -84,6 +88,7 @@ impl<'a> Events<'a> {
     /// As [`Events::drain`].
     pub(super) fn drain_all(&mut self, session: &Session) -> Result<(), RunError> {
         while self.lap(session)? != 0 {}
+        self.sink.contents.forget_shown();
         Ok(())
     }
 
@@ -112,7 +117,7 @@ impl<'a> Events<'a> {
         sink.form.last_maps(&mut sink.writer.out);
         let mut reports = Vec::new();
         for map in order {
-            let report = read(sink.program, session, map)?.arranged(0, 1);
+            let report = sink.contents.show(session, map)?.arranged(0, 1);
             sink.form.map(&mut sink.writer.out, &report);
             sink.writer.flush_if_full()?;
             reports.push(report);
@@ -232,8 +237,8 @@ impl Sink<'_> {
             };
             match print.what {
                 PrintWhat::Map(map) => {
-                    let report =
-                        read(self.program, session, map.0 as usize)?.arranged(print.top, print.div);
+                    let report = self.contents.show(session, map.0 as usize)?;
+                    let report = report.arranged(print.top, print.div);
                     self.form.map(&mut self.writer.out, &report);
                 }
                 PrintWhat::Value(ty) => {
@@ -244,9 +249,9 @@ impl Sink<'_> {
                 }
             }
         } else if kind == EventKind::Clear as u32 {
-            session.clear(id)?;
+            self.contents.clear(session, id)?;
         } else if kind == EventKind::Zero as u32 {
-            session.zero(id)?;
+            self.contents.zero(session, id)?;
         } else if kind == EventKind::Exit as u32 {
             let code =
                 value::Scalar::decode(Type::UINT, values, names).and_then(|code| code.as_integer());
@@ -255,22 +260,4 @@ impl Sink<'_> {
         }
         Ok(self.writer.flush_if_full()?)
     }
-}
-
-/// A map's contents now, unarranged.
-fn read<'a>(
-    program: &'a Program,
-    session: &Session,
-    map: usize,
-) -> Result<MapReport<'a>, RunError> {
-    let declared = &program.maps[map];
-    let stride = session.map(map)?.stride();
-    let entries = session.read_map(map)?.into_iter().map(|(key, value)| {
-        let per_cpu: Vec<Vec<u8>> = value
-            .chunks_exact(stride.max(1))
-            .map(<[u8]>::to_vec)
-            .collect();
-        (key, per_cpu)
-    });
-    Ok(MapReport::decode(declared, &program.names, entries))
 }

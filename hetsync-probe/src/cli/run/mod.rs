@@ -5,6 +5,7 @@
 //! ```
 
 mod child;
+mod contents;
 mod events;
 mod schedule;
 mod watch;

@@ -22,6 +22,7 @@ pub(crate) mod command {
     pub(crate) const BTF_GET_FD_BY_ID: u32 = 19;
     pub(crate) const BTF_GET_NEXT_ID: u32 = 23;
     pub(crate) const MAP_LOOKUP_BATCH: u32 = 24;
+    pub(crate) const MAP_LOOKUP_AND_DELETE_BATCH: u32 = 25;
     pub(crate) const LINK_CREATE: u32 = 28;
 }
 

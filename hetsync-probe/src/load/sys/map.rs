@@ -185,6 +185,35 @@ impl Map {
     /// # Errors
     /// The kernel's reason; `EINVAL` or `ENOTSUPP` where it has no batches for this kind.
     pub fn entries_in_batches(&self) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        self.batches(command::MAP_LOOKUP_BATCH, &mut entries)?;
+        Ok(entries)
+    }
+
+    /// Removes all keys of a hash and gives them with their values, in batches where the kernel has them, else one by
+    /// one. A sample that is being added to a key at that instant may be missed.
+    ///
+    /// # Errors
+    /// The kernel's reason; an array's keys cannot be removed.
+    pub fn take(&self) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        if self
+            .batches(command::MAP_LOOKUP_AND_DELETE_BATCH, &mut entries)
+            .is_err()
+        {
+            // What the batches before took is in `entries` and no longer in the map.
+            for key in self.keys()? {
+                if let Some(value) = self.lookup(&key)? {
+                    self.delete(&key)?;
+                    entries.push((key, value));
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Appends all entries by a batch command that reads.
+    fn batches(&self, command: u32, entries: &mut Vec<Entry>) -> io::Result<()> {
         let (key_size, value_bytes) = (self.spec.key_size as usize, self.value_bytes());
         let most = (self.spec.max_entries as usize).max(1);
         let mut keys_asked =
@@ -193,7 +222,6 @@ impl Map {
         let mut place = vec![0; key_size.max(4)];
         let mut next_place = place.clone();
         let mut started = false;
-        let mut entries = Vec::new();
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         loop {
             keys.resize(keys_asked * key_size, 0u8);
@@ -208,7 +236,7 @@ impl Map {
                 ..Batch::default()
             };
             // SAFETY: `keys` and `values` hold `count` of each; both places are at least as long as the kernel's token.
-            let result = unsafe { call::bpf(command::MAP_LOOKUP_BATCH, &mut attr) };
+            let result = unsafe { call::bpf(command, &mut attr) };
             let last = match result {
                 Ok(_) => false,
                 Err(error) => match error.raw_os_error() {
@@ -229,7 +257,7 @@ impl Map {
                 ));
             }
             if last || (got == 0 && started) {
-                return Ok(entries);
+                return Ok(());
             }
             started = true;
             std::mem::swap(&mut place, &mut next_place);

@@ -1,0 +1,232 @@
+//! What the script sees in its maps: the kernel's values less what `clear` and `zero` took away.
+//!
+//! Statistics in the kernel are never written while programs add to them: `clear` remembers what had been counted, and that
+//! is subtracted from then on. What was counted is what the `print` just before showed, so that no sample falls between the
+//! two. Keys have to leave the kernel some day: where a map is more than half full they are taken out, and what
+//! they got after the print is carried to the next one.
+//!
+//! Values that are assigned, `min()`, `max()` and maps whose keys the script itself deletes are cleared in the kernel.
+
+use std::collections::HashMap;
+
+use super::RunError;
+use crate::load::Session;
+use crate::report::baseline;
+use crate::report::map::MapReport;
+use crate::sema::hir::{Program, Stmt, StmtKind};
+
+/// A key's value on every CPU.
+type Parts = Vec<Vec<u8>>;
+
+/// The maps of a script.
+#[derive(Debug)]
+pub(super) struct Contents<'a> {
+    program: &'a Program,
+    maps: Vec<Cleared>,
+}
+
+/// What was taken from one map.
+#[derive(Debug, Default)]
+struct Cleared {
+    /// Whether it is cleared by subtraction.
+    subtracts: bool,
+    /// Of each key what does not count any more.
+    base: HashMap<Vec<u8>, Base>,
+    /// What keys had when they left the kernel, and nobody has seen yet.
+    carry: HashMap<Vec<u8>, Parts>,
+    /// The kernel's values as last printed, while the events at hand are handled.
+    shown: Option<HashMap<Vec<u8>, Parts>>,
+}
+
+#[derive(Debug)]
+struct Base {
+    value: Parts,
+    /// Whether the key is there (`zero`) or not (`clear`) before it gets a sample.
+    stays: bool,
+}
+
+impl<'a> Contents<'a> {
+    pub(super) fn new(program: &'a Program) -> Self {
+        let mut maps: Vec<Cleared> = program
+            .maps
+            .iter()
+            .map(|map| Cleared {
+                subtracts: baseline::is_additive(&map.value).is_some(),
+                ..Cleared::default()
+            })
+            .collect();
+        for probe in &program.probes {
+            cleared_in_kernel(&probe.body, &mut maps);
+        }
+        Contents { program, maps }
+    }
+
+    /// A map's contents now, unarranged; a `clear` before [`Contents::forget_shown`] takes away just these.
+    ///
+    /// # Errors
+    /// The kernel's reason.
+    pub(super) fn show(
+        &mut self,
+        session: &Session,
+        map: usize,
+    ) -> Result<MapReport<'a>, RunError> {
+        let declared = &self.program.maps[map];
+        let now = values(session, map)?;
+        let cleared = &mut self.maps[map];
+        let mut visible = Vec::with_capacity(now.len());
+        for (key, value) in &now {
+            let mut parts = match cleared.base.get(key) {
+                Some(base) => {
+                    let rest = rest(declared, value, &base.value);
+                    if !base.stays && is_zero(&rest) && !cleared.carry.contains_key(key) {
+                        continue;
+                    }
+                    rest
+                }
+                None => value.clone(),
+            };
+            // Merging is adding up, so what is carried is one more CPU's.
+            parts.extend(cleared.carry.get(key).into_iter().flatten().cloned());
+            visible.push((key.clone(), parts));
+        }
+        let gone = cleared
+            .carry
+            .iter()
+            .filter(|(key, _)| !now.contains_key(*key));
+        visible.extend(gone.map(|(key, parts)| (key.clone(), parts.clone())));
+        if cleared.subtracts {
+            cleared.shown = Some(now);
+        }
+        Ok(MapReport::decode(declared, &self.program.names, visible))
+    }
+
+    /// From now on a `clear` takes away what is counted by then.
+    pub(super) fn forget_shown(&mut self) {
+        for map in &mut self.maps {
+            map.shown = None;
+        }
+    }
+
+    /// `clear(@map)`.
+    ///
+    /// # Errors
+    /// The kernel's reason, or a map the script does not have.
+    pub(super) fn clear(&mut self, session: &Session, map: usize) -> Result<(), RunError> {
+        let Some(cleared) = self.maps.get_mut(map).filter(|map| map.subtracts) else {
+            return Ok(session.clear(map)?);
+        };
+        let seen = match cleared.shown.take() {
+            Some(shown) => shown,
+            None => values(session, map)?,
+        };
+        cleared.carry.clear();
+        cleared.base.clear();
+        let declared = &self.program.maps[map];
+        let capacity = session.capacity(map).unwrap_or(0) as usize;
+        if declared.key.is_empty() || seen.len() <= capacity / 2 {
+            cleared.base = baselines(seen, |_| false);
+            return Ok(());
+        }
+        for (key, value) in parts(session, map, session.take_map(map)?)? {
+            let rest = match seen.get(&key) {
+                Some(before) => rest(declared, &value, before),
+                None => value,
+            };
+            if !is_zero(&rest) {
+                cleared.carry.insert(key, rest);
+            }
+        }
+        Ok(())
+    }
+
+    /// `zero(@map)`.
+    ///
+    /// # Errors
+    /// As [`Contents::clear`].
+    pub(super) fn zero(&mut self, session: &Session, map: usize) -> Result<(), RunError> {
+        let Some(cleared) = self.maps.get_mut(map).filter(|map| map.subtracts) else {
+            return Ok(session.zero(map)?);
+        };
+        let seen = match cleared.shown.take() {
+            Some(shown) => shown,
+            None => values(session, map)?,
+        };
+        let declared = &self.program.maps[map];
+        let old = std::mem::take(&mut cleared.base);
+        cleared.base = baselines(seen, |(key, value)| match old.get(key) {
+            // A key that `clear` took and nothing came back to is still gone.
+            Some(base) => base.stays || !is_zero(&rest(declared, value, &base.value)),
+            None => true,
+        });
+        for part in cleared.carry.values_mut().flatten() {
+            part.fill(0);
+        }
+        Ok(())
+    }
+}
+
+fn baselines(
+    seen: HashMap<Vec<u8>, Parts>,
+    stays: impl Fn((&Vec<u8>, &Parts)) -> bool,
+) -> HashMap<Vec<u8>, Base> {
+    seen.into_iter()
+        .map(|(key, value)| {
+            let stays = stays((&key, &value));
+            (key, Base { value, stays })
+        })
+        .collect()
+}
+
+/// Each CPU's samples since `before`.
+fn rest(declared: &crate::sema::hir::Map, now: &Parts, before: &Parts) -> Parts {
+    match baseline::is_additive(&declared.value) {
+        Some(aggregation) => now
+            .iter()
+            .zip(before)
+            .map(|(now, before)| baseline::since(aggregation, now, before))
+            .collect(),
+        None => now.clone(),
+    }
+}
+
+fn is_zero(parts: &Parts) -> bool {
+    parts.iter().flatten().all(|&byte| byte == 0)
+}
+
+fn values(session: &Session, map: usize) -> Result<HashMap<Vec<u8>, Parts>, RunError> {
+    parts(session, map, session.read_map(map)?)
+}
+
+/// Values taken apart into those of the CPUs.
+fn parts(
+    session: &Session,
+    map: usize,
+    entries: Vec<(Vec<u8>, Vec<u8>)>,
+) -> Result<HashMap<Vec<u8>, Parts>, RunError> {
+    let stride = session.map(map)?.stride().max(1);
+    let apart = |value: Vec<u8>| value.chunks_exact(stride).map(<[u8]>::to_vec).collect();
+    Ok(entries
+        .into_iter()
+        .map(|(key, value)| (key, apart(value)))
+        .collect())
+}
+
+/// A key that a program deletes starts anew without anybody being told, so nothing can be subtracted from it.
+fn cleared_in_kernel(body: &[Stmt], maps: &mut [Cleared]) {
+    for stmt in body {
+        match &stmt.kind {
+            StmtKind::Delete { map, .. } => {
+                if let Some(map) = maps.get_mut(map.0 as usize) {
+                    map.subtracts = false;
+                }
+            }
+            StmtKind::If {
+                then, otherwise, ..
+            } => {
+                cleared_in_kernel(then, maps);
+                cleared_in_kernel(otherwise, maps);
+            }
+            _ => {}
+        }
+    }
+}
