@@ -190,7 +190,12 @@ fn list_shows_this_kernels_functions_or_says_why_not() {
         assert_eq!(both.stdout, "kprobe:tcp_sendmsg\nkretprobe:tcp_sendmsg\n");
         hetsync_probe(&["list", "no_such_function_at_all"]).fails(1, &["nothing matches"]);
     } else {
-        assert!(done.stderr.contains("cannot be listed"), "{}", done.all());
+        let why = ["cannot be listed", "no kprobes"];
+        assert!(
+            why.iter().any(|why| done.stderr.contains(why)),
+            "{}",
+            done.all()
+        );
         println!("list was only seen to refuse: {}", done.stderr.trim());
     }
     hetsync_probe(&["list", "usdt:x"]).fails(1, &["no probe kind"]);

@@ -23,7 +23,7 @@ fn begin_and_end_run_and_maps_are_printed() {
     assert_eq!(done.stderr, "");
     // Without exit() such a script ends by itself.
     let done = hetsync_probe(&["run", "-q", "-e", "begin { @x = 5 }"]).succeeds();
-    assert_eq!(done.stdout, "\n\n@x: 5\n");
+    assert_eq!(done.stdout, "@x: 5\n");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn intervals_fire_until_the_script_ends_itself() {
     }
     let script = "interval:ms:10 { @n++; print(@n); if (@n >= 3) { exit() } } end { printf(\"end %d\\n\", @n) }";
     let done = hetsync_probe(&["run", "-q", "-e", script]).succeeds();
-    assert_eq!(done.stdout, "@n: 1\n@n: 2\n@n: 3\nend 3\n\n\n@n: 3\n");
+    assert_eq!(done.stdout, "@n: 1\n@n: 2\n@n: 3\nend 3\n@n: 3\n");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_cleared_statistic_starts_anew_and_a_zeroed_one_keeps_its_keys() {
         if (@i == 3) { @k[2] = sum(6); print(@k); clear(@k); } if (@i == 4) { @k[3] = sum(9); @n = count(); exit(); } }";
     let text = hetsync_probe(&["run", "-q", "-e", script]).succeeds();
     assert_eq!(
-        text.stdout.replace("\n\n", ""),
+        text.stdout,
         "@n: 1\n@k[1]: 2\n@k[2]: 5\n@k[1]: 0\n@k[2]: 0\n@k[1]: 0\n@k[2]: 6\n@i: 4\n@k[3]: 9\n@n: 1\n",
         "{}",
         text.all()
@@ -145,7 +145,7 @@ fn d_ends_the_run_after_that_time() {
         "interval:s:3600 { @x = 1 } end { printf(\"end\\n\") }",
     ])
     .succeeds();
-    assert_eq!(done.stdout, "end\n\n\n");
+    assert_eq!(done.stdout, "end\n");
     assert!(start.elapsed() >= std::time::Duration::from_millis(300));
 }
 
@@ -168,6 +168,58 @@ fn a_full_map_is_in_the_account_with_its_mend() {
         done.all()
     );
     assert!(done.stdout.contains("--max-keys"), "{}", done.all());
+    // With -q too, but beside the script's output.
+    let done = hetsync_probe(&["run", "-q", "--max-keys", "2", "-e", script]).succeeds();
+    assert!(!done.stdout.contains("lost"), "{}", done.all());
+    assert!(
+        done.stderr.starts_with("lost: 0 events, 2 samples,")
+            && done.stderr.contains("@x was full at 2 keys"),
+        "{}",
+        done.all()
+    );
+}
+
+#[test]
+fn intervals_that_cannot_be_kept_are_counted() {
+    if !kernel_runs_programs() {
+        return;
+    }
+    // A thousand ticks a millisecond cannot be kept by anyone.
+    let script = "interval:us:1 { @n++; if (@n == 1000) { exit(); } }";
+    let done = hetsync_probe(&["run", "-q", "-e", script]).succeeds();
+    assert_eq!(done.stdout, "@n: 1000\n");
+    assert!(
+        done.stderr.contains("interval:us:1 missed "),
+        "{}",
+        done.all()
+    );
+}
+
+#[test]
+fn a_kernel_without_kprobes_says_so_first() {
+    if !kernel_runs_programs()
+        || std::path::Path::new("/sys/bus/event_source/devices/kprobe").exists()
+    {
+        println!("skipped: this kernel has kprobes, or runs no programs");
+        return;
+    }
+    for script in [
+        "kprobe:tcp_sendmesg { @ = count(); }",
+        "kprobe:tcp_* { @ = count(); }",
+    ] {
+        let done = hetsync_probe(&["run", "-e", script]).fails(1, &["E0602", "no kprobes"]);
+        assert!(!done.stderr.contains("did you mean"), "{}", done.all());
+        assert_eq!(done.stdout, "", "nothing is attached");
+    }
+    hetsync_probe(&["list", "kprobe:tcp_*"]).fails(1, &["no kprobes"]);
+}
+
+#[test]
+fn emit_does_not_ask_the_kernel() {
+    let script = "kprobe:no_such_function_here { @ = count(); }";
+    let ours = hetsync_probe(&["run", "--emit", "types", "-e", script]).succeeds();
+    let check = hetsync_probe(&["check", "--emit", "types", "-e", script]).succeeds();
+    assert_eq!(ours.stdout, check.stdout);
 }
 
 #[test]
@@ -195,7 +247,7 @@ fn the_child_runs_once_all_is_attached_and_its_status_is_ours() {
     ]);
     assert_eq!(done.code, Some(7), "{}", done.all());
     // `begin` was printed and flushed before the child was let go; it writes to the same standard output.
-    assert_eq!(done.stdout, "begin\nfrom the child\nend\n\n\n");
+    assert_eq!(done.stdout, "begin\nfrom the child\nend\n");
     let done = hetsync_probe(&["run", "-q", "-c", "sh -c 'kill -9 $$'", "-e", script]);
     assert_eq!(done.code, Some(128 + 9), "{}", done.all());
     assert_eq!(
@@ -251,7 +303,7 @@ fn interrupt_and_terminate_print_the_maps_and_exit_0() {
             .status();
         assert!(kill.unwrap().success());
         let done = probe.end().succeeds();
-        assert_eq!(done.stdout, "\n\n@x: 1\n@y: 2\n", "{signal}");
+        assert_eq!(done.stdout, "@x: 1\n@y: 2\n", "{signal}");
     }
 }
 

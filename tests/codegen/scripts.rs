@@ -81,7 +81,7 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
         "elapsed",
         "kprobe:f { @[elapsed] = count(); @a = sum(elapsed); }",
     ),
-    ("stack_args", "kprobe:f { @[arg6, arg9] = count(); }"),
+    ("last_args", "kprobe:f { @[arg4, arg5] = count(); }"),
     (
         "locals",
         "kprobe:f { $a = 0; if (arg0 > 1) { $a = arg0; } else { if (arg1) { $a = 5; } } $b = $a + 1; if ($b > 3) { $a = $b; } @[$a, $b] = count(); }",

@@ -193,7 +193,7 @@ fn variables_end_with_their_block() {
 fn builtins_belong_to_probes() {
     for (text, codes) in [
         (
-            "kprobe:f { print(arg9); print(func); print(probe); }",
+            "kprobe:f { print(arg5); print(func); print(probe); }",
             &[][..],
         ),
         ("kretprobe:f { print(retval); print(func); }", &[]),

@@ -364,3 +364,23 @@ fn events_and_the_account_in_every_form() {
     assert_snapshot("report__events_and_account", &all);
     assert!(Account::default().is_clean() && !account.is_clean());
 }
+
+#[test]
+fn hits_that_nobody_counts_are_not_called_none() {
+    let mut account = Account {
+        uncounted: vec!["kretprobe:f".into()],
+        ..Account::default()
+    };
+    assert_eq!(
+        account.lines(false)[0],
+        "lost: 0 events, 0 samples, unknown probe hits"
+    );
+    account.missed.push(Missed {
+        probe: "kprobe:f".into(),
+        hits: 2,
+    });
+    assert_eq!(
+        account.lines(false)[0],
+        "lost: 0 events, 0 samples, at least 2 probe hits"
+    );
+}

@@ -3,6 +3,7 @@
 use hetsync_probe::report::printf::render;
 use hetsync_probe::report::value::Scalar;
 use hetsync_probe::sema::hir::{Conversion, ConversionKind, Format, Piece, Type};
+#[cfg(feature = "kernel")]
 use proptest::prelude::*;
 
 fn one(conversion: Conversion, arg: Scalar) -> String {

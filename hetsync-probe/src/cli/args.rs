@@ -95,7 +95,7 @@ pub struct RunArgs {
     /// The script.
     #[command(flatten)]
     pub script: ScriptArgs,
-    /// Run this command; it starts once everything is attached, and its end ends the run
+    /// Run this command; it starts once everything is attached, and its end ends the run, with its exit status as ours
     #[arg(short = 'c', value_name = "CMD")]
     pub command: Option<String>,
     /// Only this process fires kprobes; its end ends the run
@@ -113,7 +113,7 @@ pub struct RunArgs {
     /// End after this many seconds
     #[arg(short = 'd', value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<std::time::Duration>,
-    /// Print only what the script prints
+    /// Print only what the script prints; what was lost is still told, on standard error
     #[arg(short = 'q')]
     pub quiet: bool,
     /// Say how each probe was attached

@@ -27,6 +27,16 @@ pub(super) fn main(args: &ListArgs) -> Exit {
         ));
         return Exit::Failure;
     }
+    #[cfg(feature = "kernel")]
+    if !crate::load::sys::has_kprobe_source() && !crate::kernel::running::has_ftrace() {
+        // The symbol table has functions all the same; none of them can be probed.
+        let shown = crate::cli::print(lines.concat().as_bytes());
+        complain("this kernel has no kprobes, so none of its functions can be probed");
+        return match shown {
+            Ok(()) => Exit::Failure,
+            Err(exit) => exit,
+        };
+    }
     let Some(names) = kernel.matching_functions(functions) else {
         complain(
             "this kernel's functions cannot be listed: neither tracefs nor /proc/kallsyms can be read; run as root",

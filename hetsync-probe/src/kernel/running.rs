@@ -120,6 +120,11 @@ impl Names {
     }
 }
 
+/// Whether functions can be traced by ftrace, on which fentry and fexit rest.
+pub fn has_ftrace() -> bool {
+    TRACEABLE.iter().any(|path| Path::new(path).exists())
+}
+
 fn read_btf() -> Option<Btf> {
     // In one piece where the kernel gives it so; the file works everywhere and for everybody.
     #[cfg(feature = "kernel")]
@@ -152,7 +157,10 @@ fn symbol_of(line: &str) -> Option<&str> {
     let mut words = line.split_whitespace();
     let (_, kind, name) = (words.next()?, words.next()?, words.next()?);
     // Padding before functions and split-off cold parts are no functions of their own.
-    let part = name.starts_with("__pfx_") || name.ends_with(".cold");
+    let part = name.starts_with("__pfx_") || name.ends_with(".cold") || name.contains(".cold.");
+    // Neither are local labels, and names of other languages that no attach point can spell.
+    let is_symbol = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '$');
+    let part = part || name.starts_with('.') || !name.chars().all(is_symbol);
     (matches!(kind, "t" | "T" | "w" | "W") && !part).then_some(name)
 }
 
@@ -211,6 +219,9 @@ mod tests {
             "ffffffff81000000 D jiffies",
             "0 t __pfx_tcp_sendmsg",
             "0 t tcp.cold",
+            "0 t tcp.cold.12",
+            "0 t .L42",
+            "0 t a<b>::c [odd]",
             "",
             "0 T",
         ] {

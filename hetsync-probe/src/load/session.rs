@@ -160,6 +160,11 @@ impl Session {
             .collect()
     }
 
+    /// The attach point of program number `program`, as the script says it.
+    pub fn probe(&self, program: usize) -> Option<&str> {
+        Some(&self.programs.get(program)?.planned.probe)
+    }
+
     /// Runs program number `program` (as in [`Image::programs`]) once: `begin`, `end` or `interval`.
     ///
     /// # Errors

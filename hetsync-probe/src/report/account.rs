@@ -76,7 +76,11 @@ impl Account {
             "lost: {}, {}, {}",
             plural(self.events, "event"),
             plural(self.samples(), "sample"),
-            plural(self.hits(), "probe hit"),
+            match (self.uncounted.is_empty(), self.hits()) {
+                (true, hits) => plural(hits, "probe hit"),
+                (false, 0) => "unknown probe hits".to_string(),
+                (false, hits) => format!("at least {}", plural(hits, "probe hit")),
+            },
         )];
         if self.events != 0 {
             lines.push(format!(

@@ -70,9 +70,12 @@ impl Column {
         };
         let shown = |(name, number): (String, Number)| {
             let cell = match number {
-                Number::Integer(n) if name == "count" => n.to_string(),
-                Number::Integer(n) => format!("{n}{}", if decimals == 0 { "" } else { ".00" }),
-                Number::Real(x) => format!("{x:.decimals$}"),
+                Number::Integer(n) => n.to_string(),
+                Number::Real(x) if matches!(name.as_str(), "mean" | "std") => {
+                    format!("{x:.decimals$}")
+                }
+                Number::Real(x) if decimals == 0 || x.fract() == 0.0 => format!("{x:.0}"),
+                Number::Real(x) => format!("{x:.1}"),
                 Number::Negative => "< 0".into(),
                 Number::None => "NaN".into(),
             };
@@ -88,7 +91,8 @@ impl Column {
     }
 }
 
-/// Two decimals, as the points then stand in one column; none where every mean is large, as they would only be noise.
+/// Decimals of means and deviations: two, but none where every mean is large, as they would only be noise. Other
+/// statistics have at most one, and none where they are integers.
 fn decimals(map: &MapReport<'_>) -> usize {
     let large = |entry: &Entry| match &entry.value {
         Value::Summary(summary) => summary.mean().is_some_and(|mean| mean.abs() >= 10_000.0),

@@ -107,7 +107,10 @@ impl Checker<'_> {
             return self.fail(
                 Diagnostic::error("E0209", span, format!("there is no `{name}`"))
                     .with_label("unknown name")
-                    .with_help("arguments are `arg0` to `arg9`"),
+                    .with_help(
+                        "arguments are `arg0` to `arg5`, which come in registers; those on the stack (`sarg0` and on) are not \
+                         supported yet",
+                    ),
             );
         }
         if names::LATER_BUILTINS.contains(&name) {

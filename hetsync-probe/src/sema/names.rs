@@ -16,16 +16,16 @@ pub(super) fn builtin(name: &str) -> Option<Builtin> {
         "func" => Builtin::Func,
         "probe" => Builtin::Probe,
         _ => match name.strip_prefix("arg")?.as_bytes() {
-            [digit @ b'0'..=b'9'] => Builtin::Arg(digit - b'0'),
+            [digit @ b'0'..=b'5'] => Builtin::Arg(digit - b'0'),
             _ => return None,
         },
     })
 }
 
 /// Built-ins that can be named in a suggestion.
-pub(super) const BUILTINS: [&str; 19] = [
+pub(super) const BUILTINS: [&str; 15] = [
     "pid", "tid", "comm", "nsecs", "elapsed", "cpu", "retval", "func", "probe", "arg0", "arg1",
-    "arg2", "arg3", "arg4", "arg5", "arg6", "arg7", "arg8", "arg9",
+    "arg2", "arg3", "arg4", "arg5",
 ];
 
 /// Built-ins of bpftrace that are still to come.

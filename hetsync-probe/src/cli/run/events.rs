@@ -110,11 +110,17 @@ impl<'a> Events<'a> {
     ///
     /// # Errors
     /// As [`Events::drain`].
-    pub(super) fn last_maps(&mut self, session: &Session) -> Result<Vec<MapReport<'a>>, RunError> {
+    pub(super) fn last_maps(
+        &mut self,
+        session: &Session,
+        quiet: bool,
+    ) -> Result<Vec<MapReport<'a>>, RunError> {
         let sink = &mut self.sink;
         let mut order: Vec<usize> = (0..sink.program.maps.len()).collect();
         order.sort_by(|a, b| sink.program.maps[*a].name.cmp(&sink.program.maps[*b].name));
-        sink.form.last_maps(&mut sink.writer.out);
+        if !quiet {
+            sink.form.last_maps(&mut sink.writer.out);
+        }
         let mut reports = Vec::new();
         for map in order {
             let report = sink.contents.show(session, map)?.arranged(0, 1);
@@ -125,20 +131,18 @@ impl<'a> Events<'a> {
         Ok(reports)
     }
 
-    /// Prints what was lost; `reports` are the last ones of all maps.
+    /// What was lost; `reports` are the last ones of all maps.
     ///
     /// # Errors
     /// As [`Events::drain`].
     pub(super) fn account(
-        &mut self,
+        &self,
         session: &Session,
         reports: &[MapReport<'_>],
-        verbose: bool,
-    ) -> Result<(), RunError> {
-        let sink = &mut self.sink;
-        let maps = &sink.program.maps;
+    ) -> Result<Account, RunError> {
+        let maps = &self.sink.program.maps;
         let counted = session.account()?;
-        let account = Account {
+        Ok(Account {
             events: counted.ring_drops,
             full_maps: counted
                 .full_maps
@@ -182,9 +186,13 @@ impl<'a> Events<'a> {
                     how: p.mechanism.to_string(),
                 })
                 .collect(),
-        };
-        sink.form.account(&mut sink.writer.out, &account, verbose);
-        Ok(())
+        })
+    }
+
+    /// Prints what was lost.
+    pub(super) fn tell(&mut self, account: &Account, verbose: bool) {
+        let sink = &mut self.sink;
+        sink.form.account(&mut sink.writer.out, account, verbose);
     }
 
     /// Writes what has gathered, unless more events wait already.

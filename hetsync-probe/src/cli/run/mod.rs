@@ -22,13 +22,19 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{WriteError, Writer};
 use crate::cli::script::{Script, complain};
 use crate::diagnostic::Diagnostic;
+use crate::image::ProgramKind;
+use crate::kernel::NoKernel;
+use crate::kernel::features::attachable;
 use crate::kernel::running::Running;
+use crate::load::sys::has_kprobe_source;
 use crate::load::{LoadError, Session};
 use crate::plan::{self, LoaderName};
+use crate::report::account::Missed;
 use crate::report::form::Form;
 use crate::report::map::MapReport;
 use crate::report::plot;
 use crate::sema::hir::{PointKind, Program};
+use crate::span::Span;
 use crate::{Compiled, Target, compile};
 use child::{Command, StoppedChild};
 use events::Events;
@@ -130,11 +136,9 @@ struct Job<'a> {
 impl<'a> Job<'a> {
     /// `None` where there is nothing to run: `--emit`, `--dry-run`.
     fn prepare(args: &'a RunArgs, script: &Script) -> Result<Option<Job<'a>>, Stop> {
-        let child = args.command.as_deref().map(Command::parse).transpose()?;
-        let process = args.pid.map(watch_process).transpose()?;
-        let kernel = Running::new();
-        let options = script.options(&args.script, &kernel, args.pid);
         if let Some(stage) = args.script.emit {
+            // What a stage makes of a script is the same everywhere, as for `check`.
+            let options = script.options(&args.script, &NoKernel, args.pid);
             let to = args.output.as_deref();
             return Err(Stop::Said(emit::main(
                 stage,
@@ -144,6 +148,10 @@ impl<'a> Job<'a> {
                 to,
             )));
         }
+        let child = args.command.as_deref().map(Command::parse).transpose()?;
+        let process = args.pid.map(watch_process).transpose()?;
+        let kernel = Running::new();
+        let options = script.options(&args.script, &kernel, args.pid);
         let compile = |lower: bool| {
             let target = Target::running(plan::Options {
                 lower: lower && !args.no_lower,
@@ -152,11 +160,17 @@ impl<'a> Job<'a> {
                 percpu_bytes: args.script.max_keys.map(|_| u64::MAX),
             });
             compile(script.source.text(), &options, &target).map_err(|diagnostics| {
+                if let Some(lack) = no_kprobes_behind(&diagnostics, script.source.text()) {
+                    return Stop::from(lack);
+                }
                 script.tell(&diagnostics, !args.script.no_warnings);
                 Stop::Said(Exit::Failure)
             })
         };
         let load = |compiled: &Compiled| {
+            if let Some(lack) = no_kprobes_for(compiled) {
+                return Err(lack);
+            }
             Session::load(&compiled.image, &compiled.plan)
                 .map_err(|error| error.with_suggestions(&kernel))
         };
@@ -212,6 +226,7 @@ impl<'a> Job<'a> {
         session.begin()?;
         events.drain(&session)?;
         let mut status = None;
+        let mut intervals = schedule::Schedule::new([], Instant::now());
         if events.exit().is_none() {
             let child = child.map(StoppedChild::start).transpose()?;
             session.attach()?;
@@ -220,7 +235,9 @@ impl<'a> Job<'a> {
                 announce(&session);
             }
             if waits(&program, child.is_some()) {
-                let ended = smol::block_on(watch.until_over(&session, &mut events, child))?;
+                intervals = periods(&session, Instant::now());
+                let ended = watch.until_over(&session, &mut events, child, &mut intervals);
+                let ended = smol::block_on(ended)?;
                 if let Ended::Child(code) = ended {
                     status = Some(code);
                 }
@@ -231,9 +248,16 @@ impl<'a> Job<'a> {
         session.end()?;
         events.drain_all(&session)?;
         watch::second_signal_ends();
-        let maps = events.last_maps(&session)?;
+        let maps = events.last_maps(&session, args.quiet)?;
+        let mut account = events.account(&session, &maps)?;
+        account.missed.extend(missed_ticks(&session, &intervals));
         if !args.quiet {
-            events.account(&session, &maps, args.verbose)?;
+            events.tell(&account, args.verbose);
+        } else if !account.is_clean() {
+            // Even who wants the script's output alone must not take it for complete.
+            for line in account.lines(false) {
+                eprintln!("{line}");
+            }
         }
         events.flush()?;
         for path in &args.plot {
@@ -244,6 +268,34 @@ impl<'a> Job<'a> {
             (Some(code), _) => Exit::Code(code),
             (None, None) => Exit::Ok,
         })
+    }
+}
+
+/// What a kernel without kprobes lacks for a script, before anything is loaded for it.
+fn no_kprobes_for(compiled: &Compiled) -> Option<LoadError> {
+    let mut points = compiled.plan.points.iter().flatten();
+    let needs = points.find(|planned| {
+        matches!(
+            planned.kind,
+            ProgramKind::Kprobe { .. } | ProgramKind::Kretprobe { .. }
+        )
+    })?;
+    (!has_kprobe_source()).then(|| no_kprobes(needs.probe.clone(), needs.span))
+}
+
+/// The same, where a name or a wildcard was looked for among functions that cannot be probed anyhow.
+fn no_kprobes_behind(diagnostics: &[Diagnostic], text: &str) -> Option<LoadError> {
+    let about = |code| matches!(code, "E0204" | "E0205" | "E0206" | "E0207");
+    let found = diagnostics.iter().find(|found| about(found.code))?;
+    let name = text.get(found.span.start as usize..found.span.end as usize)?;
+    (!has_kprobe_source()).then(|| no_kprobes(name.to_owned(), found.span))
+}
+
+fn no_kprobes(probe: String, span: Span) -> LoadError {
+    LoadError::NoKprobes {
+        probe,
+        available: attachable(),
+        span: Some(span),
     }
 }
 
@@ -313,6 +365,17 @@ fn announce(session: &Session) {
             .unwrap_or_default();
         eprintln!("{}: {}{reason}", probe.probe, probe.mechanism);
     }
+}
+
+/// Intervals that came too late to be kept.
+fn missed_ticks(session: &Session, intervals: &schedule::Schedule) -> Vec<Missed> {
+    let missed = intervals.missed().iter();
+    missed
+        .filter_map(|(&program, &hits)| {
+            let probe = session.probe(program)?.to_owned();
+            Some(Missed { probe, hits })
+        })
+        .collect()
 }
 
 /// Periods of the interval probes, by program.

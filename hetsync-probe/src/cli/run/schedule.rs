@@ -1,11 +1,14 @@
-//! When interval probes fire. Time is an argument; a late caller gets a missed period once, not in a burst.
+//! When interval probes fire. Time is an argument; a late caller gets one of several missed periods, not a burst; the
+//! others are counted.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The next times of a set of periods.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
     intervals: Vec<(usize, Duration, Instant)>,
+    missed: BTreeMap<usize, u64>,
 }
 
 impl Schedule {
@@ -25,12 +28,20 @@ impl Schedule {
                 (id, period, first)
             })
             .collect();
-        Schedule { intervals }
+        Schedule {
+            intervals,
+            missed: BTreeMap::new(),
+        }
     }
 
     /// When the next one is due; `None` if there are none.
     pub(super) fn next(&self) -> Option<Instant> {
         self.intervals.iter().map(|(_, _, next)| *next).min()
+    }
+
+    /// Times that were passed over so far, of the ids that missed some.
+    pub(super) fn missed(&self) -> &BTreeMap<usize, u64> {
+        &self.missed
     }
 
     /// The ids due at `now`, earliest first (ties in the order given), each moved to its first time after `now`.
@@ -42,6 +53,10 @@ impl Schedule {
             }
             due.push((*next, *id));
             let behind = now.duration_since(*next).as_nanos() / period.as_nanos() + 1;
+            if behind > 1 {
+                let missed = self.missed.entry(*id).or_default();
+                *missed = missed.saturating_add((behind - 1).min(u64::MAX.into()) as u64);
+            }
             let skip = period
                 .as_nanos()
                 .saturating_mul(behind)
@@ -70,7 +85,11 @@ mod tests {
         assert_eq!(schedule.due(at(10)), [0]);
         assert_eq!(schedule.next(), Some(at(20)));
         // Both are due, 0 since 20 and again since 50; it fires once and stays in phase.
+        assert_eq!(schedule.missed().len(), 0);
         assert_eq!(schedule.due(at(53)), [0, 7]);
+        // 20, 30 and 40 of 0 are lost, and 25 of 7.
+        assert_eq!(schedule.missed().get(&0), Some(&3));
+        assert_eq!(schedule.missed().get(&7), Some(&1));
         assert_eq!(schedule.next(), Some(at(60)));
         assert_eq!(schedule.due(at(75)), [0, 7]);
         assert_eq!(Schedule::new([], start).next(), None);

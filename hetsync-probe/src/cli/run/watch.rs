@@ -14,6 +14,7 @@ use smol::future::{self, FutureExt};
 use super::RunError;
 use super::child::StoppedChild;
 use super::events::Events;
+use super::schedule::Schedule;
 use crate::load::Session;
 
 /// Why the waiting ended.
@@ -83,8 +84,8 @@ impl Watch {
         session: &Session,
         events: &mut Events<'_>,
         mut child: Option<StoppedChild>,
+        intervals: &mut Schedule,
     ) -> Result<Ended, RunError> {
-        let mut intervals = super::periods(session, Instant::now());
         let child_end = match &child {
             Some(child) => Some(Async::new_nonblocking(child.watch()?)?),
             None => None,
