@@ -14,7 +14,7 @@ pub struct Stats {
     pub full_rounds: u64,
     /// Rounds closed by their deadline.
     pub deadline_rounds: u64,
-    /// Gradients that went into a sum.
+    /// Gradients that were taken into a round.
     pub accepted: u64,
     /// Gradients that came after their round had closed.
     pub late: u64,
@@ -22,7 +22,8 @@ pub struct Stats {
     pub duplicates: u64,
     /// Connections closed for what they sent.
     pub refused: u64,
-    /// Gradients in rounds that everybody left.
+    /// Gradients that were taken and are in no sum: in rounds that everybody
+    /// left, or of connections lost before their round closed.
     pub abandoned: u64,
     /// From a round's first gradient to its close.
     pub round_duration: Histogram,

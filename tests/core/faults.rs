@@ -214,11 +214,20 @@ fn a_peer_that_closes_at_broadcast_harms_nobody() {
         goes.send(&[2.0; 50_000]);
         // A reset also takes back what has not been read yet.
         server.wait(|told| matches!(told, Told::Event(Event::ModelLength { .. })));
-        match round % 2 {
-            0 => drop(goes),
-            _ => goes.reset(),
+        if round % 2 == 0 {
+            drop(goes);
+            stays.send(&[1.0; 50_000]);
+        } else {
+            // Its gradient goes with it; another takes the place.
+            goes.reset();
+            server.wait(|told| matches!(told, Told::Disconnected(..)));
+            stays.send(&[1.0; 50_000]);
+            let mut other = server.join();
+            other.send(&[2.0; 50_000]);
+            server.wait(is_closed_round);
+            other.reset();
         }
-        assert_eq!(stays.submit(&[1.0; 50_000]), [3.0; 50_000]);
+        assert_eq!(stays.receive(), [3.0; 50_000]);
         // Both leave, so that the next round is a first one again.
         drop(stays);
         for _ in 0..2 {
@@ -440,4 +449,69 @@ fn random_bytes_disturb_nobody() {
         assert!(noise.is_closed());
     }
     assert_eq!(server.stop().rounds(), 50);
+}
+
+/// A passer-by that sends one gradient and closes: its model must not be
+/// the law for those who come after, in whatever state it left the socket.
+#[test]
+fn a_passer_by_does_not_lock_a_strict_server() {
+    for sends_ahead in [false, true] {
+        let server = TestServer::start(|builder| {
+            let idle = Span::from_millis(400);
+            builder.workers(2).policy(Strict).idle(idle)
+        });
+        let mut stray = server.join();
+        stray.send(&[9.0; 3]);
+        if sends_ahead {
+            stray.raw(&[0; 5]);
+        }
+        drop(stray);
+        server.wait(|told| matches!(told, Told::Event(Event::HalfClosed { .. })));
+        let mut workers = [server.join(), server.join()];
+        workers.iter_mut().for_each(|worker| worker.send(&[1.0; 5]));
+        for worker in &mut workers {
+            assert_eq!(worker.receive(), [2.0; 5]);
+        }
+    }
+}
+
+/// Ends its sending side and goes on reading, as `nc -N` does.
+#[test]
+fn a_half_closed_worker_gets_its_reply() {
+    let server = strict(2);
+    let mut one = server.join();
+    let mut other = server.join();
+    one.send(&[1.0]);
+    one.stream
+        .shutdown(std::net::Shutdown::Write)
+        .expect("it is open");
+    server.wait(|told| matches!(told, Told::Event(Event::HalfClosed { .. })));
+    assert_eq!(other.submit(&[2.0]), [3.0]);
+    assert_eq!(one.receive(), [3.0]);
+    assert!(one.is_closed());
+    assert_eq!(other.submit(&[4.0]), [4.0]);
+}
+
+/// A worker that dies with its gradient in and comes back is added once.
+#[test]
+fn a_reset_connections_gradient_is_withdrawn() {
+    let server = strict(3);
+    let mut workers = [server.join(), server.join()];
+    let mut dies = server.join();
+    dies.send(&[10.0]);
+    server.wait(|told| matches!(told, Told::Event(Event::ModelLength { .. })));
+    workers[0].send(&[1.0]);
+    // In and waiting, so that the reset is seen by its watch.
+    dies.reset();
+    server.wait(|told| {
+        matches!(
+            told,
+            Told::Event(Event::Withdrawn { .. } | Event::Abandoned { .. })
+        )
+    });
+    let mut back = server.join();
+    back.send(&[10.0]);
+    workers[1].send(&[100.0]);
+    assert_eq!(workers[0].receive(), [111.0]);
+    assert_eq!(back.receive(), [111.0]);
 }

@@ -173,18 +173,62 @@ fn the_mean_is_over_those_who_are_in() {
 }
 
 #[test]
-fn what_left_after_sending_is_in_the_sum_and_gets_no_result() {
+fn a_lost_connection_takes_its_gradient_out_of_the_open_round() {
     let mut bench = Bench::new(3, Strict);
     bench.join(0..3);
-    bench.send(0, 1.0);
-    bench.send(1, 2.0);
+    bench.send(0, 10.0);
+    bench.send(1, 1.0);
     bench.machine.handle_disconnect(bench.now, ConnId(0));
-    bench.send(2, 4.0);
-    assert_eq!(bench.results().0, [(1, 0, 7.0), (2, 0, 7.0)]);
-    // Nor is it waited for.
+    bench.send(2, 100.0);
+    assert!(bench.results().0.is_empty(), "a third one is missing");
+    // It comes back as another worker and is counted once.
+    bench.join(3..4);
+    bench.send(3, 10.0);
+    assert_eq!(bench.results().0[0], (1, 0, 111.0));
+    assert_eq!(bench.machine.stats().abandoned, 1);
+    // A round left without any gradient is not open.
+    bench.send(3, 1.0);
+    assert!(bench.machine.has_open_round());
+    bench.machine.handle_disconnect(bench.now, ConnId(3));
+    assert!(!bench.machine.has_open_round());
     bench.send(1, 1.0);
     bench.send(2, 1.0);
     assert_eq!(bench.results().0, [(1, 1, 2.0), (2, 1, 2.0)]);
+}
+
+#[test]
+fn a_half_closed_worker_is_counted_and_answered_and_not_waited_for() {
+    let mut bench = Bench::new(2, Strict);
+    bench.join(0..3);
+    bench.send(0, 1.0);
+    bench.machine.handle_half_close(bench.now, ConnId(0));
+    bench.send(1, 2.0);
+    assert_eq!(bench.results().0, [(0, 0, 3.0), (1, 0, 3.0)]);
+    bench.send(1, 5.0);
+    assert_eq!(bench.results().0, [(1, 1, 5.0)]);
+}
+
+#[test]
+fn whoever_is_leaving_does_not_hold_the_models_length() {
+    let mut bench = Bench::new(2, Strict);
+    bench.join(0..3);
+    bench.send(0, 9.0);
+    bench.machine.handle_half_close(bench.now, ConnId(0));
+    bench.outputs();
+    for id in 1..3 {
+        let payload = Payload::from_floats(&[1.0, 2.0]);
+        let conn = ConnId(id);
+        bench.machine.handle_gradient(bench.now, conn, payload);
+    }
+    let outputs = bench.outputs();
+    let gone = |output: &Output| matches!(output, Output::Disconnect { conn: ConnId(0) });
+    assert!(outputs.iter().any(gone), "{outputs:?}");
+    let sum = [2.0, 4.0];
+    let told = |output: &&Output| {
+        matches!(output,
+        Output::Deliver { result, .. } if result.payload().to_floats() == sum)
+    };
+    assert_eq!(outputs.iter().filter(told).count(), 2);
 }
 
 #[test]
@@ -221,11 +265,13 @@ fn a_round_that_everybody_left_is_abandoned() {
     for id in 0..3 {
         bench.machine.handle_disconnect(bench.now, ConnId(id));
     }
+    // The first took its own along, the second left the round empty.
     let abandoned = bench
         .outputs()
         .into_iter()
-        .any(|output| matches!(output, Output::Event(Event::Abandoned { gradients: 2, .. })));
+        .any(|output| matches!(output, Output::Event(Event::Abandoned { gradients: 1, .. })));
     assert!(abandoned);
+    assert_eq!(bench.machine.stats().abandoned, 2);
     assert_eq!(bench.machine.poll_timeout(), None);
     bench.join(3..7);
     for id in 3..7 {

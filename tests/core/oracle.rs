@@ -17,7 +17,11 @@ pub(crate) struct Expected {
     pub(crate) late: Vec<u64>,
     pub(crate) duplicate: Vec<u64>,
     pub(crate) refused: Vec<u64>,
-    /// Gradients lost with a round that everybody left.
+    pub(crate) half_closed: Vec<u64>,
+    /// Cut off by the gradient of another job.
+    pub(crate) displaced: Vec<u64>,
+    /// Gradients lost with a round that everybody left, or with their
+    /// connection.
     pub(crate) abandoned: usize,
 }
 
@@ -26,6 +30,7 @@ struct Peer {
     on: u64,
     is_in: bool,
     has_spoken: bool,
+    is_leaving: bool,
 }
 
 #[derive(Debug)]
@@ -63,6 +68,7 @@ impl Oracle {
             on: self.round,
             is_in: false,
             has_spoken: false,
+            is_leaving: false,
         };
         self.peers.insert(id, peer);
     }
@@ -70,9 +76,29 @@ impl Oracle {
     pub(crate) fn disconnect(&mut self, now: Time, id: u64) -> Expected {
         let mut expected = Expected::default();
         if self.peers.remove(&id).is_some() {
-            self.departed(now, &mut expected);
+            self.departed(now, id, &mut expected);
         }
         expected
+    }
+
+    pub(crate) fn half_close(&mut self, id: u64) -> Expected {
+        let mut expected = Expected::default();
+        let round = self.round;
+        if let Some(peer) = self.peers.get_mut(&id)
+            && peer.on == round
+            && peer.is_in
+            && !peer.is_leaving
+        {
+            peer.is_leaving = true;
+            expected.half_closed.push(id);
+        }
+        expected
+    }
+
+    /// The length that somebody who stays has brought.
+    fn length(&self) -> Option<usize> {
+        let stays = |peer: &Peer| peer.has_spoken && !peer.is_leaving;
+        self.length.filter(|_| self.peers.values().any(stays))
     }
 
     pub(crate) fn gradient(&mut self, now: Time, id: u64, floats: &[f32]) -> Expected {
@@ -80,12 +106,22 @@ impl Oracle {
         let Some(mut peer) = self.peers.get(&id).copied() else {
             return expected;
         };
-        let fits = self.length.is_none_or(|length| length == floats.len());
+        if peer.is_leaving {
+            return expected;
+        }
+        let fits = self.length().is_none_or(|length| length == floats.len());
         if !fits || floats.is_empty() || floats.iter().any(|float| !float.is_finite()) {
             expected.refused.push(id);
             self.peers.remove(&id);
-            self.departed(now, &mut expected);
+            self.departed(now, id, &mut expected);
             return expected;
+        }
+        if self.length.is_some_and(|length| length != floats.len()) {
+            let leaving = self.peers.iter().filter(|(_, peer)| peer.has_spoken);
+            expected.displaced = leaving.map(|(id, _)| *id).collect();
+            self.peers.retain(|_, peer| !peer.has_spoken);
+            self.start_over(&mut expected);
+            peer = self.peers[&id];
         }
         if peer.on < self.round {
             expected.late.push(id);
@@ -119,7 +155,9 @@ impl Oracle {
     }
 
     fn awaited(&self) -> usize {
-        let is_awaited = |peer: &&Peer| peer.has_spoken && peer.on == self.round && !peer.is_in;
+        let is_awaited = |peer: &&Peer| {
+            peer.has_spoken && peer.on == self.round && !peer.is_in && !peer.is_leaving
+        };
         let in_step = self.peers.values().filter(is_awaited).count();
         match self.is_first {
             true => in_step.max(self.workers.saturating_sub(self.staged.len())),
@@ -127,11 +165,19 @@ impl Oracle {
         }
     }
 
-    fn departed(&mut self, now: Time, expected: &mut Expected) {
+    fn departed(&mut self, now: Time, id: u64, expected: &mut Expected) {
         if self.peers.values().any(|peer| peer.has_spoken) {
+            expected.abandoned = usize::from(self.staged.remove(&id).is_some());
+            if self.staged.is_empty() {
+                self.opened = None;
+            }
             self.close_if_due(now, expected);
             return;
         }
+        self.start_over(expected);
+    }
+
+    fn start_over(&mut self, expected: &mut Expected) {
         expected.abandoned = self.staged.len();
         self.staged.clear();
         self.opened = None;

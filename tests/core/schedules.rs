@@ -1,6 +1,6 @@
 //! The machine against the oracle on random schedules in virtual time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hetsync_core::aggregate::{Aggregate, Mean, Sum};
 use hetsync_core::policy::{Deadline, Outcome, Policy, Strict};
@@ -15,6 +15,7 @@ use crate::oracle::{Expected, Oracle};
 enum Step {
     Connect,
     Disconnect(usize),
+    HalfClose(usize),
     Gradient(usize, [f32; 3]),
     Wrong(usize, usize),
     NotFinite(usize),
@@ -28,6 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Connect),
         1 => (0_usize..8).prop_map(Step::Disconnect),
+        1 => (0_usize..8).prop_map(Step::HalfClose),
         14 => (0_usize..8, [float.clone(), float.clone(), float]).prop_map(|(who, floats)| Step::Gradient(who, floats)),
         1 => (0_usize..8, 0_usize..6).prop_map(|(who, length)| Step::Wrong(who, length)),
         1 => (0_usize..8).prop_map(Step::NotFinite),
@@ -46,6 +48,7 @@ struct Pair {
     /// The newest round of which each connection has had the result.
     has_had: BTreeMap<u64, u64>,
     closed: u64,
+    half_closed: BTreeSet<u64>,
     sent: u64,
     told: u64,
 }
@@ -73,6 +76,7 @@ impl Pair {
             next_id: 0,
             has_had: BTreeMap::new(),
             closed: 0,
+            half_closed: BTreeSet::new(),
             sent: 0,
             told: 0,
         }
@@ -93,6 +97,14 @@ impl Pair {
                     self.connected.retain(|other| *other != id);
                     self.machine.handle_disconnect(self.now, ConnId(id));
                     let expected = self.oracle.disconnect(self.now, id);
+                    self.check(expected);
+                }
+            }
+            Step::HalfClose(who) => {
+                if let Some(id) = self.pick(who) {
+                    self.machine.handle_half_close(self.now, ConnId(id));
+                    let expected = self.oracle.half_close(id);
+                    self.half_closed.extend(&expected.half_closed);
                     self.check(expected);
                 }
             }
@@ -119,11 +131,13 @@ impl Pair {
         let Some(id) = self.pick(who) else {
             return;
         };
-        self.sent += 1;
+        // Whoever has ended its side cannot send; if told so, nobody counts it.
+        self.sent += u64::from(!self.half_closed.contains(&id));
         let payload = Payload::from_floats(floats);
         self.machine.handle_gradient(self.now, ConnId(id), payload);
         let expected = self.oracle.gradient(self.now, id, floats);
-        self.connected.retain(|id| !expected.refused.contains(id));
+        let gone = |id: &u64| expected.refused.contains(id) || expected.displaced.contains(id);
+        self.connected.retain(|id| !gone(id));
         self.check(expected);
     }
 
@@ -156,7 +170,8 @@ impl Pair {
                     let before = self.has_had.insert(to.0, round);
                     assert!(before.is_none_or(|before| before < round), "told twice");
                 }
-                Output::Disconnect { conn } => assert!(got.refused.contains(&conn.0)),
+                Output::Disconnect { conn } if got.refused.contains(&conn.0) => {}
+                Output::Disconnect { conn } => got.displaced.push(conn.0),
                 Output::Event(event) => self.note(event, &mut got),
             }
         }
@@ -178,6 +193,8 @@ impl Pair {
             Event::Duplicate { conn } => got.duplicate.push(conn.0),
             Event::Refused { conn, .. } => got.refused.push(conn.0),
             Event::Abandoned { gradients, .. } => got.abandoned += gradients,
+            Event::Withdrawn { .. } => got.abandoned += 1,
+            Event::HalfClosed { conn } => got.half_closed.push(conn.0),
             Event::Joined { .. } | Event::Left { .. } | Event::ModelLength { .. } => {}
         }
     }

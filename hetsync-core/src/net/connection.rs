@@ -26,6 +26,24 @@ pub(super) enum ReadEnd {
     Wire(WireError),
 }
 
+/// What became of a reply that is owed.
+pub(super) enum Owed {
+    Sent,
+    /// Not sent yet; meanwhile the peer has ended its side.
+    HalfClosed,
+}
+
+/// How far the reading side of a connection whose reply is owed is watched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    /// Its end wakes the task.
+    Closely,
+    /// Bytes are waiting in front of it, so only a sweep finds it.
+    BySweep,
+    /// It has ended; what can still come is a reset, which a sweep finds.
+    Ended,
+}
+
 /// A reply on its way out.
 struct Outgoing {
     result: Arc<RoundResult>,
@@ -50,6 +68,7 @@ pub(super) struct Connection {
     moved_ns: AtomicU64,
     /// Its gradient is in: it is the round that is waited for, not the peer.
     is_patient: AtomicBool,
+    watch: Mutex<Watch>,
     /// Closed by the server; what the task then sees is only an echo.
     condemned: Mutex<Option<Departure>>,
 }
@@ -62,6 +81,7 @@ impl Connection {
             reply: Mutex::default(),
             moved_ns: AtomicU64::new(now.as_nanos()),
             is_patient: AtomicBool::new(false),
+            watch: Mutex::new(Watch::Closely),
             condemned: Mutex::new(None),
         }
     }
@@ -79,7 +99,9 @@ impl Connection {
         let mut is_ready = false;
         loop {
             if !is_ready {
-                let readable = self.stream.readable().await;
+                // Not `readable`: the watch kept while a reply was owed may
+                // still be in place, and then this costs no system call.
+                let readable = poll_fn(|cx| self.stream.poll_readable(cx)).await;
                 readable.map_err(|error| self.read_failed(error))?;
             }
             if decoder.at_start() {
@@ -133,6 +155,7 @@ impl Connection {
 
     /// From here on the server owes this worker an answer.
     pub(super) fn owe_reply(&self) {
+        *lock(&self.watch) = Watch::Closely;
         self.is_patient.store(true, Ordering::Relaxed);
     }
 
@@ -165,8 +188,9 @@ impl Connection {
         goes_on
     }
 
-    /// Waits until the reply that is owed has been sent in whole.
-    pub(super) async fn reply_sent(&self, now: impl Fn() -> Time) -> Result<(), Departure> {
+    /// Waits until the reply that is owed has been sent in whole, or until
+    /// its reader has ended its side.
+    pub(super) async fn reply_sent(&self, now: impl Fn() -> Time) -> Result<Owed, Departure> {
         poll_fn(|cx| self.poll_reply(cx, &now)).await
     }
 
@@ -174,18 +198,18 @@ impl Connection {
         &self,
         cx: &mut Context<'_>,
         now: &impl Fn() -> Time,
-    ) -> Poll<Result<(), Departure>> {
+    ) -> Poll<Result<Owed, Departure>> {
         let mut reply = lock(&self.reply);
         loop {
             match std::mem::take(&mut reply.0) {
-                Reply::Sent => return Poll::Ready(Ok(())),
+                Reply::Sent => return Poll::Ready(Ok(Owed::Sent)),
                 Reply::Failed(error) => return Poll::Ready(Err(self.write_failed(error))),
                 Reply::None => {
                     if let Some(why) = lock(&self.condemned).take() {
                         return Poll::Ready(Err(why));
                     }
                     reply.1 = Some(cx.waker().clone());
-                    return Poll::Pending;
+                    return self.poll_departure(cx);
                 }
                 Reply::Sending(outgoing) => {
                     match self.stream.poll_writable(cx) {
@@ -204,6 +228,53 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Looks whether the peer leaves while its reply is not there yet. It
+    /// takes nothing off the socket: a frame sent ahead stays where it is.
+    fn poll_departure(&self, cx: &mut Context<'_>) -> Poll<Result<Owed, Departure>> {
+        loop {
+            let mut watch = lock(&self.watch);
+            if *watch != Watch::Closely {
+                return Poll::Pending;
+            }
+            match self.stream.poll_readable(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.write_failed(error))),
+                Poll::Ready(Ok(())) => {}
+            }
+            match self.stream.get_ref().peek(&mut [0]) {
+                Ok(0) => {
+                    *watch = Watch::Ended;
+                    return Poll::Ready(Ok(Owed::HalfClosed));
+                }
+                Ok(_) => *watch = Watch::BySweep,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                    _ => return Poll::Ready(Err(self.write_failed(error))),
+                },
+            }
+        }
+    }
+
+    /// Looks for a departure that no watch reports. True if the peer has
+    /// just been found to have ended its side.
+    pub(super) fn sweep_departure(&self) -> bool {
+        let mut watch = lock(&self.watch);
+        if *watch == Watch::Closely || !self.is_patient.load(Ordering::Relaxed) {
+            return false;
+        }
+        let end = socket::end_of(self.stream.get_ref());
+        if end == socket::End::Lost {
+            drop(watch);
+            self.condemn(Departure::Failed(io::ErrorKind::ConnectionReset.into()));
+            return false;
+        }
+        let is_news = end == socket::End::HalfClosed && *watch == Watch::BySweep;
+        if is_news {
+            *watch = Watch::Ended;
+        }
+        is_news
     }
 
     fn write_failed(&self, error: io::Error) -> Departure {

@@ -176,12 +176,19 @@ impl Hub {
     /// Ends connections on which nothing has moved for `idle`.
     pub(super) fn sweep(&self, idle: Span) {
         let now = self.now();
+        let mut half_closed = Vec::new();
         for connection in self.state().connections.values() {
+            if connection.sweep_departure() {
+                half_closed.push(connection.id);
+            }
             if let Some(since) = connection.quiet_since()
                 && now - since >= idle
             {
                 connection.condemn(Departure::Idle(idle));
             }
+        }
+        for conn in half_closed {
+            self.change(|machine, now| machine.handle_half_close(now, conn));
         }
     }
 

@@ -10,7 +10,7 @@ use smol::Executor;
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
-use super::connection::{Connection, ReadEnd};
+use super::connection::{Connection, Owed, ReadEnd};
 use super::hub::{Hub, Observer};
 use super::notice::{Departure, Notice};
 use super::socket;
@@ -261,7 +261,7 @@ async fn welcome_all(
 async fn attend(hub: &Hub, connection: &Connection, limits: Limits) {
     let conn = connection.id;
     let mut decoder = v0::Decoder::new(limits.max_payload_bytes);
-    let why = loop {
+    let why = 'life: loop {
         let frame = connection
             .read_frame(
                 &mut decoder,
@@ -281,8 +281,14 @@ async fn attend(hub: &Hub, connection: &Connection, limits: Limits) {
             }
             Err(ReadEnd::Gone(why)) => break why,
         }
-        if let Err(why) = connection.reply_sent(|| hub.now()).await {
-            break why;
+        loop {
+            match connection.reply_sent(|| hub.now()).await {
+                Ok(Owed::Sent) => break,
+                Ok(Owed::HalfClosed) => {
+                    hub.change(|machine, now| machine.handle_half_close(now, conn));
+                }
+                Err(why) => break 'life why,
+            }
         }
         if let Some(buffer) = hub.spare_buffer() {
             decoder.lend(buffer);

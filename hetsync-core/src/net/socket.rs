@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use async_io::Async;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SendAncillaryBuffer, SendFlags, sockopt};
 
 /// Connections that may wait to be accepted. std asks for 128; when a whole
@@ -44,6 +45,30 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
 pub(super) fn acknowledge_now(stream: &TcpStream) {
     // It is a hint: where it cannot be set, the peer is slow as before.
     let _ = sockopt::set_tcp_quickack(stream, true);
+}
+
+/// How far a peer has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Open,
+    /// It sends no more, and may still read.
+    HalfClosed,
+    Lost,
+}
+
+/// Whether the peer has ended its side, even behind bytes not yet read.
+pub(super) fn end_of(stream: &TcpStream) -> End {
+    let mut asked = [PollFd::new(stream, PollFlags::RDHUP)];
+    // Without an answer the connection is taken to be as it was.
+    let _ = rustix::event::poll(&mut asked, Some(&Timespec::default()));
+    let seen = asked[0].revents();
+    if seen.intersects(PollFlags::ERR | PollFlags::HUP) {
+        End::Lost
+    } else if seen.contains(PollFlags::RDHUP) {
+        End::HalfClosed
+    } else {
+        End::Open
+    }
 }
 
 /// Sends from several slices in one call, without ever raising SIGPIPE:

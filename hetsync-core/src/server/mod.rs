@@ -23,10 +23,18 @@
 //! - When the last worker leaves, the server is as new: an open round is
 //!   abandoned, the model's length is forgotten unless it was configured.
 //!
+//! # Departures while a round is open
+//! - A connection that is lost takes its gradient with it: nobody is there
+//!   to be answered, and its worker, once back, sends another.
+//! - A worker that only ends its sending side ("half-close") may still read.
+//!   Its gradient counts and is answered, and it is not waited for again.
+//! - Workers that are leaving do not hold the model's length. When nobody
+//!   else has taken part, a gradient of another length begins another job.
+//!
 //! # Invariants
 //! Rounds close in order, each at most once. A worker gets at most one
 //! result of a round. Each gradient is reported exactly once: in a round's
-//! report, or as late, duplicate, refused or abandoned.
+//! report, or as late, duplicate, refused, withdrawn or abandoned.
 
 mod output;
 mod roster;
@@ -116,7 +124,7 @@ impl Machine {
     /// A server to which nobody has connected.
     pub fn new(config: Config) -> Self {
         Self {
-            model_bytes: config.floats.map(|floats| floats * FLOAT_BYTES),
+            model_bytes: config.floats.map(model_bytes),
             config,
             roster: Roster::default(),
             round: Round::default(),
@@ -141,15 +149,21 @@ impl Machine {
     /// A whole gradient has come from `conn`. One from a connection that is
     /// not, or no longer, on the roster is ignored.
     pub fn handle_gradient(&mut self, now: Time, conn: ConnId, payload: Payload) {
-        let Some(standing) = self.roster.standing(conn, self.round.id) else {
+        if self.roster.standing(conn, self.round.id).is_none() {
             self.recycle(payload);
             return;
-        };
+        }
         if let Err(refusal) = self.check(&payload) {
             self.recycle(payload);
             self.refuse(now, conn, refusal);
             return;
         }
+        if self.model_bytes.is_none() {
+            self.learn_length(conn, &payload);
+        }
+        let Some(standing) = self.roster.standing(conn, self.round.id) else {
+            return;
+        };
         match standing {
             Standing::In => {
                 // The first one stands. A shell that does not read ahead of
@@ -164,12 +178,24 @@ impl Machine {
         }
     }
 
-    /// A connection is gone, whatever the cause. What it had sent in whole
-    /// stays in the round; what it had sent in part never got here.
+    /// A worker has ended its side of the connection. If its gradient is in,
+    /// it stays in, is answered, and is the last that is taken from it;
+    /// otherwise this says nothing, and a disconnect will follow.
+    pub fn handle_half_close(&mut self, _now: Time, conn: ConnId) {
+        if self.roster.half_close(conn, self.round.id) {
+            let event = Event::HalfClosed { conn };
+            self.outputs.push_back(Output::Event(event));
+            self.forget_length();
+        }
+    }
+
+    /// A connection is gone, whatever the cause. A gradient of its that
+    /// waits in the open round is withdrawn; what it had sent in part never
+    /// got here.
     pub fn handle_disconnect(&mut self, now: Time, conn: ConnId) {
         if self.roster.disconnect(conn, self.round.id) {
             self.outputs.push_back(Output::Event(Event::Left { conn }));
-            self.after_departure(now);
+            self.after_departure(now, conn);
         }
     }
 
@@ -242,17 +268,11 @@ impl Machine {
             let event = Event::Refused { conn, refusal };
             self.outputs.push_back(Output::Event(event));
             self.outputs.push_back(Output::Disconnect { conn });
-            self.after_departure(now);
+            self.after_departure(now, conn);
         }
     }
 
     fn accept(&mut self, now: Time, conn: ConnId, payload: Payload) {
-        if self.model_bytes.is_none() {
-            self.model_bytes = Some(payload.as_bytes().len());
-            let floats = payload.floats();
-            let event = Event::ModelLength { conn, floats };
-            self.outputs.push_back(Output::Event(event));
-        }
         let turnaround = self.roster.accept(now, conn, self.round.id);
         self.stats.turnaround.record(turnaround);
         self.stats.accepted += 1;
@@ -277,8 +297,40 @@ impl Machine {
         self.judge(now);
     }
 
-    fn after_departure(&mut self, now: Time) {
+    /// The first gradient of somebody who stays sets the model's length. If
+    /// those who are leaving had another one, theirs was another job.
+    fn learn_length(&mut self, conn: ConnId, payload: &Payload) {
+        let bytes = payload.as_bytes().len();
+        let staged = self.round.staged.first().map(|s| s.payload.as_bytes());
+        let before = staged.or(self.last.as_ref().map(|last| last.as_bytes()));
+        if before.is_some_and(|before| before.len() != bytes) {
+            let strangers = self.roster.take_speakers();
+            let goodbyes = strangers.map(|conn| Output::Disconnect { conn });
+            self.outputs.extend(goodbyes);
+            self.start_over();
+        }
+        self.model_bytes = Some(bytes);
+        let floats = payload.floats();
+        let event = Event::ModelLength { conn, floats };
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Forgets the model's length if nobody is left to hold it.
+    fn forget_length(&mut self) {
+        if !self.roster.has_stayers() {
+            self.model_bytes = self.config.floats.map(model_bytes);
+        }
+    }
+
+    fn after_departure(&mut self, now: Time, conn: ConnId) {
         if self.roster.speakers() > 0 {
+            if let Some(payload) = self.round.withdraw(conn) {
+                self.stats.abandoned += 1;
+                self.recycle(payload);
+                let event = Event::Withdrawn { conn };
+                self.outputs.push_back(Output::Event(event));
+            }
+            self.forget_length();
             self.judge(now);
         } else if !self.gathering || self.has_open_round() {
             self.start_over();
@@ -303,7 +355,7 @@ impl Machine {
         self.last = None;
         self.timeout = None;
         self.gathering = true;
-        self.model_bytes = self.config.floats.map(|floats| floats * FLOAT_BYTES);
+        self.model_bytes = self.config.floats.map(model_bytes);
         self.roster.start_over(self.round.id);
     }
 
@@ -403,4 +455,9 @@ impl Machine {
             self.spare_buffers.push(payload.into_bytes());
         }
     }
+}
+
+/// Saturates: no gradient is that long, so all of them are refused.
+fn model_bytes(floats: usize) -> usize {
+    floats.saturating_mul(FLOAT_BYTES)
 }

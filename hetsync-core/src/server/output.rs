@@ -123,11 +123,24 @@ pub enum Event {
         /// Which.
         conn: ConnId,
     },
+    /// A worker has ended its side of the connection while its gradient is
+    /// in. The gradient counts and is answered; no other is waited for.
+    HalfClosed {
+        /// Which.
+        conn: ConnId,
+    },
+    /// A connection was lost before its gradient's round had closed, and
+    /// the gradient is out again.
+    Withdrawn {
+        /// Whose.
+        conn: ConnId,
+    },
     /// Everyone left while a round was open.
     Abandoned {
         /// Which round; its number is used again.
         round: RoundId,
-        /// How many gradients were in it.
+        /// How many gradients were in it, those withdrawn before not
+        /// counted.
         gradients: usize,
     },
 }

@@ -42,11 +42,13 @@ struct Member {
     is_in: bool,
     /// When the server last spoke to it.
     spoken_to: Time,
+    /// It has said that its gradient was its last.
+    is_leaving: bool,
 }
 
 impl Member {
     fn is_awaited(&self, current: RoundId) -> bool {
-        self.on == current && !self.is_in
+        self.on == current && !self.is_in && !self.is_leaving
     }
 }
 
@@ -57,6 +59,8 @@ pub(super) struct Roster {
     /// Have not.
     silent: HashMap<ConnId, Member>,
     awaited: usize,
+    /// Speakers that are leaving.
+    leaving: usize,
 }
 
 impl Roster {
@@ -65,6 +69,7 @@ impl Roster {
             on: current,
             is_in: false,
             spoken_to: now,
+            is_leaving: false,
         };
         if !self.speakers.contains_key(&conn) {
             self.silent.insert(conn, member);
@@ -75,16 +80,39 @@ impl Roster {
     pub(super) fn disconnect(&mut self, conn: ConnId, current: RoundId) -> bool {
         if let Some(member) = self.speakers.remove(&conn) {
             self.awaited -= usize::from(member.is_awaited(current));
+            self.leaving -= usize::from(member.is_leaving);
             return true;
         }
         self.silent.remove(&conn).is_some()
     }
 
+    /// Its gradient is in and is its last. False if it has none in: then
+    /// there is nothing to keep it for.
+    pub(super) fn half_close(&mut self, conn: ConnId, current: RoundId) -> bool {
+        match self.speakers.get_mut(&conn) {
+            Some(member) if member.on == current && member.is_in && !member.is_leaving => {
+                member.is_leaving = true;
+                self.leaving += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes off all who have spoken.
+    pub(super) fn take_speakers(&mut self) -> impl Iterator<Item = ConnId> {
+        self.awaited = 0;
+        self.leaving = 0;
+        std::mem::take(&mut self.speakers).into_keys()
+    }
+
+    /// `None` for whoever is not on, or has said that it sends no more.
     pub(super) fn standing(&self, conn: ConnId, current: RoundId) -> Option<Standing> {
         let member = self
             .speakers
             .get(&conn)
-            .or_else(|| self.silent.get(&conn))?;
+            .or_else(|| self.silent.get(&conn))
+            .filter(|member| !member.is_leaving)?;
         Some(if member.on < current {
             Standing::Behind {
                 missed: current.0 - member.on.0,
@@ -147,8 +175,9 @@ impl Roster {
             on: RoundId(closed.0 + 1),
             is_in: false,
             spoken_to: now,
+            ..*member
         };
-        self.awaited += 1;
+        self.awaited += usize::from(!member.is_leaving);
         true
     }
 
@@ -191,6 +220,11 @@ impl Roster {
     /// How many have ever sent a gradient and are still connected.
     pub(super) fn speakers(&self) -> usize {
         self.speakers.len()
+    }
+
+    /// Whether somebody who has sent a gradient will send more.
+    pub(super) fn has_stayers(&self) -> bool {
+        self.speakers.len() > self.leaving
     }
 
     /// How many are connected.

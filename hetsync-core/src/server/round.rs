@@ -52,6 +52,16 @@ impl Round {
         );
     }
 
+    /// Takes a gradient out again.
+    pub(super) fn withdraw(&mut self, conn: ConnId) -> Option<Payload> {
+        let at = self.staged.binary_search_by_key(&conn, |s| s.conn).ok()?;
+        let staged = self.staged.remove(at);
+        if self.staged.is_empty() {
+            self.opened = None;
+        }
+        Some(staged.payload)
+    }
+
     /// Who came, and how long after the first.
     pub(super) fn arrivals(&self, opened: Time) -> Vec<(ConnId, Span)> {
         self.staged

@@ -146,6 +146,20 @@ impl<W: FnMut(&str)> Log<W> {
                 let text = format!("{} refused and disconnected: {refusal}", self.name(*conn));
                 self.say(now, Level::Quiet, &text);
             }
+            Event::HalfClosed { conn } => {
+                let text = format!(
+                    "{} will send no more: its gradient counts and is answered",
+                    self.name(*conn)
+                );
+                self.say(now, Level::Normal, &text);
+            }
+            Event::Withdrawn { conn } => {
+                let text = format!(
+                    "{} lost before its round closed: gradient withdrawn",
+                    self.name(*conn)
+                );
+                self.say(now, Level::Normal, &text);
+            }
             Event::Abandoned { round, gradients } => {
                 let text =
                     format!("round {round} abandoned: everyone left ({gradients} gradients in)");
