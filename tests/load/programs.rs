@@ -156,3 +156,25 @@ fn relocations_are_put_in() {
         assert_eq!(resolve(&program, &[], 0), Err(ResolveError::Insn { insn }));
     }
 }
+
+#[test]
+fn a_kernel_that_gives_up_on_too_many_paths_is_told_of() {
+    let refused = |errno: i32, log: &[&str]| LoadError::Refused {
+        program: "kprobe:f".into(),
+        log: log.iter().map(|line| line.to_string()).collect(),
+        insn: None,
+        span: None,
+        lowered: false,
+        source: std::io::Error::from_raw_os_error(errno),
+    };
+    let jumps = ["The sequence of 8193 jumps is too complex."];
+    for error in [refused(libc::E2BIG, &[]), refused(libc::EFAULT, &jumps)] {
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the kernel gave up on \"kprobe:f\": too many paths"),
+            "{text}"
+        );
+    }
+    let other = refused(libc::EACCES, &["R0 !read_ok"]).to_string();
+    assert!(other.starts_with("the kernel refused program"), "{other}");
+}

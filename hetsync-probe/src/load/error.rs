@@ -3,6 +3,7 @@
 use super::sys::errno_name;
 use crate::image::{MapKind, MapSpec};
 use crate::kernel::{FunctionFact, Kernel};
+use crate::plan::Planned;
 use crate::span::Span;
 use std::fmt::Write as _;
 use std::io;
@@ -69,9 +70,9 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The verifier, or the kernel before it, refused a program.
-    #[error("the kernel refused program \"{program}\" ({}){}", describe(.source), log_text(.log, *.insn))]
+    #[error("{}", refusal(.program, .source, .log, *.insn))]
     Refused {
-        /// The program's name in the kernel.
+        /// The attach point it is for, or its name in the kernel where it has none.
         program: String,
         /// The verifier's last lines, without its statistics; empty if it said nothing.
         log: Vec<String>,
@@ -179,6 +180,37 @@ impl LoadError {
         }
     }
 
+    /// The same about a map by the script's name for it, if it has one there.
+    pub(crate) fn of_map(mut self, script_name: Option<&str>) -> LoadError {
+        let called = script_name.map_or("for the script's events", |_| "map");
+        match (&mut self, script_name) {
+            (LoadError::NotPermitted { action, .. }, Some(name)) => {
+                *action = format!("create {called} `{name}`");
+            }
+            (LoadError::NotPermitted { action, .. }, None) => {
+                *action = format!("create a map {called}");
+            }
+            (LoadError::Map { name, .. }, Some(script_name)) => *name = script_name.to_owned(),
+            _ => {}
+        }
+        self
+    }
+
+    /// The same about a program by the attach point it was compiled for, which stands for it in the script.
+    pub(crate) fn of_probe(mut self, planned: &Planned) -> LoadError {
+        match &mut self {
+            LoadError::NotPermitted { action, .. } => {
+                *action = format!("load the program of `{}`", planned.probe);
+            }
+            LoadError::Refused { program, span, .. } => {
+                planned.probe.clone_into(program);
+                span.get_or_insert(planned.span);
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// The place in the script that is to blame, if one is.
     pub fn span(&self) -> Option<Span> {
         match self {
@@ -264,6 +296,26 @@ fn did_you_mean(names: &[String]) -> String {
             )
         }
     }
+}
+
+fn refusal(program: &str, source: &io::Error, log: &[String], insn: Option<usize>) -> String {
+    let about = ["too many", "too large", "too complex", "complexity"];
+    let gave_up = source.raw_os_error() == Some(libc::E2BIG)
+        || log
+            .iter()
+            .any(|line| about.iter().any(|text| line.contains(text)));
+    let mut text = format!(
+        "the kernel refused program \"{program}\" ({})",
+        describe(source)
+    );
+    if gave_up {
+        text = format!(
+            "the kernel gave up on \"{program}\": too many paths through it ({}); simplify it: fewer conditions (`if`, \
+             `?:`, `&&`, `||`) one after another, or several probes",
+            describe(source)
+        );
+    }
+    text + &log_text(log, insn)
 }
 
 fn log_text(log: &[String], insn: Option<usize>) -> String {

@@ -44,7 +44,10 @@ impl Session {
         let maps: Vec<Map> = image
             .maps
             .iter()
-            .map(Map::create)
+            .map(|spec| {
+                let name = spec.map.and_then(|map| plan.maps.get(map.0 as usize));
+                Map::create(spec).map_err(|error| error.of_map(name.map(String::as_str)))
+            })
             .collect::<Result<_, _>>()?;
         let fds: Vec<i32> = maps.iter().map(AsRawFd::as_raw_fd).collect();
         let start_ns = boot_ns();
@@ -69,7 +72,8 @@ impl Session {
                 btf_id: planned.btf_id,
                 probe: &planned.probe,
                 span: Some(planned.span),
-            })?;
+            });
+            let loaded = loaded.map_err(|error| error.of_probe(planned))?;
             programs.push(Running {
                 loaded,
                 planned: planned.clone(),

@@ -108,6 +108,8 @@ impl Facts for Plain {
 pub struct Plan {
     /// One an attach point: `points[probe][point]`, as in [`hir::Program::probes`] and [`hir::Probe::points`].
     pub points: Vec<Vec<Planned>>,
+    /// Names of the script's maps, `@` included, for messages.
+    pub maps: Vec<String>,
     /// Whether code may use atomic fetch-and-add.
     pub atomic_fetch: bool,
     /// Possible CPUs.
@@ -198,6 +200,9 @@ pub fn plan(
     let cpus = facts.cpus();
     Plan {
         points: points.collect(),
+        maps: (program.maps.iter())
+            .map(|map| format!("@{}", map.name))
+            .collect(),
         atomic_fetch: facts.atomic_fetch(),
         cpus,
         percpu_bytes: (options.percpu_bytes)

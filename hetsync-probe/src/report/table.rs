@@ -71,7 +71,8 @@ impl Column {
         let shown = |(name, number): (String, Number)| {
             let cell = match number {
                 Number::Integer(n) => n.to_string(),
-                Number::Real(x) if matches!(name.as_str(), "mean" | "std") => {
+                // What the script divides is wanted in parts of the larger unit.
+                Number::Real(x) if name == "mean" || name == "std" || summary.div() != 1 => {
                     format!("{x:.decimals$}")
                 }
                 Number::Real(x) if decimals == 0 || x.fract() == 0.0 => format!("{x:.0}"),
@@ -92,7 +93,7 @@ impl Column {
 }
 
 /// Decimals of means and deviations: two, but none where every mean is large, as they would only be noise. Other
-/// statistics have at most one, and none where they are integers.
+/// statistics have at most one, and none where they are integers, unless the script divides them.
 fn decimals(map: &MapReport<'_>) -> usize {
     let large = |entry: &Entry| match &entry.value {
         Value::Summary(summary) => summary.mean().is_some_and(|mean| mean.abs() >= 10_000.0),

@@ -7,6 +7,7 @@
 mod child;
 mod contents;
 mod events;
+mod patience;
 mod schedule;
 mod watch;
 
@@ -39,6 +40,9 @@ use crate::{Compiled, Target, compile};
 use child::{Command, StoppedChild};
 use events::Events;
 use watch::{Ended, Watch};
+
+/// A load that takes longer than this is told of.
+const STILL_LOADING: Duration = Duration::from_secs(2);
 
 /// Anything that ends a run before its time.
 #[derive(Debug, thiserror::Error)]
@@ -171,8 +175,13 @@ impl<'a> Job<'a> {
             if let Some(lack) = no_kprobes_for(compiled) {
                 return Err(lack);
             }
-            Session::load(&compiled.image, &compiled.plan)
-                .map_err(|error| error.with_suggestions(&kernel))
+            let say = || {
+                eprintln!("note: the kernel is still checking the program; it gives up in the end")
+            };
+            patience::during(STILL_LOADING, say, || {
+                Session::load(&compiled.image, &compiled.plan)
+            })
+            .map_err(|error| error.with_suggestions(&kernel))
         };
         let mut compiled = compile(true)?;
         script.tell(&compiled.warnings, !args.script.no_warnings);

@@ -89,14 +89,19 @@ impl Program {
             }
             Err(error) => error,
         };
-        let end = match refusal_log(name, kind, &code) {
-            Again::Loaded(fd) => {
-                return Ok(Program {
-                    fd,
-                    name: name.to_owned(),
-                });
+        // Too many paths take seconds to give up on, and the log says no more than that.
+        let end = if source.raw_os_error() == Some(libc::E2BIG) {
+            log_end(&[])
+        } else {
+            match refusal_log(name, kind, &code) {
+                Again::Loaded(fd) => {
+                    return Ok(Program {
+                        fd,
+                        name: name.to_owned(),
+                    });
+                }
+                Again::Refused(log) => log_end(&log),
             }
-            Again::Refused(log) => log_end(&log),
         };
         if source.raw_os_error() == Some(libc::EPERM) && end.lines.is_empty() {
             return Err(LoadError::NotPermitted {
