@@ -21,7 +21,7 @@ pub struct Retry {
     pub first: Span,
     /// Never wait longer than this.
     pub max: Span,
-    /// Attempts in a row before giving up, at least 1.
+    /// Attempts without a result before giving up, at least 1.
     pub attempts: u32,
 }
 
@@ -94,7 +94,8 @@ enum Work {
 #[derive(Debug)]
 pub struct Worker {
     retry: Retry,
-    /// Attempts since the connection was last up.
+    /// Connections that failed or broke since the last result: a server that
+    /// accepts and then refuses is no better than none.
     failed: u32,
     link: Link,
     work: Work,
@@ -133,7 +134,6 @@ impl Worker {
     /// The connection is there.
     pub fn handle_connected(&mut self) {
         self.link = Link::Up;
-        self.failed = 0;
         if let Work::Held(gradient) = std::mem::replace(&mut self.work, Work::None) {
             self.hand_out(gradient);
         }
@@ -162,6 +162,7 @@ impl Worker {
         match self.work {
             Work::Out => {
                 self.work = Work::None;
+                self.failed = 0;
                 self.outputs.push_back(Output::Deliver(result));
             }
             _ => self.handle_disconnected(now),
@@ -249,6 +250,25 @@ mod tests {
         worker.handle_timeout(again);
         worker.handle_connected();
         assert_eq!(drain(&mut worker), [Output::Connect]);
+    }
+
+    #[test]
+    fn a_server_that_accepts_and_then_refuses_is_given_up() {
+        let mut worker = Worker::new(Retry::default());
+        let mut now = Time::ZERO;
+        let mut waits = Vec::new();
+        for _ in 0..Retry::default().attempts {
+            worker.handle_connected();
+            worker.push(gradient()).unwrap();
+            worker.handle_disconnected(now);
+            if let Some(at) = worker.poll_timeout() {
+                waits.push(at - now);
+                now = at;
+                worker.handle_timeout(now);
+            }
+        }
+        assert!(waits.is_sorted() && waits[0] < waits[4], "{waits:?}");
+        assert_eq!(drain(&mut worker).last(), Some(&Output::GaveUp));
     }
 
     #[test]

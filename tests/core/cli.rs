@@ -153,6 +153,22 @@ fn wrong_usage_exits_with_2_and_says_what_is_wanted() {
         (vec!["serve", "--deadline", "soon"], "250ms"),
         (vec!["serve", "--workers", "0"], "at least 1"),
         (vec!["serve", "--max-payload", "huge"], "64M"),
+        (vec!["serve", "--idle", "0s"], "longer than nothing"),
+        (vec!["bench", "--duration", "0s"], "longer than nothing"),
+        (
+            vec!["serve", "--floats", "100", "--max-payload", "40"],
+            "at least 400",
+        ),
+        (
+            vec![
+                "serve",
+                "--floats",
+                "9223372036854775807",
+                "--max-payload",
+                "16000000000G",
+            ],
+            "more than any machine holds",
+        ),
         (vec!["serve", "--policy", "lenient"], "deadline, strict"),
         (vec!["worker", "--jitter", "200"], "0 to 100"),
         (vec!["worker", "--straggle-chance", "5"], "--straggle"),
@@ -295,4 +311,15 @@ fn a_worker_whose_log_is_closed_or_full_goes_on() {
         served.signal(rustix::process::Signal::TERM);
         assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
     }
+}
+
+#[test]
+fn a_worker_that_is_refused_gives_up_and_says_so() {
+    let mut served = Served::start(&["--workers", "1", "--floats", "3"]);
+    let worker = run(&["worker", "-c", &served.address, "-t", "0s"]);
+    assert_eq!(worker.status.code(), Some(1));
+    let said = text(&worker.stderr);
+    assert!(said.contains("closed 10 connections in a row"), "{said}");
+    served.signal(rustix::process::Signal::TERM);
+    assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
 }

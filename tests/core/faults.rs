@@ -515,3 +515,36 @@ fn a_reset_connections_gradient_is_withdrawn() {
     assert_eq!(workers[0].receive(), [111.0]);
     assert_eq!(back.receive(), [111.0]);
 }
+
+/// Silent clients hold every place; a worker that comes after a while gets
+/// one of them all the same.
+#[test]
+fn silent_clients_make_room_for_workers() {
+    let server = TestServer::start(|builder| {
+        let hello = Span::from_millis(1);
+        builder.workers(1).max_connections(4).hello(hello)
+    });
+    let mut silent: Vec<Peer> = (0..4).map(|_| server.join()).collect();
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!(server.join().submit(&[1.0]), [1.0]);
+    assert!(silent[0].is_closed());
+    assert!(silent[1].has_nothing());
+}
+
+#[test]
+fn a_gradient_that_stops_in_the_middle_is_given_up() {
+    let server = TestServer::start(|builder| builder.hello(Span::from_millis(50)));
+    let mut stuck = server.join();
+    stuck.raw(&[0, 0, 0]);
+    assert!(stuck.is_closed());
+    let told = server.wait(|told| matches!(told, Told::Disconnected(..)));
+    assert!(matches!(told, Told::Disconnected(0, why) if why.contains("--hello")));
+}
+
+#[test]
+fn a_model_beyond_all_memory_is_no_overflow() {
+    let server = TestServer::start(|builder| builder.floats(usize::MAX));
+    let mut worker = server.join();
+    worker.send(&[1.0]);
+    assert!(worker.is_closed());
+}

@@ -27,6 +27,19 @@ pub enum ClientError {
         /// What the last attempt met with.
         source: io::Error,
     },
+    /// Connections were accepted and then closed, time after time, before
+    /// any result.
+    #[error(
+        "{address} closed {attempts} connections in a row before any result: {source}. It refuses this worker; its log says why"
+    )]
+    Refused {
+        /// The server's address.
+        address: SocketAddr,
+        /// How many.
+        attempts: u32,
+        /// How the last one ended.
+        source: io::Error,
+    },
     /// The connection broke while the gradient was out. The next
     /// [`Client::submit`] opens another one.
     #[error(
@@ -58,6 +71,8 @@ pub struct Client {
     decoder: v0::Decoder,
     clock: Instant,
     last_error: Option<io::Error>,
+    /// The last attempt to connect had come through.
+    was_up: bool,
 }
 
 impl Client {
@@ -77,6 +92,7 @@ impl Client {
             decoder: v0::Decoder::new(MAX_RESULT_BYTES),
             clock: Instant::now(),
             last_error: None,
+            was_up: false,
         }
     }
 
@@ -121,9 +137,13 @@ impl Client {
             Some(Output::Connect) => match self.open().await {
                 Ok(stream) => {
                     self.stream = Some(stream);
+                    self.was_up = true;
                     self.worker.handle_connected();
                 }
-                Err(error) => self.fail(error),
+                Err(error) => {
+                    self.was_up = false;
+                    self.fail(error);
+                }
             },
             Some(Output::Send(gradient)) => {
                 if let Err(error) = self.send(&gradient).await {
@@ -132,14 +152,22 @@ impl Client {
             }
             Some(Output::Deliver(result)) => return Ok(Some(result)),
             Some(Output::Lost) => {
-                let source = self.take_error();
+                let source = self.last_error();
                 return Err(ClientError::Lost { address, source });
             }
             Some(Output::GaveUp) => {
                 let source = self.take_error();
                 // Another call begins anew.
                 self.worker = Worker::new(self.retry);
-                return Err(ClientError::Unreachable { address, source });
+                let attempts = self.retry.attempts;
+                return Err(match std::mem::take(&mut self.was_up) {
+                    true => ClientError::Refused {
+                        address,
+                        attempts,
+                        source,
+                    },
+                    false => ClientError::Unreachable { address, source },
+                });
             }
             None => match self.worker.poll_timeout() {
                 Some(at) => {
@@ -218,6 +246,12 @@ impl Client {
         self.last_error = Some(error);
         let now = self.now();
         self.worker.handle_disconnected(now);
+    }
+
+    /// Kept for what may follow.
+    fn last_error(&self) -> io::Error {
+        let kind = self.last_error.as_ref().map(io::Error::kind);
+        kind.unwrap_or(io::ErrorKind::NotConnected).into()
     }
 
     fn take_error(&mut self) -> io::Error {

@@ -17,7 +17,7 @@ use super::notice::Departure;
 use super::socket;
 use crate::payload::Payload;
 use crate::server::{ConnId, RoundResult};
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::wire::{WireError, v0};
 
 /// Why reading a frame ended without one.
@@ -68,6 +68,11 @@ pub(super) struct Connection {
     moved_ns: AtomicU64,
     /// Its gradient is in: it is the round that is waited for, not the peer.
     is_patient: AtomicBool,
+    /// Part of a frame has been read.
+    is_mid_frame: AtomicBool,
+    connected: Time,
+    /// A whole gradient has come at least once.
+    has_delivered: AtomicBool,
     watch: Mutex<Watch>,
     /// Closed by the server; what the task then sees is only an echo.
     condemned: Mutex<Option<Departure>>,
@@ -81,6 +86,9 @@ impl Connection {
             reply: Mutex::default(),
             moved_ns: AtomicU64::new(now.as_nanos()),
             is_patient: AtomicBool::new(false),
+            is_mid_frame: AtomicBool::new(false),
+            connected: now,
+            has_delivered: AtomicBool::new(false),
             watch: Mutex::new(Watch::Closely),
             condemned: Mutex::new(None),
         }
@@ -119,8 +127,11 @@ impl Connection {
             };
             self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
             if let Some(payload) = decoder.advance(count).map_err(ReadEnd::Wire)? {
+                self.is_mid_frame.store(false, Ordering::Relaxed);
+                self.has_delivered.store(true, Ordering::Relaxed);
                 return Ok(payload);
             }
+            self.is_mid_frame.store(true, Ordering::Relaxed);
             if quick_ack && decoder.at_payload_start() {
                 socket::acknowledge_now(self.stream.get_ref());
             }
@@ -291,6 +302,19 @@ impl Connection {
     pub(super) fn quiet_since(&self) -> Option<Time> {
         (!self.is_patient.load(Ordering::Relaxed))
             .then(|| Time::from_nanos(self.moved_ns.load(Ordering::Relaxed)))
+    }
+
+    /// Whether the peer has begun a gradient and not ended it.
+    pub(super) fn is_mid_frame(&self) -> bool {
+        self.is_mid_frame.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has held its place for `hello` without ever delivering a
+    /// gradient, and has not been told to go.
+    pub(super) fn squats_since(&self, now: Time, hello: Span) -> bool {
+        !self.has_delivered.load(Ordering::Relaxed)
+            && now - self.connected >= hello
+            && lock(&self.condemned).is_none()
     }
 
     /// Ends the connection from the server's side; its task notices.

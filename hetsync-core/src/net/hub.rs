@@ -145,11 +145,17 @@ impl Hub {
     pub(super) fn admit(
         &self,
         limit: usize,
+        hello: Span,
         make: impl FnOnce(ConnId, Time) -> (Connection, std::net::SocketAddr),
     ) -> Option<Arc<Connection>> {
         let mut state = self.state();
         if state.connections.len() >= limit {
-            return None;
+            let now = self.now();
+            let squatters = state.connections.values();
+            let squatters = squatters.filter(|connection| connection.squats_since(now, hello));
+            squatters
+                .min_by_key(|connection| connection.id)?
+                .condemn(Departure::MadeRoom(hello));
         }
         let id = ConnId(state.connected);
         state.connected += 1;
@@ -174,17 +180,20 @@ impl Hub {
     }
 
     /// Ends connections on which nothing has moved for `idle`.
-    pub(super) fn sweep(&self, idle: Span) {
+    pub(super) fn sweep(&self, idle: Span, hello: Span) {
         let now = self.now();
         let mut half_closed = Vec::new();
         for connection in self.state().connections.values() {
             if connection.sweep_departure() {
                 half_closed.push(connection.id);
             }
-            if let Some(since) = connection.quiet_since()
-                && now - since >= idle
-            {
+            let Some(since) = connection.quiet_since() else {
+                continue;
+            };
+            if now - since >= idle {
                 connection.condemn(Departure::Idle(idle));
+            } else if connection.is_mid_frame() && now - since >= hello {
+                connection.condemn(Departure::Stalled(hello));
             }
         }
         for conn in half_closed {

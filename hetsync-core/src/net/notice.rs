@@ -64,6 +64,16 @@ pub enum Departure {
     /// Nothing moved for too long.
     #[error("nothing moved for {0}; raise --idle if its steps take that long")]
     Idle(Span),
+    /// It stopped in the middle of a gradient.
+    #[error(
+        "stopped in the middle of a gradient for {0}; raise --hello if its network is that slow"
+    )]
+    Stalled(Span),
+    /// It held a place without delivering anything, and another came.
+    #[error(
+        "made room for another: no gradient within {0} of connecting (--hello), and all places were taken (--max-connections)"
+    )]
+    MadeRoom(Span),
     /// Closed by the server; the machine has said why.
     #[error("refused")]
     Refused,

@@ -57,6 +57,7 @@ struct Limits {
     max_payload_bytes: u64,
     max_connections: usize,
     idle: Span,
+    hello: Span,
     grace: Span,
     quick_ack: bool,
 }
@@ -115,6 +116,15 @@ impl Builder {
         self
     }
 
+    /// A worker that has moved no byte for this long in the middle of a
+    /// gradient is disconnected. When all places are taken, a connection
+    /// that has never delivered a gradient and is older than this makes room
+    /// for a newcomer. Default thirty seconds.
+    pub fn hello(mut self, hello: Span) -> Self {
+        self.limits.hello = hello;
+        self
+    }
+
     /// How long an open round may go on after the server was asked to stop.
     /// Default three seconds.
     pub fn grace(mut self, grace: Span) -> Self {
@@ -155,6 +165,7 @@ impl Server {
                 max_payload_bytes: 1 << 30,
                 max_connections: 1024,
                 idle: Span::from_secs(600),
+                hello: Span::from_secs(30),
                 grace: Span::from_secs(3),
                 quick_ack: true,
             },
@@ -182,7 +193,8 @@ impl Server {
         let timer_hub = Arc::clone(&hub);
         let timer = executor.spawn(async move { timer_hub.keep_time().await });
         let sweep_hub = Arc::clone(&hub);
-        let sweeper = executor.spawn(async move { sweep(&sweep_hub, limits.idle).await });
+        let sweeper =
+            executor.spawn(async move { sweep(&sweep_hub, limits.idle, limits.hello).await });
         // A task of its own: this function's future is polled whenever any
         // task is woken, and a poll of `accept` is a system call.
         let (arrivals, arrived) = smol::channel::bounded(1);
@@ -242,7 +254,7 @@ async fn welcome_all(
     // The acceptor, which holds the other end, is there for as long.
     while let Ok((stream, peer)) = arrived.recv().await {
         let make = |id, now| (Connection::new(id, stream, now), peer);
-        match hub.admit(limits.max_connections, make) {
+        match hub.admit(limits.max_connections, limits.hello, make) {
             Some(connection) => {
                 let hub = Arc::clone(hub);
                 executor
@@ -298,11 +310,11 @@ async fn attend(hub: &Hub, connection: &Connection, limits: Limits) {
 }
 
 /// Looks for idle connections, for ever.
-async fn sweep(hub: &Hub, idle: Span) {
-    let pause = Duration::from(idle) / 4;
+async fn sweep(hub: &Hub, idle: Span, hello: Span) {
+    let pause = Duration::from(idle.min(hello)) / 4;
     loop {
         Timer::after(pause.max(Duration::from_millis(1))).await;
-        hub.sweep(idle);
+        hub.sweep(idle, hello);
     }
 }
 

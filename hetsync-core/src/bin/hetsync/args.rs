@@ -44,6 +44,32 @@ pub(crate) enum Command {
     },
 }
 
+impl Cli {
+    /// What no flag can see by itself.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match &self.command {
+            Command::Serve(args) => args.check(),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ServeArgs {
+    fn check(&self) -> Result<(), String> {
+        let Some(floats) = self.floats else {
+            return Ok(());
+        };
+        match (floats as u64).checked_mul(4) {
+            Some(bytes) if bytes <= self.max_payload => Ok(()),
+            Some(bytes) => Err(format!(
+                "--floats {floats} makes gradients of {bytes} bytes, and --max-payload allows {}; raise --max-payload to at least {bytes}",
+                self.max_payload
+            )),
+            None => Err(format!("--floats {floats} is more than any machine holds")),
+        }
+    }
+}
+
 /// When rounds close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PolicyName {
@@ -98,8 +124,14 @@ pub(crate) struct ServeArgs {
     pub(crate) max_connections: usize,
 
     /// Disconnect a worker that should speak and has not for this long.
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = some_time)]
     pub(crate) idle: Span,
+
+    /// Disconnect a worker that stops in the middle of a gradient for this
+    /// long. When all places are taken, one that has never delivered a
+    /// gradient and is older than this makes room for a newcomer.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = some_time)]
+    pub(crate) hello: Span,
 
     /// How long a stopping server lets an open round go on.
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time)]
@@ -174,7 +206,7 @@ pub(crate) struct WorkerArgs {
 pub(crate) struct BenchArgs {
     /// How long each cell of the table is measured. All cells run at the
     /// same time: they sleep, and the machine has little to do.
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = some_time)]
     pub(crate) duration: Span,
 
     /// Workers, stragglers included.
@@ -220,6 +252,14 @@ pub(crate) struct BenchArgs {
 
 fn time(text: &str) -> Result<Span, hetsync_core::time::ParseSpanError> {
     text.parse()
+}
+
+fn some_time(text: &str) -> Result<Span, String> {
+    match time(text) {
+        Ok(Span::ZERO) => Err("must be longer than nothing".into()),
+        Ok(span) => Ok(span),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn positive(text: &str) -> Result<usize, String> {

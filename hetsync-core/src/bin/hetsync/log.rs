@@ -106,9 +106,12 @@ impl<W: FnMut(&str)> Log<W> {
 
     /// The last line.
     pub(crate) fn farewell(&mut self, now: Time, stats: &Stats) {
-        let median = stats.round_duration.quantile(0.5).unwrap_or_default();
+        let median = match stats.round_duration.quantile(0.5).unwrap_or_default() {
+            Span::ZERO => String::new(),
+            median => format!("; median {median} from first gradient to close"),
+        };
         let text = format!(
-            "{} rounds: {} full, {} closed by their deadline; median {median} from first gradient to close; gradients: {} taken, {} late and dropped, {} refused",
+            "{} rounds: {} full, {} closed by their deadline{median}; gradients: {} taken, {} late and dropped, {} refused",
             stats.rounds(),
             stats.full_rounds,
             stats.deadline_rounds,
@@ -211,7 +214,11 @@ impl<W: FnMut(&str)> Log<W> {
     fn describe(&self, report: &RoundReport) -> String {
         let came = report.arrivals.len();
         let mut text = format!("round {} closed {}", report.round, how(report.outcome));
-        let _ = write!(text, " after {}, {came} in", report.lasted);
+        let _ = match report.lasted {
+            // A lone worker's gradient opens and closes the round.
+            Span::ZERO => write!(text, " at once, {came} in"),
+            lasted => write!(text, " after {lasted}, {came} in"),
+        };
         if !report.missed.is_empty() || report.absent > 0 {
             let _ = write!(text, "; left out: {}", self.names(&report.missed));
             if report.absent > 0 {
@@ -220,7 +227,7 @@ impl<W: FnMut(&str)> Log<W> {
                 } else {
                     " and "
                 };
-                let _ = write!(text, "{and}{} never connected", report.absent);
+                let _ = write!(text, "{and}{} not connected", report.absent);
             }
         }
         if !report.overdue.is_empty() {
@@ -247,10 +254,13 @@ impl<W: FnMut(&str)> Log<W> {
             self.line(now, &text);
             return;
         }
-        let median = even.durations.quantile(0.5).unwrap_or_default();
+        let median = match even.durations.quantile(0.5).unwrap_or_default() {
+            Span::ZERO => String::new(),
+            median => format!(", median {median}"),
+        };
         let took = (even.until - even.since).as_secs_f64();
         let mut text = format!(
-            "rounds {} to {} closed full, {} in, {:.1} rounds/s, median {median}",
+            "rounds {} to {} closed full, {} in, {:.1} rounds/s{median}",
             even.first.round,
             even.last.round,
             even.last.arrivals.len(),

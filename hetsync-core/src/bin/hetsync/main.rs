@@ -19,7 +19,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
-    let done = match args::Cli::parse().command {
+    let cli = args::Cli::parse();
+    if let Err(wrong) = cli.check() {
+        let kind = clap::error::ErrorKind::ValueValidation;
+        args::Cli::command().error(kind, wrong).exit();
+    }
+    let done = match cli.command {
         args::Command::Serve(args) => serve::run(args),
         args::Command::Worker(args) => worker::run(args),
         args::Command::Bench(args) => bench::run(args),

@@ -38,6 +38,7 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
         .max_payload_bytes(args.max_payload)
         .max_connections(args.max_connections)
         .idle(args.idle)
+        .hello(args.hello)
         .grace(args.grace)
         .quick_ack(!args.no_quick_ack)
         .observer(move |now, notice| lock(&observer_log).notice(now, notice));
