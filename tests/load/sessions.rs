@@ -397,6 +397,21 @@ fn an_image_that_does_not_fit_its_plan_is_refused() {
     assert!(Session::load(&image, &plan_of(&[PointKind::Begin], LoaderName::Sys)).is_err());
 }
 
+#[test]
+fn refusals_speak_of_the_scripts_names() {
+    if !bpf_allowed("refusals_speak_of_the_scripts_names") {
+        return;
+    }
+    let mut spec = asm::map("map0", MapKind::Hash, 8);
+    spec.max_entries = 0;
+    spec.map = Some(hetsync_probe::sema::hir::MapId(0));
+    let image = asm::image(vec![], vec![spec]);
+    let mut plan = plan_of(&[], LoaderName::Sys);
+    plan.maps.push("@".to_owned());
+    let error = Session::load(&image, &plan).unwrap_err().to_string();
+    assert!(error.starts_with("cannot create map \"@\""), "{error}");
+}
+
 /// What a thread without rights is told. The bare system call changes this one thread only.
 #[test]
 fn without_rights_it_says_which_are_needed() {

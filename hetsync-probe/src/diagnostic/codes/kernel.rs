@@ -41,7 +41,8 @@ pub(super) const CODES: &[Code] = &[
         code: "E0605",
         title: "the kernel refused a program",
         explanation: "The kernel's verifier did not accept the compiled script. Its last lines are shown with the place in the \
-                      script. A script that `check` accepts should load: please report it with `--emit asm`.",
+                      script. Where it gave up on too many paths, use fewer conditions one after another, or several probes. \
+                      Any other script that `check` accepts should load: please report it with `--emit asm`.",
         wrong: "",
         mended: "",
     },
