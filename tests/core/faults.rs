@@ -548,3 +548,19 @@ fn a_model_beyond_all_memory_is_no_overflow() {
     worker.send(&[1.0]);
     assert!(worker.is_closed());
 }
+
+/// Memory is counted over all connections, and comes back when they go.
+#[test]
+fn all_connections_together_stay_within_the_memory_limit() {
+    let server = TestServer::start(|builder| builder.workers(1).max_memory_bytes(100_000));
+    let mut first = server.join();
+    assert_eq!(first.submit(&[1.0; 20_000]), [1.0; 20_000]);
+    let mut second = server.join();
+    second.raw(&80_000_u64.to_be_bytes());
+    assert!(second.is_closed());
+    let limit = 100_000;
+    assert_eq!(refused(&server, 1), Refusal::NoMemory { limit });
+    drop(first);
+    server.wait(|told| matches!(told, Told::Disconnected(0, _)));
+    assert_eq!(server.join().submit(&[1.0; 20_000]), [1.0; 20_000]);
+}

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use async_io::Async;
 
+use super::memory::Claim;
 use super::notice::Departure;
 use super::socket;
 use crate::payload::Payload;
@@ -24,6 +25,8 @@ use crate::wire::{WireError, v0};
 pub(super) enum ReadEnd {
     Gone(Departure),
     Wire(WireError),
+    /// There is no room within this many bytes.
+    NoMemory(usize),
 }
 
 /// What became of a reply that is owed.
@@ -98,6 +101,7 @@ impl Connection {
     pub(super) async fn read_frame(
         &self,
         decoder: &mut v0::Decoder,
+        claim: &mut Claim,
         quick_ack: bool,
         model_bytes: impl Fn() -> Option<usize>,
         now: impl Fn() -> Time,
@@ -115,6 +119,8 @@ impl Connection {
             if decoder.at_start() {
                 decoder.expect_length(model_bytes());
             }
+            let wanted = decoder.wanted_bytes();
+            claim.reach(wanted).map_err(ReadEnd::NoMemory)?;
             let count = match self.read_into(decoder) {
                 Ok(0) => return Err(ReadEnd::Gone(self.end_of_stream(decoder))),
                 Ok(count) => count,
@@ -368,6 +374,7 @@ mod tests {
     use rustix::net::sockopt;
     use smol::future::{or, yield_now};
 
+    use super::super::memory::Memory;
     use super::*;
 
     /// After a header that came alone, the kernel is told to acknowledge at
@@ -386,12 +393,13 @@ mod tests {
         peer.write_all(&v0::encode_header(8)).unwrap();
         let has_read = Cell::new(false);
         let mut decoder = v0::Decoder::new(8);
+        let mut claim = Arc::new(Memory::new(8)).claim();
         let reading = async {
             let now = || {
                 has_read.set(true);
                 Time::ZERO
             };
-            let frame = connection.read_frame(&mut decoder, true, || None, now);
+            let frame = connection.read_frame(&mut decoder, &mut claim, true, || None, now);
             assert!(frame.await.is_err(), "half a frame is no frame");
         };
         // It is polled first, so it has gone on to wait for the payload by

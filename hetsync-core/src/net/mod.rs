@@ -11,6 +11,7 @@
 mod client;
 mod connection;
 mod hub;
+mod memory;
 mod notice;
 mod server;
 mod socket;

@@ -12,6 +12,7 @@ use smol::future::FutureExt;
 
 use super::connection::{Connection, Owed, ReadEnd};
 use super::hub::{Hub, Observer};
+use super::memory::{Claim, Memory};
 use super::notice::{Departure, Notice};
 use super::socket;
 use crate::aggregate::Aggregate;
@@ -55,6 +56,7 @@ pub struct Server {
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     max_payload_bytes: u64,
+    max_memory_bytes: usize,
     max_connections: usize,
     idle: Span,
     hello: Span,
@@ -100,6 +102,14 @@ impl Builder {
     /// Longest payload that is taken, in bytes. Default 1 GiB.
     pub fn max_payload_bytes(mut self, bytes: u64) -> Self {
         self.limits.max_payload_bytes = bytes;
+        self
+    }
+
+    /// Bytes that the gradients of all connections may take together; a
+    /// connection that would go beyond is refused. Results come on top.
+    /// Default 4 GiB.
+    pub fn max_memory_bytes(mut self, bytes: usize) -> Self {
+        self.limits.max_memory_bytes = bytes;
         self
     }
 
@@ -163,6 +173,7 @@ impl Server {
             config: Config::default(),
             limits: Limits {
                 max_payload_bytes: 1 << 30,
+                max_memory_bytes: 4 << 30,
                 max_connections: 1024,
                 idle: Span::from_secs(600),
                 hello: Span::from_secs(30),
@@ -251,14 +262,16 @@ async fn welcome_all(
     arrived: &Receiver<Arrival>,
     limits: Limits,
 ) {
+    let memory = Arc::new(Memory::new(limits.max_memory_bytes));
     // The acceptor, which holds the other end, is there for as long.
     while let Ok((stream, peer)) = arrived.recv().await {
         let make = |id, now| (Connection::new(id, stream, now), peer);
         match hub.admit(limits.max_connections, limits.hello, make) {
             Some(connection) => {
                 let hub = Arc::clone(hub);
+                let claim = memory.claim();
                 executor
-                    .spawn(async move { attend(&hub, &connection, limits).await })
+                    .spawn(async move { attend(&hub, &connection, claim, limits).await })
                     .detach();
             }
             None => hub.tell(&Notice::TurnedAway {
@@ -270,13 +283,14 @@ async fn welcome_all(
 }
 
 /// One connection's life: gradient in, result out, until it ends.
-async fn attend(hub: &Hub, connection: &Connection, limits: Limits) {
+async fn attend(hub: &Hub, connection: &Connection, mut claim: Claim, limits: Limits) {
     let conn = connection.id;
     let mut decoder = v0::Decoder::new(limits.max_payload_bytes);
     let why = 'life: loop {
         let frame = connection
             .read_frame(
                 &mut decoder,
+                &mut claim,
                 limits.quick_ack,
                 || hub.model_bytes(),
                 || hub.now(),
@@ -289,6 +303,10 @@ async fn attend(hub: &Hub, connection: &Connection, limits: Limits) {
             }
             Err(ReadEnd::Wire(error)) => {
                 hub.change(|machine, now| machine.handle_wire_error(now, conn, error));
+                break Departure::Refused;
+            }
+            Err(ReadEnd::NoMemory(limit)) => {
+                hub.change(|machine, now| machine.handle_no_memory(now, conn, limit));
                 break Departure::Refused;
             }
             Err(ReadEnd::Gone(why)) => break why,

@@ -205,6 +205,12 @@ impl Machine {
         self.refuse(now, conn, Refusal::Wire(error));
     }
 
+    /// There is no memory for what a peer sends: its connection is to be
+    /// closed and the cause reported. `limit` is in bytes.
+    pub fn handle_no_memory(&mut self, now: Time, conn: ConnId, limit: usize) {
+        self.refuse(now, conn, Refusal::NoMemory { limit });
+    }
+
     /// The time that [`poll_timeout`](Self::poll_timeout) named has come.
     /// Calling it early or late does no harm.
     pub fn handle_timeout(&mut self, now: Time) {

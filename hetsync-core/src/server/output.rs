@@ -72,6 +72,14 @@ pub enum Refusal {
     /// A frame broke a rule of the protocol.
     #[error(transparent)]
     Wire(WireError),
+    /// Its gradient would take all connections together over the limit.
+    #[error(
+        "its gradient would take the memory of all connections over {limit} bytes; raise --max-memory if the machine has more"
+    )]
+    NoMemory {
+        /// Bytes that all connections may hold together.
+        limit: usize,
+    },
     /// A NaN or infinity, which would spread to every worker.
     #[error(
         "gradient holds a NaN or infinity at element {index}; it was kept out of the sum. Look for an exploding loss on that worker"

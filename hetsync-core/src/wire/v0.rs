@@ -139,16 +139,17 @@ impl Decoder {
         self.buffer.capacity()
     }
 
+    /// Bytes of memory that [`unfilled`](Self::unfilled) would now hold, of
+    /// the frame that is being read.
+    pub fn wanted_bytes(&self) -> usize {
+        self.room().max(self.buffer.len())
+    }
+
     /// The next places for bytes: what is missing of the header, and room
     /// for payload. Either may be empty, never both.
     pub fn unfilled(&mut self) -> [&mut [u8]; 2] {
-        let end = match (self.length, self.expected_bytes) {
-            (Some(length), _) => length,
-            // The header is not in, but its content is already known.
-            (None, Some(expected)) if expected <= ONE_READ_BYTES => expected,
-            (None, _) => 0,
-        };
-        self.make_room(end);
+        let end = self.end();
+        self.make_room();
         // A lent buffer may be longer than this frame.
         let stop = end.min(self.buffer.len());
         [
@@ -210,16 +211,31 @@ impl Decoder {
         }
     }
 
-    /// Makes room for payload bytes up to `end`: all of it if the model
+    /// How far payload may be read now.
+    fn end(&self) -> usize {
+        match (self.length, self.expected_bytes) {
+            (Some(length), _) => length,
+            // The header is not in, but its content is already known.
+            (None, Some(expected)) if expected <= ONE_READ_BYTES => expected,
+            (None, _) => 0,
+        }
+    }
+
+    /// Room for payload bytes up to the end: all of it if the model
     /// vouches for that length, else at most as much again as has come.
-    fn make_room(&mut self, end: usize) {
-        let room = if self.expected_bytes == Some(end) {
+    fn room(&self) -> usize {
+        let end = self.end();
+        if self.expected_bytes == Some(end) {
             end
         } else if self.filled == self.buffer.len() {
             end.min(self.filled.saturating_mul(2).max(FIRST_GROWTH_BYTES))
         } else {
-            return;
-        };
+            self.buffer.len()
+        }
+    }
+
+    fn make_room(&mut self) {
+        let room = self.room();
         if self.buffer.is_empty() {
             // Fresh zeroed pages come free; resizing would write them.
             self.buffer = vec![0; room];

@@ -55,12 +55,30 @@ impl Cli {
 }
 
 impl ServeArgs {
+    /// Gradients of all workers, in bytes, if their length is known.
+    fn round_bytes(&self) -> u64 {
+        let floats = self.floats.unwrap_or(0) as u64;
+        floats.saturating_mul(4).saturating_mul(self.workers as u64)
+    }
+
+    pub(crate) fn max_memory(&self) -> u64 {
+        let enough = self.round_bytes().saturating_mul(2).max(4 << 30);
+        self.max_memory.unwrap_or(enough)
+    }
+
     fn check(&self) -> Result<(), String> {
         let Some(floats) = self.floats else {
             return Ok(());
         };
         match (floats as u64).checked_mul(4) {
-            Some(bytes) if bytes <= self.max_payload => Ok(()),
+            Some(bytes) if bytes <= self.max_payload => match self.round_bytes() {
+                need if need > self.max_memory() => Err(format!(
+                    "{} workers with --floats {floats} need {need} bytes, and --max-memory allows {}",
+                    self.workers,
+                    self.max_memory()
+                )),
+                _ => Ok(()),
+            },
             Some(bytes) => Err(format!(
                 "--floats {floats} makes gradients of {bytes} bytes, and --max-payload allows {}; raise --max-payload to at least {bytes}",
                 self.max_payload
@@ -118,6 +136,12 @@ pub(crate) struct ServeArgs {
     /// Longest gradient that is taken, in bytes; K, M and G are understood.
     #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
     pub(crate) max_payload: u64,
+
+    /// Bytes that the gradients of all connections may take together; results
+    /// come on top. By default 4G, or with --floats twice what all workers
+    /// need if that is more.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) max_memory: Option<u64>,
 
     /// Connections at one time; more are closed at once.
     #[arg(long, value_name = "N", default_value = "1024", value_parser = positive)]

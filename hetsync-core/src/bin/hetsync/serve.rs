@@ -36,6 +36,7 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
     let mut builder = Server::builder()
         .workers(args.workers)
         .max_payload_bytes(args.max_payload)
+        .max_memory_bytes(usize::try_from(args.max_memory()).unwrap_or(usize::MAX))
         .max_connections(args.max_connections)
         .idle(args.idle)
         .hello(args.hello)
