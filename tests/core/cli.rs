@@ -314,6 +314,36 @@ fn a_worker_whose_log_is_closed_or_full_goes_on() {
 }
 
 #[test]
+fn bench_finds_out_before_measuring_what_it_cannot_write() {
+    let output = run(&["bench", "--duration", "1h", "--png", "/nonexistent/x.png"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("cannot write /nonexistent/x.png"), "{said}");
+}
+
+#[test]
+fn bench_writes_csv_alone_to_standard_output() {
+    let output = run(&["bench", "--duration", "300ms", "-q", "--csv", "-"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let csv = text(&output.stdout);
+    assert!(
+        csv.starts_with("policy,") && csv.lines().count() == 9,
+        "{csv}"
+    );
+}
+
+#[test]
+fn names_are_resolved() {
+    let mut served = Served::start(&["--workers", "1"]);
+    let port = served.address.rsplit(':').next().expect("a port");
+    let name = format!("localhost:{port}");
+    let worker = run(&["worker", "-c", &name, "-r", "1", "-t", "0s"]);
+    assert!(worker.status.success(), "{}", text(&worker.stderr));
+    served.signal(rustix::process::Signal::TERM);
+    assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
 fn a_worker_that_is_refused_gives_up_and_says_so() {
     let mut served = Served::start(&["--workers", "1", "--floats", "3"]);
     let worker = run(&["worker", "-c", &served.address, "-t", "0s"]);

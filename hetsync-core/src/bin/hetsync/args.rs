@@ -1,6 +1,6 @@
 //! The command line's flags, and their defaults.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -108,8 +108,8 @@ pub(crate) enum AggregateName {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Address and port to listen on.
-    #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:9999")]
+    /// Address or name, and port, to listen on.
+    #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:9999", value_parser = address)]
     pub(crate) listen: SocketAddr,
 
     /// Workers that the first round waits for. Later rounds wait for those
@@ -177,8 +177,8 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WorkerArgs {
-    /// The server's address and port.
-    #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:9999")]
+    /// The server's address or name, and port.
+    #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:9999", value_parser = address)]
     pub(crate) connect: SocketAddr,
 
     /// Workers to run in this process, each with its own connection.
@@ -253,7 +253,7 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "N", default_value = "10", value_parser = positive)]
     pub(crate) floats: usize,
 
-    /// Write the table as CSV.
+    /// Write the table as CSV; `-` for standard output, without the table.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
 
@@ -272,6 +272,16 @@ pub(crate) struct BenchArgs {
     /// No progress bar.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// The first address of a name, of IPv4 if it has one, so that server and
+/// worker agree on what `localhost` is.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().map_err(|error| {
+        format!("{error}; write an address and a port, as in 127.0.0.1:9999 or localhost:9999")
+    })?;
+    let first = found.min_by_key(SocketAddr::is_ipv6);
+    first.ok_or_else(|| String::from("this name has no address"))
 }
 
 fn time(text: &str) -> Result<Span, hetsync_core::time::ParseSpanError> {

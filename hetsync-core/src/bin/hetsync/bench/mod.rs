@@ -24,10 +24,24 @@ use report::Report;
 const SHARES: [usize; 4] = [0, 25, 50, 75];
 
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
+    for path in [&args.csv, &args.json, &args.svg, &args.png] {
+        can_write(path.as_deref())?;
+    }
+    if args.duration < args.deadline && args.duration >= args.straggle && !args.quiet {
+        crate::lines::say(format!(
+            "hetsync: --duration {} is shorter than --deadline {}, so deadline cells may show 0",
+            args.duration, args.deadline
+        ));
+    }
     if args.duration < args.straggle && !args.quiet {
         crate::lines::say(format!(
-            "hetsync: --duration {} is shorter than one straggler's step ({}), so strict cells will show 0",
-            args.duration, args.straggle
+            "hetsync: --duration {} is shorter than one straggler's step ({}), so strict cells will show 0{}",
+            args.duration,
+            args.straggle,
+            match args.duration < args.deadline {
+                true => ", and than --deadline, so deadline cells may too",
+                false => "",
+            }
         ));
     }
     let plans: Vec<Plan> = SHARES
@@ -41,13 +55,29 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
         })
         .collect();
     let report = Report::new(&args, measure(&args, &plans)?);
-    crate::print(format!("{}\n", report.table()).as_bytes())?;
+    if args.csv.as_deref() != Some(Path::new("-")) {
+        crate::print(format!("{}\n", report.table()).as_bytes())?;
+    }
 
     write(args.csv.as_deref(), || Ok(report.csv().into_bytes()))?;
     write(args.json.as_deref(), || report.json())?;
     write(args.svg.as_deref(), || chart::svg(&report))?;
     write(args.png.as_deref(), || chart::png(&report))?;
     Ok(())
+}
+
+/// Finds out before the measurement whether a file can be written after it.
+fn can_write(path: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+        return Ok(());
+    };
+    let opened = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path);
+    opened
+        .map(drop)
+        .map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }
 
 /// Writes a file, if it was asked for.
@@ -58,6 +88,9 @@ fn write(
     let Some(path) = path else {
         return Ok(());
     };
+    if path == Path::new("-") {
+        return crate::print(&make()?);
+    }
     std::fs::write(path, make()?)
         .map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }
