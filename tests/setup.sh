@@ -54,6 +54,7 @@ test)
     need bsdutils script
     need cpio cpio
     need python3 python3
+    need procps kill
     ;;
 demo | guest) guest ;;
 bench)
