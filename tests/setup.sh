@@ -54,7 +54,7 @@ test)
     need bsdutils script
     need cpio cpio
     need python3 python3
-    need procps kill
+    need_file procps /bin/kill
     ;;
 demo | guest) guest ;;
 bench)
