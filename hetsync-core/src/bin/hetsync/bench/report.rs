@@ -84,18 +84,17 @@ impl Report {
 
     pub(super) fn table(&self) -> String {
         let mut table = Table::new();
-        table
-            .load_style(UTF8_FULL_CONDENSED)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_header(
-                [
-                    "stragglers",
-                    "strict, updates/s",
-                    "deadline, updates/s",
-                    "gain",
-                ]
-                .map(|head| comfy_table::Cell::new(head).add_attribute(Attribute::Bold)),
-            );
+        table.load_style(UTF8_FULL_CONDENSED).set_header(
+            [
+                "stragglers",
+                "strict, updates/s",
+                "deadline, updates/s",
+                "gain",
+            ]
+            .map(|head| comfy_table::Cell::new(head).add_attribute(Attribute::Bold)),
+        );
+        let arrangement = arrangement(table.width());
+        table.set_content_arrangement(arrangement);
         for (strict, deadline) in self
             .of(PolicyName::Strict)
             .zip(self.of(PolicyName::Deadline))
@@ -152,9 +151,30 @@ impl Report {
     }
 }
 
+/// A terminal that says it has no width, as some recorders do, gets the
+/// table as it is instead of a letter on each line.
+fn arrangement(columns: Option<u16>) -> ContentArrangement {
+    match columns {
+        Some(0) => ContentArrangement::Disabled,
+        _ => ContentArrangement::Dynamic,
+    }
+}
+
 fn name(policy: PolicyName) -> &'static str {
     match policy {
         PolicyName::Strict => "strict",
         PolicyName::Deadline => "deadline",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_without_width_gets_the_table_as_it_is() {
+        assert!(matches!(arrangement(Some(0)), ContentArrangement::Disabled));
+        assert!(matches!(arrangement(Some(80)), ContentArrangement::Dynamic));
+        assert!(matches!(arrangement(None), ContentArrangement::Dynamic));
     }
 }
