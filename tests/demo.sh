@@ -28,4 +28,4 @@ say "Updates per second with stragglers, strict against deadline, measured on th
     --csv "$out/throughput.csv" --json "$out/throughput.json"
 
 say "Pictures"
-ls -1 "$PWD/$out"/*.svg "$PWD/$out"/*.png
+ls -1 "$out"/*.svg "$out"/*.png
