@@ -13,7 +13,7 @@ use std::io;
 pub enum LoadError {
     /// The kernel does not let this process use bpf(2).
     #[error(
-        "not allowed to {action} ({}): run as root, or with CAP_BPF and CAP_PERFMON{}",
+        "not allowed to {action} ({}): run as root (CAP_BPF and CAP_PERFMON do where all probes become fentry or fexit){}",
         errno_of(.source),
         .hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default()
     )]

@@ -6,7 +6,7 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "E0601",
         title: "not allowed to use bpf(2)",
-        explanation: "Loading programs into the kernel needs root, or the capabilities CAP_BPF and CAP_PERFMON. \
+        explanation: "Loading programs into the kernel needs root; the capabilities CAP_BPF and CAP_PERFMON do where all probes become fentry or fexit. \
                       Run with sudo. `check`, `fmt`, `build` and `--emit` need neither.",
         wrong: "",
         mended: "",
