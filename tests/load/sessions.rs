@@ -433,7 +433,8 @@ fn without_rights_it_says_which_are_needed() {
         println!("without_rights_it_says_which_are_needed: skipped, cannot give up root");
         return;
     };
-    let how = "(EPERM): run as root (CAP_BPF and CAP_PERFMON do where all probes become fentry or fexit)";
+    let how =
+        "(EPERM): run as root (CAP_BPF and CAP_PERFMON do where all probes become fentry or fexit)";
     assert_eq!(program, format!("not allowed to load program \"it\" {how}"));
     match map {
         Some(map) => assert_eq!(map, format!("not allowed to create map \"counts\" {how}")),

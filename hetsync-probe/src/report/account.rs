@@ -19,15 +19,13 @@ pub struct Account {
     pub attached: Vec<Attached>,
 }
 
-/// A map that did not take a new key: it was full, or the kernel was busy with it on the same CPU at that moment.
+/// A map that had no room for a new key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FullMap {
     /// `@name`.
     pub map: String,
     /// Samples and assignments dropped.
     pub samples: u64,
-    /// Keys it held at the end.
-    pub keys: u64,
     /// Keys it can hold.
     pub max_keys: u32,
 }
@@ -91,18 +89,11 @@ impl Account {
         for full in self.full_maps.iter().filter(|full| full.samples != 0) {
             let samples = plural(full.samples, "sample");
             let most = plural(full.max_keys.into(), "key");
-            lines.push(if full.keys < full.max_keys.into() {
-                format!(
-                    "  {} was busy when a new key came: {samples} dropped, {} of {most} in use",
-                    full.map, full.keys
-                )
-            } else {
-                format!(
-                    "  {} was full at {most}: {samples} of further keys dropped; raise it with --max-keys {}",
-                    full.map,
-                    u64::from(full.max_keys) * 4
-                )
-            });
+            lines.push(format!(
+                "  {} was full at {most}: {samples} of further keys dropped; raise it with --max-keys {}",
+                full.map,
+                u64::from(full.max_keys) * 4
+            ));
         }
         for missed in self.missed.iter().filter(|missed| missed.hits != 0) {
             lines.push(format!(

@@ -135,11 +135,7 @@ impl<'a> Events<'a> {
     ///
     /// # Errors
     /// As [`Events::drain`].
-    pub(super) fn account(
-        &self,
-        session: &Session,
-        reports: &[MapReport<'_>],
-    ) -> Result<Account, RunError> {
+    pub(super) fn account(&self, session: &Session) -> Result<Account, RunError> {
         let maps = &self.sink.program.maps;
         let counted = session.account()?;
         Ok(Account {
@@ -152,10 +148,6 @@ impl<'a> Events<'a> {
                     Some(FullMap {
                         map: format!("@{}", map.name),
                         samples,
-                        keys: reports
-                            .iter()
-                            .find(|r| r.map.name == map.name)
-                            .map_or(0, |r| r.entries.len() as u64),
                         max_keys: session.capacity(at).unwrap_or(map.max_entries),
                     })
                 })

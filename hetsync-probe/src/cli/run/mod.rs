@@ -258,7 +258,7 @@ impl<'a> Job<'a> {
         events.drain_all(&session)?;
         watch::second_signal_ends();
         let maps = events.last_maps(&session, args.quiet)?;
-        let mut account = events.account(&session, &maps)?;
+        let mut account = events.account(&session)?;
         account.missed.extend(missed_ticks(&session, &intervals));
         if !args.quiet {
             events.tell(&account, args.verbose);
