@@ -16,8 +16,6 @@ mod generate;
 mod kernel;
 #[path = "differential/opinions.rs"]
 mod opinions;
-#[path = "differential/show.rs"]
-mod show;
 #[path = "differential/third.rs"]
 mod third;
 
@@ -117,7 +115,7 @@ fn compare(
 ) -> Result<(), TestCaseError> {
     let meant = opinions::script(case, scene);
     let fail = |who: &str, what: String| {
-        let script = show::program(&case.program);
+        let script = hetsync_probe::sema::dump(&case.program);
         Err(TestCaseError::fail(format!("{who}: {what}\n{script}")))
     };
     let image = match compiled(case) {
