@@ -168,6 +168,16 @@ fn completions_and_the_manual_are_made_from_the_command_line() {
         done.all()
     );
     assert!(done.stdout.contains("explain"));
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man");
+    hetsync_probe(&["man", "--directory", pages.to_str().unwrap()]).succeeds();
+    for page in [
+        "hetsync-probe.1",
+        "hetsync-probe-run.1",
+        "hetsync-probe-check.1",
+    ] {
+        assert!(pages.join(page).metadata().unwrap().len() > 0, "{page}");
+    }
 }
 
 #[test]

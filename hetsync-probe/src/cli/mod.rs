@@ -50,7 +50,7 @@ fn dispatch(command: Command) -> Exit {
             clap_complete::generate(shell, &mut Cli::command(), "hetsync-probe", &mut text);
             print(&text).err().unwrap_or(Exit::Ok)
         }
-        Command::Man => manual(),
+        Command::Man { directory } => manual(directory.as_deref()),
     }
 }
 
@@ -96,10 +96,22 @@ fn explain(code: &str) -> Exit {
     }
 }
 
-/// The manual page of the program, then those of its subcommands, in one document.
-fn manual() -> Exit {
-    let mut text = Vec::new();
+/// The manual page of the program, then those of its subcommands, in one document; or a page each in `directory`.
+fn manual(directory: Option<&std::path::Path>) -> Exit {
     let mut command = Cli::command();
+    if let Some(directory) = directory {
+        let written = std::fs::create_dir_all(directory)
+            .and_then(|()| clap_mangen::generate_to(command, directory));
+        return match written {
+            Ok(()) => Exit::Ok,
+            Err(error) => {
+                let at = directory.display();
+                complain(&format!("cannot write the manual pages to {at}: {error}"));
+                Exit::Failure
+            }
+        };
+    }
+    let mut text = Vec::new();
     command.build();
     let subcommands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
     let pages =

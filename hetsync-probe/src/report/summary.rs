@@ -153,9 +153,14 @@ impl Summary {
         };
         match (low, high) {
             (Some(low), Some(high)) => {
-                let exact_ends = (self.min as f64, self.max as f64);
-                let x = (low + (high - low) * fraction).clamp(exact_ends.0, exact_ends.1);
-                Number::Real(x / self.div as f64)
+                let (min, max) = (self.min as f64, self.max as f64);
+                let x = (low + (high - low) * fraction).clamp(min, max);
+                // The ends are known exactly, where a float of their size may not be.
+                match x {
+                    x if x >= max => self.extreme(self.max),
+                    x if x <= min => self.extreme(self.min),
+                    x => Number::Real(x / self.div as f64),
+                }
             }
             _ => Number::Negative,
         }
@@ -258,6 +263,7 @@ fn wide_product(a: u128, b: u128) -> (u128, u128) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sema::hir::Aggregation;
 
     #[test]
     fn wide_products_are_exact() {
@@ -276,6 +282,23 @@ mod tests {
         let samples = [10i128.pow(18), 10i128.pow(18) + 1, 10i128.pow(18) + 2];
         let squares = samples.iter().map(|x| (x * x) as u128).sum();
         assert_eq!(variance(3, samples.iter().sum(), squares), 1.0);
+    }
+
+    #[test]
+    fn a_percentile_at_an_end_is_that_sample_and_not_the_float_nearest_to_it() {
+        let mut bytes = vec![
+            0;
+            layout::aggregate_size(&Aggregation::Summary {
+                percentiles: vec![],
+            })
+        ];
+        let aggregation = Aggregation::Summary {
+            percentiles: vec![],
+        };
+        layout::record(&aggregation, &mut bytes, i64::MAX as u64);
+        let summary = Summary::merge(&[50_000], &[&bytes]);
+        assert_eq!(summary.percentile(50_000), Number::Integer(i64::MAX.into()));
+        assert_eq!(summary.max(), summary.percentile(50_000));
     }
 
     #[test]
