@@ -3,7 +3,7 @@
 //! Every mode prints what it did as `key=value` words on one line when it is done. Traffic stays on loopback.
 //!
 //! ```text
-//! hetsync-workload sends N [SIZE|cycle]   N calls of send(2) from a thread named `sender`
+//! hetsync-workload sends N [SIZE|cycle|spread]   N calls of send(2) from a thread named `sender`
 //! hetsync-workload accepts N              N threads blocked in accept(2) at once, then released
 //! hetsync-workload sleeps N MS            N sleeps of MS milliseconds from a thread named `sleeper`
 //! hetsync-workload under N COMMAND..      N sends while COMMAND traces them: what it costs
@@ -19,8 +19,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const USAGE: &str =
-    "usage: hetsync-workload sends N [SIZE|cycle] | accepts N | sleeps N MS | under N COMMAND..";
+const USAGE: &str = "usage: hetsync-workload sends N [SIZE|cycle|spread] | accepts N | sleeps N MS | under N COMMAND..";
 const MOST_THREADS: usize = 512;
 /// The largest send: what a socket's buffers surely hold.
 const MOST_BYTES: usize = 16 << 10;
@@ -49,14 +48,31 @@ fn main() -> ExitCode {
 
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
+/// `n` sizes spread evenly over the powers of two up to [`MOST_BYTES`], the same ones every time.
+fn spread(n: usize) -> Vec<usize> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let bits = u64::from(MOST_BYTES.ilog2());
+    let size = |_| {
+        let below = 1 << (1 + next() % bits);
+        1 + (next() % below) as usize
+    };
+    (0..n).map(size).collect()
+}
+
 /// `n` calls of send(2) on one connection. The same thread reads what it sent, which loopback has delivered by then, so no
 /// scheduling is part of a send's time.
 fn sends(n: &str, size: &str) -> Outcome {
     let n: usize = n.parse()?;
-    let sizes: Vec<usize> = if size == "cycle" {
-        CYCLE.to_vec()
-    } else {
-        vec![size.parse()?]
+    let sizes: Vec<usize> = match size {
+        "cycle" => CYCLE.to_vec(),
+        "spread" => spread(n),
+        _ => vec![size.parse()?],
     };
     let most = sizes.iter().copied().max().unwrap_or(0);
     if most > MOST_BYTES {
