@@ -187,10 +187,13 @@ fn second_script(lab: &Lab) {
         .expect("the script gets in");
     let second = lab
         .guest
-        .spawn("exec hetsync-probe run -o /tmp/raw.txt /tmp/raw.hp")
+        .spawn(
+            "export __BPFTRACE_NOTIFY_PROBES_ATTACHED=1; \
+             exec hetsync-probe run /tmp/raw.hp > /tmp/raw.txt",
+        )
         .expect("it starts");
     let ready = lab.run(
-        "for i in $(seq 600); do grep -q Attaching /tmp/raw.txt && exit 0; sleep 0.2; done; exit 1",
+        "for i in $(seq 600); do grep -q NOTIFY_PROBES_ATTACHED /tmp/raw.txt && exit 0; sleep 0.2; done; exit 1",
     );
     assert!(ready.success(), "the second script did not attach");
     let report = lab.probe("", SIZES, "sends 5000 spread");
