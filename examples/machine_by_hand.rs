@@ -48,7 +48,7 @@ fn main() {
             (Some((ready, id)), due) if due.is_none_or(|due| ready < due) => {
                 now = ready;
                 workers[id.0 as usize].ready = None;
-                machine.handle_gradient(now, id, Payload::from_floats(&[1.0]));
+                machine.handle_gradient(now, id, None, Payload::from_floats(&[1.0]));
             }
             (_, Some(due)) => {
                 now = due;
@@ -83,7 +83,7 @@ fn drain(machine: &mut Machine, now: Time, workers: &mut [Worker]) {
                 report.arrivals.len(),
                 report.missed
             ),
-            Output::Event(Event::Late { conn, missed }) => {
+            Output::Event(Event::Late { conn, missed, .. }) => {
                 println!("{now:?}: {conn} is late by {missed} rounds; its gradient is dropped");
             }
             Output::Event(_) => {}

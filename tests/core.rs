@@ -12,6 +12,8 @@ mod decoder;
 mod examples;
 #[path = "core/faults.rs"]
 mod faults;
+#[path = "core/late.rs"]
+mod late;
 #[path = "core/machine.rs"]
 mod machine;
 #[path = "core/old_worker.rs"]

@@ -28,7 +28,7 @@
 //! machine.handle_connect(start, ConnId(1));
 //!
 //! // Worker 0 is in, worker 1 is a straggler.
-//! machine.handle_gradient(start, ConnId(0), Payload::from_floats(&[0.5]));
+//! machine.handle_gradient(start, ConnId(0), None, Payload::from_floats(&[0.5]));
 //! let due = machine.poll_timeout().expect("the open round has a deadline");
 //! assert_eq!(due, start + Span::from_secs(2));
 //! machine.handle_timeout(due);

@@ -75,6 +75,15 @@ impl Payload {
         words.iter().map(|word| f32::from_le_bytes(*word)).collect()
     }
 
+    /// Multiplies each element by `weight`, which is from 0 to 1 so that
+    /// what was finite stays so.
+    pub(crate) fn scale(&mut self, weight: f32) {
+        debug_assert!((0.0..=1.0).contains(&weight));
+        for word in self.bytes.as_chunks_mut::<FLOAT_BYTES>().0 {
+            *word = (f32::from_le_bytes(*word) * weight).to_le_bytes();
+        }
+    }
+
     /// Index of the first NaN or infinity, if there is one.
     pub fn first_non_finite(&self) -> Option<usize> {
         self.first_bad

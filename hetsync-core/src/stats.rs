@@ -4,7 +4,7 @@
 //! a million rounds as after one. Its buckets split each power of two into
 //! eight, so a quantile read from it is within 6.25 % of the true one.
 
-use crate::policy::Outcome;
+use crate::policy::{Explanation, Outcome};
 use crate::time::Span;
 
 /// What a server has counted since it started.
@@ -14,10 +14,14 @@ pub struct Stats {
     pub full_rounds: u64,
     /// Rounds closed by their deadline.
     pub deadline_rounds: u64,
+    /// Rounds closed because enough had come.
+    pub quorum_rounds: u64,
     /// Gradients that were taken into a round.
     pub accepted: u64,
     /// Gradients that came after their round had closed.
     pub late: u64,
+    /// Those of them that went, weighted, into a later round.
+    pub late_used: u64,
     /// Second gradients for one round.
     pub duplicates: u64,
     /// Connections closed for what they sent.
@@ -29,20 +33,30 @@ pub struct Stats {
     pub round_duration: Histogram,
     /// From the server's last word to a worker to that worker's gradient.
     pub turnaround: Histogram,
+    /// How long rounds would have lasted at most, by the rule that closed
+    /// them; rounds without a limit are not counted.
+    pub deadline: Histogram,
+    /// Why the newest round closed.
+    pub newest: Option<Explanation>,
 }
 
 impl Stats {
     /// Rounds closed in all.
     pub fn rounds(&self) -> u64 {
-        self.full_rounds + self.deadline_rounds
+        self.full_rounds + self.deadline_rounds + self.quorum_rounds
     }
 
-    pub(crate) fn count_round(&mut self, outcome: Outcome, lasted: Span) {
+    pub(crate) fn count_round(&mut self, outcome: Outcome, why: Explanation, lasted: Span) {
         match outcome {
             Outcome::Full => self.full_rounds += 1,
             Outcome::Deadline => self.deadline_rounds += 1,
+            Outcome::Quorum => self.quorum_rounds += 1,
         }
         self.round_duration.record(lasted);
+        if let Some(longest) = why.longest {
+            self.deadline.record(longest);
+        }
+        self.newest = Some(why);
     }
 }
 

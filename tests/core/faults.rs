@@ -28,7 +28,7 @@ fn closed_with(server: &TestServer, expected: &[u64]) -> hetsync_core::server::R
         Told::Event(Event::Closed(report)) => {
             let came: Vec<u64> = report.arrivals.iter().map(|(conn, _)| conn.0).collect();
             assert_eq!(came, expected);
-            report
+            *report
         }
         other => panic!("not a closed round: {other:?}"),
     }
@@ -102,8 +102,16 @@ fn a_late_gradient_joins_no_sum_and_its_sender_is_back_in_step() {
     // with no round open, and is in no sum.
     assert_eq!(slow.submit(&[100.0]), [1.0]);
     let late = server.wait(|told| matches!(told, Told::Event(Event::Late { .. })));
-    let (conn, missed) = (ConnId(1), 1);
-    assert_eq!(late, Told::Event(Event::Late { conn, missed }));
+    let Told::Event(Event::Late {
+        conn,
+        missed,
+        weight,
+        ..
+    }) = late
+    else {
+        panic!("not late: {late:?}");
+    };
+    assert_eq!((conn, missed, weight), (ConnId(1), 1, None));
     // From here on both are in every round, and see the same results.
     for round in 1..4 {
         fast.send(&[round as f32]);

@@ -31,7 +31,8 @@ impl Bench {
 
     fn send(&mut self, id: u64, value: f32) {
         let payload = Payload::from_floats(&[value]);
-        self.machine.handle_gradient(self.now, ConnId(id), payload);
+        self.machine
+            .handle_gradient(self.now, ConnId(id), None, payload);
     }
 
     /// Lets time pass, with every timeout served to the nanosecond.
@@ -58,7 +59,7 @@ impl Bench {
                     let value = result.payload().to_floats()[0];
                     delivered.push((to.0, result.round().0, value));
                 }
-                Output::Event(Event::Closed(report)) => reports.push(report),
+                Output::Event(Event::Closed(report)) => reports.push(*report),
                 _ => {}
             }
         }
@@ -218,7 +219,9 @@ fn whoever_is_leaving_does_not_hold_the_models_length() {
     for id in 1..3 {
         let payload = Payload::from_floats(&[1.0, 2.0]);
         let conn = ConnId(id);
-        bench.machine.handle_gradient(bench.now, conn, payload);
+        bench
+            .machine
+            .handle_gradient(bench.now, conn, None, payload);
     }
     let outputs = bench.outputs();
     let gone = |output: &Output| matches!(output, Output::Disconnect { conn: ConnId(0) });
@@ -337,7 +340,7 @@ fn buffers_and_results_are_used_again() {
             let payload = Payload::from_bytes(bytes).expect("whole floats");
             bench
                 .machine
-                .handle_gradient(bench.now, ConnId(id), payload);
+                .handle_gradient(bench.now, ConnId(id), None, payload);
         }
         for output in bench.outputs() {
             if let Output::Deliver { result, .. } = output {

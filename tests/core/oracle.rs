@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use hetsync_core::server::Late;
 use hetsync_core::{Span, Time};
 
 /// A result on its way: receiver, round, and the bits of its floats.
@@ -38,6 +39,9 @@ pub(crate) struct Oracle {
     pub(crate) workers: usize,
     pub(crate) deadline: Option<Span>,
     pub(crate) is_mean: bool,
+    late: Late,
+    /// Late gradients for the open round, with their weights.
+    carried: Vec<(u64, f32, Vec<f32>)>,
     peers: BTreeMap<u64, Peer>,
     round: u64,
     is_first: bool,
@@ -48,11 +52,13 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new(workers: usize, deadline: Option<Span>, is_mean: bool) -> Self {
+    pub(crate) fn new(workers: usize, deadline: Option<Span>, is_mean: bool, late: Late) -> Self {
         Self {
             workers,
             deadline,
             is_mean,
+            late,
+            carried: Vec::new(),
             peers: BTreeMap::new(),
             round: 0,
             is_first: true,
@@ -127,6 +133,17 @@ impl Oracle {
             expected.late.push(id);
             let (round, bits) = self.newest.clone().expect("a round has closed");
             expected.deliveries.push((id, round, bits));
+            let age = (self.round - peer.on) as f32;
+            let weight = match self.late {
+                Late::Drop => None,
+                Late::NextRound => Some(1.0),
+                Late::Inverse => Some(1.0 / (1.0 + age)),
+                Late::Power(base) => Some(base.powi(age as i32)),
+            };
+            let again = self.carried.iter().any(|(who, _, _)| *who == id);
+            if let Some(weight) = weight.filter(|_| !again) {
+                self.carried.push((id, weight, floats.to_vec()));
+            }
             peer.on = self.round;
             peer.is_in = false;
         } else if peer.is_in {
@@ -180,6 +197,7 @@ impl Oracle {
     fn start_over(&mut self, expected: &mut Expected) {
         expected.abandoned = self.staged.len();
         self.staged.clear();
+        self.carried.clear();
         self.opened = None;
         self.length = None;
         self.newest = None;
@@ -212,19 +230,28 @@ impl Oracle {
         self.is_first = false;
         self.opened = None;
         self.staged.clear();
+        self.carried.clear();
     }
 
     fn reduce(&self) -> Vec<u32> {
-        let mut gradients = self.staged.values();
-        let mut sum = gradients.next().expect("one at least").clone();
-        for gradient in gradients {
-            for (sum, value) in sum.iter_mut().zip(gradient) {
-                *sum += value;
-            }
+        let fresh = self.staged.values().map(|floats| (1.0, floats));
+        let late = self
+            .carried
+            .iter()
+            .map(|(_, weight, floats)| (*weight, floats));
+        let mut sum: Option<Vec<f32>> = None;
+        let mut weights = 0.0;
+        for (weight, floats) in fresh.chain(late) {
+            let floats = floats.iter().map(|float| float * weight);
+            weights += weight;
+            sum = Some(match sum {
+                None => floats.collect(),
+                Some(sum) => sum.iter().zip(floats).map(|(sum, new)| sum + new).collect(),
+            });
         }
+        let mut sum = sum.expect("one at least");
         if self.is_mean {
-            sum.iter_mut()
-                .for_each(|sum| *sum /= self.staged.len() as f32);
+            sum.iter_mut().for_each(|sum| *sum /= weights);
         }
         sum.iter().map(|sum| sum.to_bits()).collect()
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hetsync_core::aggregate::{Aggregate, Mean, Sum};
 use hetsync_core::policy::{Deadline, Outcome, Policy, Strict};
-use hetsync_core::server::{Config, ConnId, Event, Machine, Output};
+use hetsync_core::server::{Config, ConnId, Event, Late, Machine, Output};
 use hetsync_core::{Payload, Span, Time};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -54,7 +54,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(workers: usize, deadline: Option<Span>, is_mean: bool) -> Self {
+    fn new(workers: usize, deadline: Option<Span>, is_mean: bool, late: Late) -> Self {
         let policy: Box<dyn Policy> = match deadline {
             Some(span) => Box::new(Deadline::new(span)),
             None => Box::new(Strict),
@@ -69,8 +69,9 @@ impl Pair {
                 floats: None,
                 policy,
                 aggregate,
+                late,
             }),
-            oracle: Oracle::new(workers, deadline, is_mean),
+            oracle: Oracle::new(workers, deadline, is_mean, late),
             now: Time::ZERO,
             connected: Vec::new(),
             next_id: 0,
@@ -115,7 +116,8 @@ impl Pair {
             Step::Unknown => {
                 let stranger = ConnId(self.next_id + 100);
                 let payload = Payload::from_floats(&[1.0]);
-                self.machine.handle_gradient(self.now, stranger, payload);
+                self.machine
+                    .handle_gradient(self.now, stranger, None, payload);
                 self.machine.handle_disconnect(self.now, stranger);
                 self.check(Expected::default());
             }
@@ -134,7 +136,8 @@ impl Pair {
         // Whoever has ended its side cannot send; if told so, nobody counts it.
         self.sent += u64::from(!self.half_closed.contains(&id));
         let payload = Payload::from_floats(floats);
-        self.machine.handle_gradient(self.now, ConnId(id), payload);
+        self.machine
+            .handle_gradient(self.now, ConnId(id), None, payload);
         let expected = self.oracle.gradient(self.now, id, floats);
         let gone = |id: &u64| expected.refused.contains(id) || expected.displaced.contains(id);
         self.connected.retain(|id| !gone(id));
@@ -222,10 +225,11 @@ proptest! {
         workers in 1_usize..5,
         deadline_us in proptest::option::of(0_u64..2_000_000),
         is_mean in any::<bool>(),
+        late in proptest::sample::select(&[Late::Drop, Late::NextRound, Late::Inverse, Late::Power(0.5)]),
         steps in vec(step(), 1..150),
     ) {
         let deadline = deadline_us.map(|us| Span::from_nanos(us * 1000));
-        let mut pair = Pair::new(workers, deadline, is_mean);
+        let mut pair = Pair::new(workers, deadline, is_mean, late);
         steps.iter().for_each(|step| pair.run(step));
         pair.settle();
     }

@@ -15,4 +15,8 @@ impl Aggregate for Mean {
     fn reduce(&self, inputs: &[&[u8]], out: &mut [u8]) -> usize {
         kernel::add_in_order(inputs, inputs.len() as f32, out)
     }
+
+    fn reduce_weighted(&self, inputs: &[&[u8]], weight: f32, out: &mut [u8]) -> usize {
+        kernel::add_in_order(inputs, weight, out)
+    }
 }

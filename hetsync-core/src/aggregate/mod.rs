@@ -24,4 +24,13 @@ pub trait Aggregate: std::fmt::Debug + Send {
     /// Returns how many elements left the range of f32 and were set to its
     /// largest or smallest finite value.
     fn reduce(&self, inputs: &[&[u8]], out: &mut [u8]) -> usize;
+
+    /// Like [`reduce`](Self::reduce), where some of the inputs came late and
+    /// were multiplied by a weight below one before. `weight` is the sum of
+    /// all weights, those of the fresh ones being one. A rule that divides
+    /// by the number of inputs divides by this instead.
+    fn reduce_weighted(&self, inputs: &[&[u8]], weight: f32, out: &mut [u8]) -> usize {
+        let _ = weight;
+        self.reduce(inputs, out)
+    }
 }

@@ -299,7 +299,7 @@ async fn attend(hub: &Hub, connection: &Connection, mut claim: Claim, limits: Li
         match frame {
             Ok(gradient) => {
                 connection.owe_reply();
-                hub.change(|machine, now| machine.handle_gradient(now, conn, gradient));
+                hub.change(|machine, now| machine.handle_gradient(now, conn, None, gradient));
             }
             Err(ReadEnd::Wire(error)) => {
                 hub.change(|machine, now| machine.handle_wire_error(now, conn, error));

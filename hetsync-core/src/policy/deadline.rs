@@ -1,6 +1,6 @@
 //! A fixed time from the round's first gradient.
 
-use super::{Outcome, Policy, RoundView, Verdict};
+use super::{Explanation, Outcome, Policy, RoundView, Verdict};
 use crate::time::{Span, Time};
 
 /// Closes a round when everyone has come, or a fixed span after its first
@@ -23,7 +23,7 @@ impl Policy for Deadline {
         "deadline"
     }
 
-    fn decide(&mut self, now: Time, round: &RoundView) -> Verdict {
+    fn decide(&mut self, now: Time, round: &RoundView<'_>) -> Verdict {
         let due = round.opened + self.span;
         if round.awaited == 0 {
             Verdict::Close(Outcome::Full)
@@ -31,6 +31,13 @@ impl Policy for Deadline {
             Verdict::Close(Outcome::Deadline)
         } else {
             Verdict::WaitUntil(due)
+        }
+    }
+
+    fn explain(&self, _now: Time, _round: &RoundView<'_>) -> Explanation {
+        Explanation {
+            longest: Some(self.span),
+            ..Explanation::of(self.name())
         }
     }
 }
@@ -45,12 +52,7 @@ mod tests {
         let mut policy = Deadline::new(Span::from_secs(2));
         let opened = Time::from_nanos(7);
         let due = opened + Span::from_secs(2);
-        let mut view = RoundView {
-            round: RoundId(3),
-            opened,
-            arrived: 1,
-            awaited: 3,
-        };
+        let mut view = RoundView::new(RoundId(3), opened, 1, 3);
         for arrived in 1..4 {
             view.arrived = arrived;
             view.awaited = 4 - arrived;

@@ -13,7 +13,7 @@ impl Policy for Strict {
         "strict"
     }
 
-    fn decide(&mut self, _now: Time, round: &RoundView) -> Verdict {
+    fn decide(&mut self, _now: Time, round: &RoundView<'_>) -> Verdict {
         match round.awaited {
             0 => Verdict::Close(Outcome::Full),
             _ => Verdict::Wait,
@@ -28,12 +28,7 @@ mod tests {
 
     #[test]
     fn time_alone_never_closes_a_strict_round() {
-        let mut round = RoundView {
-            round: RoundId(0),
-            opened: Time::ZERO,
-            arrived: 3,
-            awaited: 1,
-        };
+        let mut round = RoundView::new(RoundId(0), Time::ZERO, 3, 1);
         let ages = Time::from_nanos(u64::MAX);
         assert_eq!(Strict.decide(ages, &round), Verdict::Wait);
         round.awaited = 0;

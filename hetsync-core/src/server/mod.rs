@@ -12,9 +12,12 @@
 //! the round its next gradient can belong to: the one that was open when the
 //! server last spoke to it, by a result or by accepting its connection.
 //! - A gradient of the current round is *in step* and is accepted.
-//! - Any other is *late*. It is never added to a sum. Its sender is handed
-//!   at once the newest result it has missed, and is in step again. It gets
-//!   exactly one answer per gradient, so it cannot fall a round behind.
+//! - Any other is *late*. Its sender is handed at once the newest result it
+//!   has missed, and is in step again. It gets exactly one answer per
+//!   gradient, so it cannot fall a round behind. The gradient is dropped, or
+//!   goes into the open round with the weight that [`Late`] gives it; it
+//!   neither opens that round nor counts as one that came in time.
+//! - A gradient that names its own round is judged by that name instead.
 //! - *Waited for* are the workers that are connected, have sent a gradient
 //!   before, and are in step. A worker that missed a round is not waited
 //!   for until it speaks: what it sends next is late by construction, so
@@ -34,14 +37,20 @@
 //! # Invariants
 //! Rounds close in order, each at most once. A worker gets at most one
 //! result of a round. Each gradient is reported exactly once: in a round's
-//! report, or as late, duplicate, refused, withdrawn or abandoned.
+//! report, or as dropped for being late, duplicate, refused, withdrawn or
+//! abandoned. A late one that is used is told of when it comes and again in
+//! the report of its round.
 
+mod closing;
+mod late;
 mod output;
 mod roster;
 mod round;
 
-pub use output::{Event, Output, Refusal, RoundReport, RoundResult};
+pub use late::{Late, ParseLateError};
+pub use output::{Event, LateAccount, Output, Refusal, RoundReport, RoundResult};
 pub use roster::ConnId;
+pub(crate) use roster::Roster;
 pub use round::RoundId;
 
 use std::collections::VecDeque;
@@ -49,12 +58,12 @@ use std::sync::Arc;
 
 use crate::aggregate::{Aggregate, Sum};
 use crate::payload::{FLOAT_BYTES, Payload};
-use crate::policy::{Deadline, Outcome, Policy, RoundView, Verdict};
+use crate::policy::{Deadline, Observation, Policy};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 use crate::wire::WireError;
-use roster::{Roster, Standing};
-use round::Round;
+use roster::{Spoke, Standing};
+use round::{Carried, Round};
 
 /// What a [`Machine`] is told once.
 #[derive(Debug)]
@@ -68,9 +77,11 @@ pub struct Config {
     pub policy: Box<dyn Policy>,
     /// What becomes of the gradients.
     pub aggregate: Box<dyn Aggregate>,
+    /// What becomes of late ones.
+    pub late: Late,
 }
 
-/// The original's: four workers, two seconds, sum.
+/// The original's: four workers, two seconds, sum; late gradients dropped.
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -78,6 +89,7 @@ impl Default for Config {
             floats: None,
             policy: Box::new(Deadline::new(Span::from_secs(2))),
             aggregate: Box::new(Sum),
+            late: Late::Drop,
         }
     }
 }
@@ -93,7 +105,7 @@ impl Default for Config {
 /// let mut machine = Machine::new(Config { workers: 2, ..Config::default() });
 /// for id in 0..2 {
 ///     machine.handle_connect(Time::ZERO, ConnId(id));
-///     machine.handle_gradient(Time::ZERO, ConnId(id), Payload::from_floats(&[1.5]));
+///     machine.handle_gradient(Time::ZERO, ConnId(id), None, Payload::from_floats(&[1.5]));
 /// }
 /// let mut sums = Vec::new();
 /// while let Some(output) = machine.poll_output() {
@@ -146,10 +158,18 @@ impl Machine {
             .push_back(Output::Event(Event::Joined { conn }));
     }
 
-    /// A whole gradient has come from `conn`. One from a connection that is
-    /// not, or no longer, on the roster is ignored.
-    pub fn handle_gradient(&mut self, now: Time, conn: ConnId, payload: Payload) {
-        if self.roster.standing(conn, self.round.id).is_none() {
+    /// A whole gradient has come from `conn`, computed for the round `of`;
+    /// `None` if the protocol does not say, and then it belongs to the round
+    /// that was open when the server last spoke to its sender. One from a
+    /// connection that is not, or no longer, on the roster is ignored.
+    pub fn handle_gradient(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        of: Option<RoundId>,
+        payload: Payload,
+    ) {
+        if self.roster.standing(conn, self.round.id, of).is_none() {
             self.recycle(payload);
             return;
         }
@@ -161,7 +181,7 @@ impl Machine {
         if self.model_bytes.is_none() {
             self.learn_length(conn, &payload);
         }
-        let Some(standing) = self.roster.standing(conn, self.round.id) else {
+        let Some(standing) = self.roster.standing(conn, self.round.id, of) else {
             return;
         };
         match standing {
@@ -175,14 +195,16 @@ impl Machine {
             }
             Standing::Behind { missed } => self.hand_back(now, conn, missed, payload),
             Standing::InStep => self.accept(now, conn, payload),
+            Standing::Ahead => self.refuse_round(now, conn, of.unwrap_or_default()),
         }
     }
 
     /// A worker has ended its side of the connection. If its gradient is in,
     /// it stays in, is answered, and is the last that is taken from it;
     /// otherwise this says nothing, and a disconnect will follow.
-    pub fn handle_half_close(&mut self, _now: Time, conn: ConnId) {
+    pub fn handle_half_close(&mut self, now: Time, conn: ConnId) {
         if self.roster.half_close(conn, self.round.id) {
+            self.observe(now, Observation::Left { conn });
             let event = Event::HalfClosed { conn };
             self.outputs.push_back(Output::Event(event));
             self.forget_length();
@@ -193,7 +215,7 @@ impl Machine {
     /// waits in the open round is withdrawn; what it had sent in part never
     /// got here.
     pub fn handle_disconnect(&mut self, now: Time, conn: ConnId) {
-        if self.roster.disconnect(conn, self.round.id) {
+        if self.take_off(now, conn) {
             self.outputs.push_back(Output::Event(Event::Left { conn }));
             self.after_departure(now, conn);
         }
@@ -215,6 +237,17 @@ impl Machine {
     /// Calling it early or late does no harm.
     pub fn handle_timeout(&mut self, now: Time) {
         self.judge(now);
+    }
+
+    /// Whether the policy has something to think over.
+    pub fn has_work(&self) -> bool {
+        self.config.policy.has_work()
+    }
+
+    /// Lets the policy think for a moment. To be called when there is work,
+    /// no output waits, and there is time to spare.
+    pub fn handle_idle(&mut self, now: Time) {
+        self.config.policy.think(now);
     }
 
     /// The next thing to be done, in order; `None` when all is done.
@@ -269,7 +302,7 @@ impl Machine {
     }
 
     fn refuse(&mut self, now: Time, conn: ConnId, refusal: Refusal) {
-        if self.roster.disconnect(conn, self.round.id) {
+        if self.take_off(now, conn) {
             self.stats.refused += 1;
             let event = Event::Refused { conn, refusal };
             self.outputs.push_back(Output::Event(event));
@@ -278,29 +311,105 @@ impl Machine {
         }
     }
 
+    fn refuse_round(&mut self, now: Time, conn: ConnId, named: RoundId) {
+        let open = self.round.id;
+        self.refuse(now, conn, Refusal::NoSuchRound { named, open });
+    }
+
+    /// Takes a connection off the roster. False if it was not on.
+    fn take_off(&mut self, now: Time, conn: ConnId) -> bool {
+        if self.roster.takes_part(conn) {
+            self.observe(now, Observation::Left { conn });
+        }
+        self.roster.disconnect(conn, self.round.id)
+    }
+
+    fn observe(&mut self, now: Time, seen: Observation) {
+        self.config.policy.observe(now, &seen);
+    }
+
+    /// Tells the policy of a gradient, and counts its time.
+    fn note_arrival(&mut self, now: Time, conn: ConnId, missed: u64, spoke: Spoke) {
+        self.stats.turnaround.record(spoke.took);
+        if spoke.is_first {
+            self.observe(now, Observation::Joined { conn });
+        }
+        let round = RoundId(self.round.id.0 - missed);
+        let took = spoke.took;
+        self.observe(
+            now,
+            Observation::Came {
+                conn,
+                round,
+                missed,
+                took,
+            },
+        );
+    }
+
     fn accept(&mut self, now: Time, conn: ConnId, payload: Payload) {
-        let turnaround = self.roster.accept(now, conn, self.round.id);
-        self.stats.turnaround.record(turnaround);
+        let spoke = self.roster.accept(now, conn, self.round.id);
+        self.note_arrival(now, conn, 0, spoke);
         self.stats.accepted += 1;
         self.round.stage(now, conn, payload);
         self.judge(now);
     }
 
-    /// A late gradient: dropped, and answered with the newest result that
-    /// its sender has missed.
+    /// A late gradient: answered with the newest result that its sender has
+    /// missed, and dropped or taken along into the open round.
     fn hand_back(&mut self, now: Time, conn: ConnId, missed: u64, payload: Payload) {
-        self.recycle(payload);
+        let of = RoundId(self.round.id.0 - missed);
+        let Some(result) = self.last.clone() else {
+            // Only one that names a round from before this job gets here:
+            // there is no result to hand back, nor a sum that it fits into.
+            self.recycle(payload);
+            self.refuse_round(now, conn, of);
+            return;
+        };
         self.stats.late += 1;
-        let turnaround = self.roster.catch_up(now, conn, self.round.id);
-        self.stats.turnaround.record(turnaround);
-        let event = Event::Late { conn, missed };
-        self.outputs.push_back(Output::Event(event));
-        // Whoever is behind has seen a round close, so there is a result.
-        if let Some(result) = self.last.clone() {
-            self.outputs.push_back(Output::Deliver { to: conn, result });
-        }
+        let spoke = self.roster.catch_up(now, conn, of, self.round.id);
+        self.note_arrival(now, conn, missed, spoke);
+        let weight = self.carry(conn, of, missed, payload);
+        self.outputs.push_back(Output::Event(Event::Late {
+            conn,
+            missed,
+            weight,
+            too_late_by: spoke.too_late_by,
+        }));
+        self.outputs.push_back(Output::Deliver { to: conn, result });
+        let round = self.round.id;
+        self.observe(now, Observation::Sent { conn, round });
         // It is waited for again, which may give the round more time.
         self.judge(now);
+    }
+
+    /// Takes a late gradient along into the open round, if the rule says so.
+    /// Returns its weight there.
+    fn carry(
+        &mut self,
+        conn: ConnId,
+        of: RoundId,
+        missed: u64,
+        mut payload: Payload,
+    ) -> Option<f32> {
+        let Some(weight) = self.config.late.weight(missed) else {
+            self.recycle(payload);
+            return None;
+        };
+        if weight < 1.0 {
+            payload.scale(weight);
+        }
+        let account = LateAccount { conn, of, weight };
+        match self.round.carry(Carried { account, payload }) {
+            Ok(()) => {
+                self.stats.late_used += 1;
+                Some(weight)
+            }
+            Err(payload) => {
+                self.recycle(payload);
+                None
+            }
+        }
     }
 
     /// The first gradient of somebody who stays sets the model's length. If
@@ -310,6 +419,7 @@ impl Machine {
         let staged = self.round.staged.first().map(|s| s.payload.as_bytes());
         let before = staged.or(self.last.as_ref().map(|last| last.as_bytes()));
         if before.is_some_and(|before| before.len() != bytes) {
+            // They are leaving, so the policy has been told already.
             let strangers = self.roster.take_speakers();
             let goodbyes = strangers.map(|conn| Output::Disconnect { conn });
             self.outputs.extend(goodbyes);
@@ -356,6 +466,7 @@ impl Machine {
         for staged in self.round.clear() {
             drop(staged);
         }
+        self.round.carried.clear();
         self.spare_buffers.clear();
         self.retired.clear();
         self.last = None;
@@ -363,95 +474,6 @@ impl Machine {
         self.gathering = true;
         self.model_bytes = self.config.floats.map(model_bytes);
         self.roster.start_over(self.round.id);
-    }
-
-    /// Asks the policy about the open round and does what it says.
-    fn judge(&mut self, now: Time) {
-        self.timeout = None;
-        let Some(opened) = self.round.opened else {
-            return;
-        };
-        let view = RoundView {
-            round: self.round.id,
-            opened,
-            arrived: self.round.staged.len(),
-            awaited: self.awaited(),
-        };
-        match self.config.policy.decide(now, &view) {
-            Verdict::Wait => {}
-            Verdict::WaitUntil(at) => self.timeout = Some(at),
-            Verdict::Close(outcome) => self.close(now, opened, outcome),
-        }
-    }
-
-    fn awaited(&self) -> usize {
-        let in_step = self.roster.awaited();
-        if self.gathering {
-            let strangers = self.config.workers.saturating_sub(self.round.staged.len());
-            strangers.max(in_step)
-        } else {
-            in_step
-        }
-    }
-
-    fn close(&mut self, now: Time, opened: Time, outcome: Outcome) {
-        let mut result = self.take_result();
-        result.round = self.round.id;
-        result.contributors = self.round.staged.len();
-        let inputs: Vec<&[u8]> = self
-            .round
-            .staged
-            .iter()
-            .map(|staged| staged.payload.as_bytes())
-            .collect();
-        let out = result.buffer(inputs[0].len());
-        let saturated = self.config.aggregate.reduce(&inputs, out);
-        drop(inputs);
-
-        let report = RoundReport {
-            round: self.round.id,
-            outcome,
-            lasted: now - opened,
-            arrivals: self.round.arrivals(opened),
-            missed: self.roster.missed(self.round.id, self.gathering),
-            absent: match self.gathering {
-                true => self.config.workers.saturating_sub(self.roster.len()),
-                false => 0,
-            },
-            overdue: self.roster.overdue(self.round.id),
-            saturated,
-        };
-        self.stats.count_round(outcome, report.lasted);
-        self.outputs.push_back(Output::Event(Event::Closed(report)));
-
-        let result = Arc::new(result);
-        if let Some(previous) = self.last.replace(Arc::clone(&result)) {
-            self.retired.push(previous);
-        }
-        let closed = self.round.id;
-        self.gathering = false;
-        for staged in self.round.advance() {
-            if self.roster.deliver(now, staged.conn, closed) {
-                let (to, result) = (staged.conn, Arc::clone(&result));
-                self.outputs.push_back(Output::Deliver { to, result });
-            }
-            self.spare_buffers.push(staged.payload.into_bytes());
-        }
-        self.spare_buffers.truncate(self.roster.speakers());
-        self.timeout = None;
-    }
-
-    /// A result to write into: one that nobody reads any more, or a new one.
-    fn take_result(&mut self) -> RoundResult {
-        let free = self
-            .retired
-            .iter()
-            .position(|result| Arc::strong_count(result) == 1);
-        let reused = free.and_then(|at| Arc::into_inner(self.retired.swap_remove(at)));
-        // Slow readers keep their own copy alive; forgetting it here bounds
-        // what this side holds.
-        self.retired.truncate(1);
-        reused.unwrap_or_default()
     }
 
     fn recycle(&mut self, payload: Payload) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{ConnId, RoundId};
 use crate::payload::Payload;
-use crate::policy::Outcome;
+use crate::policy::{Explanation, Outcome};
 use crate::time::Span;
 use crate::wire::WireError;
 
@@ -29,10 +29,11 @@ pub enum Output {
 }
 
 /// The outcome of a round, immutable once it is out.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct RoundResult {
     pub(super) round: RoundId,
     pub(super) contributors: usize,
+    pub(super) weight: f32,
     bytes: Vec<u8>,
 }
 
@@ -42,9 +43,15 @@ impl RoundResult {
         self.round
     }
 
-    /// How many gradients are in it.
+    /// How many gradients are in it that came in time.
     pub fn contributors(&self) -> usize {
         self.contributors
+    }
+
+    /// The sum of the weights of all that are in it: one for each that came
+    /// in time, less for the late ones.
+    pub fn weight(&self) -> f32 {
+        self.weight
     }
 
     /// The reduced vector: little-endian f32s, all finite.
@@ -88,10 +95,20 @@ pub enum Refusal {
         /// Index of the first such element.
         index: usize,
     },
+    /// It names a round that has not opened, or one from before this job.
+    #[error(
+        "its gradient is of round {named}, which this server has no place for: round {open} is open. It may have spoken to another server before"
+    )]
+    NoSuchRound {
+        /// The round that it names.
+        named: RoundId,
+        /// The one that is, or is about to be, open.
+        open: RoundId,
+    },
 }
 
 /// What happened, for logs and reports.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A connection came on the roster.
     Joined {
@@ -106,13 +123,19 @@ pub enum Event {
         floats: usize,
     },
     /// A round has closed.
-    Closed(RoundReport),
-    /// A gradient came after its round had closed and was dropped.
+    Closed(Box<RoundReport>),
+    /// A gradient came after its round had closed.
     Late {
         /// Whose.
         conn: ConnId,
         /// How many rounds closed without it.
         missed: u64,
+        /// With what weight it goes into the next round to close; `None` if
+        /// it was dropped.
+        weight: Option<f32>,
+        /// How much longer the first of the rounds that it missed would have
+        /// had to wait, if that round did wait for it.
+        too_late_by: Option<Span>,
     },
     /// A second gradient for one round was dropped; the first stands.
     Duplicate {
@@ -154,12 +177,14 @@ pub enum Event {
 }
 
 /// The account of a closed round.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RoundReport {
     /// Which round.
     pub round: RoundId,
     /// What closed it.
     pub outcome: Outcome,
+    /// The policy's account of that.
+    pub why: Explanation,
     /// From its first gradient to its close.
     pub lasted: Span,
     /// Who is in, in roster order, and how long after the first.
@@ -172,6 +197,19 @@ pub struct RoundReport {
     /// Who had fallen behind earlier and has not spoken since; the round
     /// did not wait for them.
     pub overdue: Vec<ConnId>,
+    /// Late gradients that went into it, weighted.
+    pub late: Vec<LateAccount>,
     /// Elements that left the range of f32 and were clamped.
     pub saturated: usize,
+}
+
+/// A late gradient that went into a round.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LateAccount {
+    /// Whose.
+    pub conn: ConnId,
+    /// The round that it was computed for.
+    pub of: RoundId,
+    /// What it was multiplied by.
+    pub weight: f32,
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::RoundId;
+use crate::policy::MemberView;
 use crate::time::{Span, Time};
 
 /// A connection, numbered in the order of arrival by whoever accepts them.
@@ -32,14 +33,32 @@ pub(super) enum Standing {
     In,
     /// Late by this many rounds.
     Behind { missed: u64 },
+    /// It says that it belongs to a round that has not opened.
+    Ahead,
+}
+
+/// What a gradient told of its sender.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spoke {
+    /// It is the sender's first.
+    pub(super) is_first: bool,
+    /// Time since the server last spoke to the sender.
+    pub(super) took: Span,
+    /// Time since the close of the first round that waited for it in vain.
+    pub(super) too_late_by: Option<Span>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Member {
     /// The round its next gradient can belong to.
     on: RoundId,
-    /// Whether that gradient is in.
-    is_in: bool,
+    /// When that gradient came, if it is in.
+    came: Option<Time>,
+    /// The newest round of which a gradient of its was seen.
+    seen: Option<RoundId>,
+    /// When a round closed that had waited for it, if it has not spoken
+    /// since.
+    left_out: Option<Time>,
     /// When the server last spoke to it.
     spoken_to: Time,
     /// It has said that its gradient was its last.
@@ -48,12 +67,12 @@ struct Member {
 
 impl Member {
     fn is_awaited(&self, current: RoundId) -> bool {
-        self.on == current && !self.is_in && !self.is_leaving
+        self.on == current && self.came.is_none() && !self.is_leaving
     }
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(crate) struct Roster {
     /// Have sent a gradient, in order of connection.
     speakers: BTreeMap<ConnId, Member>,
     /// Have not.
@@ -67,7 +86,9 @@ impl Roster {
     pub(super) fn connect(&mut self, conn: ConnId, current: RoundId, now: Time) {
         let member = Member {
             on: current,
-            is_in: false,
+            came: None,
+            seen: None,
+            left_out: None,
             spoken_to: now,
             is_leaving: false,
         };
@@ -86,11 +107,17 @@ impl Roster {
         self.silent.remove(&conn).is_some()
     }
 
+    /// Whether it has sent a gradient and will send more.
+    pub(super) fn takes_part(&self, conn: ConnId) -> bool {
+        let member = self.speakers.get(&conn);
+        member.is_some_and(|member| !member.is_leaving)
+    }
+
     /// Its gradient is in and is its last. False if it has none in: then
     /// there is nothing to keep it for.
     pub(super) fn half_close(&mut self, conn: ConnId, current: RoundId) -> bool {
         match self.speakers.get_mut(&conn) {
-            Some(member) if member.on == current && member.is_in && !member.is_leaving => {
+            Some(member) if member.on == current && member.came.is_some() && !member.is_leaving => {
                 member.is_leaving = true;
                 self.leaving += 1;
                 true
@@ -106,35 +133,61 @@ impl Roster {
         std::mem::take(&mut self.speakers).into_keys()
     }
 
-    /// `None` for whoever is not on, or has said that it sends no more.
-    pub(super) fn standing(&self, conn: ConnId, current: RoundId) -> Option<Standing> {
+    /// What a gradient from `conn` is, computed for the round `tag` or, if it
+    /// does not say, for the one that was open when the server last spoke to
+    /// it. `None` for whoever is not on, or has said that it sends no more.
+    pub(super) fn standing(
+        &self,
+        conn: ConnId,
+        current: RoundId,
+        tag: Option<RoundId>,
+    ) -> Option<Standing> {
         let member = self
             .speakers
             .get(&conn)
             .or_else(|| self.silent.get(&conn))
             .filter(|member| !member.is_leaving)?;
-        Some(if member.on < current {
-            Standing::Behind {
-                missed: current.0 - member.on.0,
-            }
-        } else if member.is_in {
+        let belongs_to = tag.unwrap_or(member.on);
+        let is_again = tag.is_some() && member.seen >= tag;
+        Some(if belongs_to > current {
+            Standing::Ahead
+        } else if is_again || (belongs_to == current && member.came.is_some()) {
             Standing::In
+        } else if belongs_to < current {
+            Standing::Behind {
+                missed: current.0 - belongs_to.0,
+            }
         } else {
             Standing::InStep
         })
     }
 
-    /// Its gradient is in. Returns how long it took, counted from when the
-    /// server last spoke to it.
-    pub(super) fn accept(&mut self, now: Time, conn: ConnId, current: RoundId) -> Span {
-        self.update(now, conn, current, |member| member.is_in = true)
+    /// Its gradient is in the round `current`.
+    pub(super) fn accept(&mut self, now: Time, conn: ConnId, current: RoundId) -> Spoke {
+        self.update(now, conn, current, |member| {
+            // One that names its round may know better than the last word
+            // that it had from here.
+            member.on = current;
+            member.came = Some(now);
+            member.seen = Some(current);
+        })
     }
 
-    /// It has missed rounds and is put on the current one.
-    pub(super) fn catch_up(&mut self, now: Time, conn: ConnId, current: RoundId) -> Span {
+    /// A late gradient of its, of the round `of`, has come, and it is put on
+    /// the current round.
+    pub(super) fn catch_up(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        of: RoundId,
+        current: RoundId,
+    ) -> Spoke {
         self.update(now, conn, current, |member| {
+            if member.on < current {
+                member.came = None;
+            }
             member.on = current;
-            member.is_in = false;
+            member.seen = member.seen.max(Some(of));
             member.spoken_to = now;
         })
     }
@@ -147,19 +200,27 @@ impl Roster {
         conn: ConnId,
         current: RoundId,
         change: impl FnOnce(&mut Member),
-    ) -> Span {
+    ) -> Spoke {
+        let mut is_first = false;
         if let Some(newcomer) = self.silent.remove(&conn) {
             self.speakers.insert(conn, newcomer);
             self.awaited += usize::from(newcomer.is_awaited(current));
+            is_first = true;
         }
-        let Some(member) = self.speakers.get_mut(&conn) else {
-            return Span::ZERO;
+        let mut spoke = Spoke {
+            is_first,
+            took: Span::ZERO,
+            too_late_by: None,
         };
-        let took = now - member.spoken_to;
+        let Some(member) = self.speakers.get_mut(&conn) else {
+            return spoke;
+        };
+        spoke.took = now - member.spoken_to;
+        spoke.too_late_by = member.left_out.take().map(|closed| now - closed);
         self.awaited -= usize::from(member.is_awaited(current));
         change(member);
         self.awaited += usize::from(member.is_awaited(current));
-        took
+        spoke
     }
 
     /// It is sent the result of `closed` and is on the round after it.
@@ -173,7 +234,7 @@ impl Roster {
         };
         *member = Member {
             on: RoundId(closed.0 + 1),
-            is_in: false,
+            came: None,
             spoken_to: now,
             ..*member
         };
@@ -183,11 +244,15 @@ impl Roster {
 
     /// Those whom the closing round waited for in vain, and forgets that it
     /// did. At the start of a job nobody has spoken, so the silent count.
-    pub(super) fn missed(&mut self, closing: RoundId, gathering: bool) -> Vec<ConnId> {
+    pub(super) fn missed(&mut self, now: Time, closing: RoundId, gathering: bool) -> Vec<ConnId> {
         let mut missed = Vec::new();
         if self.awaited > 0 {
-            let awaited = self.speakers.iter().filter(|(_, m)| m.is_awaited(closing));
-            missed.extend(awaited.map(|(conn, _)| *conn));
+            for (conn, member) in &mut self.speakers {
+                if member.is_awaited(closing) {
+                    member.left_out = Some(now);
+                    missed.push(*conn);
+                }
+            }
         }
         if gathering {
             missed.extend(self.silent.keys());
@@ -208,8 +273,24 @@ impl Roster {
     pub(super) fn start_over(&mut self, current: RoundId) {
         self.silent.values_mut().for_each(|member| {
             member.on = current;
-            member.is_in = false;
+            member.came = None;
         });
+    }
+
+    /// All who take part, as seen from the round `current`.
+    pub(crate) fn members(&self, current: RoundId) -> impl Iterator<Item = MemberView> + use<'_> {
+        let stayers = self.speakers.iter().filter(|(_, m)| !m.is_leaving);
+        stayers.map(move |(conn, member)| MemberView {
+            conn: *conn,
+            came: member.came.filter(|_| member.on == current),
+            spoken_to: member.spoken_to,
+            missed: current.0 - member.on.0.min(current.0),
+        })
+    }
+
+    /// How many take part.
+    pub(super) fn stayers(&self) -> usize {
+        self.speakers.len() - self.leaving
     }
 
     /// How many are waited for.
@@ -224,7 +305,7 @@ impl Roster {
 
     /// Whether somebody who has sent a gradient will send more.
     pub(super) fn has_stayers(&self) -> bool {
-        self.speakers.len() > self.leaving
+        self.stayers() > 0
     }
 
     /// How many are connected.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::ConnId;
+use super::{ConnId, LateAccount};
 use crate::payload::Payload;
 use crate::time::{Span, Time};
 
@@ -27,6 +27,14 @@ pub(super) struct Staged {
     pub(super) payload: Payload,
 }
 
+/// A late gradient, weighted, that goes into the open round. Its sender has
+/// had its answer.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub(super) account: LateAccount,
+    pub(super) payload: Payload,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Round {
     pub(super) id: RoundId,
@@ -34,6 +42,8 @@ pub(super) struct Round {
     pub(super) opened: Option<Time>,
     /// By connection, ascending.
     pub(super) staged: Vec<Staged>,
+    /// In the order of their coming, at most one of each worker.
+    pub(super) carried: Vec<Carried>,
 }
 
 impl Round {
@@ -60,6 +70,27 @@ impl Round {
             self.opened = None;
         }
         Some(staged.payload)
+    }
+
+    /// Takes a late gradient along. Gives it back if its sender has one here
+    /// already, so that what is held stays within one for each worker.
+    pub(super) fn carry(&mut self, carried: Carried) -> Result<(), Payload> {
+        let conn = carried.account.conn;
+        if self.carried.iter().any(|other| other.account.conn == conn) {
+            return Err(carried.payload);
+        }
+        self.carried.push(carried);
+        Ok(())
+    }
+
+    /// What is to be reduced: the fresh gradients in roster order, then the
+    /// late ones; and the sum of their weights.
+    pub(super) fn inputs(&self) -> (Vec<&[u8]>, f32) {
+        let fresh = self.staged.iter().map(|staged| staged.payload.as_bytes());
+        let late = self.carried.iter().map(|late| late.payload.as_bytes());
+        let weights = self.carried.iter().map(|late| late.account.weight);
+        let weight = weights.fold(self.staged.len() as f32, |sum, weight| sum + weight);
+        (fresh.chain(late).collect(), weight)
     }
 
     /// Who came, and how long after the first.

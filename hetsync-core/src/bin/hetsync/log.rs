@@ -110,13 +110,20 @@ impl<W: FnMut(&str)> Log<W> {
             Span::ZERO => String::new(),
             median => format!("; median {median} from first gradient to close"),
         };
+        let quorum = match stats.quorum_rounds {
+            0 => String::new(),
+            rounds => format!(", {rounds} with enough"),
+        };
+        let late = match (stats.late, stats.late_used) {
+            (late, 0) => format!("{late} late and dropped"),
+            (late, used) => format!("{late} late, {used} of them used"),
+        };
         let text = format!(
-            "{} rounds: {} full, {} closed by their deadline{median}; gradients: {} taken, {} late and dropped, {} refused",
+            "{} rounds: {} full, {} closed by their deadline{quorum}{median}; gradients: {} taken, {late}, {} refused",
             stats.rounds(),
             stats.full_rounds,
             stats.deadline_rounds,
             stats.accepted,
-            stats.late,
             stats.refused,
         );
         self.say(now, Level::Normal, &text);
@@ -130,10 +137,23 @@ impl<W: FnMut(&str)> Log<W> {
                 self.say(now, Level::Normal, &text);
             }
             Event::Closed(report) => self.closed(now, report),
-            Event::Late { conn, missed } => {
+            Event::Late {
+                conn,
+                missed,
+                weight,
+                too_late_by,
+            } => {
                 let rounds = if *missed == 1 { "round" } else { "rounds" };
+                let by = match too_late_by {
+                    Some(span) => format!(" ({span} after the close)"),
+                    None => String::new(),
+                };
+                let fate = match weight {
+                    Some(weight) => format!("taken into the next round at weight {weight:.3}"),
+                    None => String::from("dropped"),
+                };
                 let text = format!(
-                    "{} came late, {missed} {rounds} behind: gradient dropped, newest result handed back",
+                    "{} came late, {missed} {rounds} behind{by}: gradient {fate}, newest result handed back",
                     self.name(*conn)
                 );
                 self.say(now, Level::Normal, &text);
@@ -305,5 +325,6 @@ fn how(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Full => "full",
         Outcome::Deadline => "by its deadline",
+        Outcome::Quorum => "with enough",
     }
 }

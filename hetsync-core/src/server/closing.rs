@@ -1,0 +1,125 @@
+//! The end of a round: the policy is asked, the gradients that are in are
+//! reduced, and their senders are answered.
+
+use std::sync::Arc;
+
+use super::{Event, Machine, Output, RoundId, RoundReport, RoundResult};
+use crate::policy::{Explanation, Observation, Outcome, RoundView, Verdict};
+use crate::time::Time;
+
+impl Machine {
+    /// Asks the policy about the open round and does what it says.
+    pub(super) fn judge(&mut self, now: Time) {
+        self.timeout = None;
+        let Some(opened) = self.round.opened else {
+            return;
+        };
+        let arrived = self.round.staged.len();
+        let awaited = self.awaited();
+        let workers = match self.gathering {
+            true => self.roster.stayers().max(arrived + awaited),
+            false => self.roster.stayers(),
+        };
+        let view = RoundView::new(self.round.id, opened, arrived, awaited)
+            .with_roster(workers, &self.roster);
+        match self.config.policy.decide(now, &view) {
+            Verdict::Wait => {}
+            Verdict::WaitUntil(at) => self.timeout = Some(at),
+            Verdict::Close(outcome) => {
+                let why = self.config.policy.explain(now, &view);
+                self.close(now, opened, outcome, why);
+            }
+        }
+    }
+
+    fn awaited(&self) -> usize {
+        let in_step = self.roster.awaited();
+        if self.gathering {
+            let strangers = self.config.workers.saturating_sub(self.round.staged.len());
+            strangers.max(in_step)
+        } else {
+            in_step
+        }
+    }
+
+    fn close(&mut self, now: Time, opened: Time, outcome: Outcome, why: Explanation) {
+        let mut result = self.take_result();
+        let saturated = self.reduce(&mut result);
+        let carried = std::mem::take(&mut self.round.carried);
+        let report = RoundReport {
+            round: self.round.id,
+            outcome,
+            why,
+            lasted: now - opened,
+            arrivals: self.round.arrivals(opened),
+            missed: self.roster.missed(now, self.round.id, self.gathering),
+            absent: match self.gathering {
+                true => self.config.workers.saturating_sub(self.roster.len()),
+                false => 0,
+            },
+            overdue: self.roster.overdue(self.round.id),
+            late: carried.iter().map(|late| late.account).collect(),
+            saturated,
+        };
+        self.stats.count_round(outcome, why, report.lasted);
+        self.outputs
+            .push_back(Output::Event(Event::Closed(Box::new(report))));
+
+        let result = Arc::new(result);
+        if let Some(previous) = self.last.replace(Arc::clone(&result)) {
+            self.retired.push(previous);
+        }
+        self.gathering = false;
+        self.deliver(now, &result);
+        let late = carried.into_iter().map(|late| late.payload.into_bytes());
+        self.spare_buffers.extend(late);
+        self.spare_buffers.truncate(self.roster.speakers());
+        self.timeout = None;
+    }
+
+    /// Reduces the open round. Returns how many elements were clamped.
+    fn reduce(&self, result: &mut RoundResult) -> usize {
+        let (inputs, weight) = self.round.inputs();
+        result.round = self.round.id;
+        result.contributors = self.round.staged.len();
+        result.weight = weight;
+        let out = result.buffer(inputs[0].len());
+        match self.round.carried.is_empty() {
+            true => self.config.aggregate.reduce(&inputs, out),
+            false => self.config.aggregate.reduce_weighted(&inputs, weight, out),
+        }
+    }
+
+    /// Goes to the next round, and sends this one's result to all who are
+    /// in it.
+    fn deliver(&mut self, now: Time, result: &Arc<RoundResult>) {
+        let closed = self.round.id;
+        for staged in self.round.advance() {
+            let conn = staged.conn;
+            self.spare_buffers.push(staged.payload.into_bytes());
+            if !self.roster.deliver(now, conn, closed) {
+                continue;
+            }
+            let result = Arc::clone(result);
+            self.outputs.push_back(Output::Deliver { to: conn, result });
+            if self.roster.takes_part(conn) {
+                let round = RoundId(closed.0 + 1);
+                let sent = Observation::Sent { conn, round };
+                self.config.policy.observe(now, &sent);
+            }
+        }
+    }
+
+    /// A result to write into: one that nobody reads any more, or a new one.
+    fn take_result(&mut self) -> RoundResult {
+        let free = self
+            .retired
+            .iter()
+            .position(|result| Arc::strong_count(result) == 1);
+        let reused = free.and_then(|at| Arc::into_inner(self.retired.swap_remove(at)));
+        // Slow readers keep their own copy alive; forgetting it here bounds
+        // what this side holds.
+        self.retired.truncate(1);
+        reused.unwrap_or_default()
+    }
+}
