@@ -3,9 +3,12 @@
 # The guest's kernel for `make guest`: 5.10, 6.1 or 6.12.
 KERNEL ?= 6.1
 CARGO ?= cargo
+# Random programs of `make torture` a kernel, and which ones.
+CASES ?= 2000
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench book guest fmt lint
+.PHONY: help demo test torture bench book guest fmt lint
 
 help: ## say what can be made
 	@echo 'make TARGET, where TARGET is one of:'
@@ -18,6 +21,11 @@ demo: ## see a straggler survived and its latency profiled, in under two minutes
 test: ## run every test, in guests on kernels 5.10, 6.1 and 6.12 too
 	@tests/setup.sh test
 	$(CARGO) test --workspace
+
+torture: ## load and run thousands of random programs on each kernel: make torture CASES=2000 SEED=1
+	@tests/setup.sh test
+	PROPTEST_RNG_SEED=$(SEED) HETSYNC_CASES=$(CASES) $(CARGO) test --release -p hetsync-probe --test differential \
+	    -- --nocapture --test-threads=1
 
 bench: ## measure against bpftrace, a C program, and the original server
 	@tests/setup.sh bench

@@ -5,12 +5,16 @@
 //! 3. the compiled code in the running kernel, where bpf(2) is allowed;
 //! 4. the compiled code in rbpf, where it has what the code needs.
 //!
-//! They must leave the same maps, events and losses, byte for byte. `HETSYNC_CASES` sets how many programs are tried.
+//! They must leave the same maps, events and losses, byte for byte. `HETSYNC_CASES` sets how many programs are tried,
+//! `PROPTEST_RNG_SEED` which. `guests.rs` asks the kernels of the test guests too; `make torture` asks them about many more.
 
 #[path = "differential/choices.rs"]
 mod choices;
 #[path = "differential/generate.rs"]
 mod generate;
+#[cfg(feature = "kernel")]
+#[path = "differential/guests.rs"]
+mod guests;
 #[cfg(feature = "kernel")]
 #[path = "differential/kernel.rs"]
 mod kernel;
@@ -72,7 +76,7 @@ fn count(counter: &Cell<u32>) {
 }
 
 /// The compiler's answer; a broken invariant inside it is an error with its first line.
-fn compiled(case: &Case) -> Result<Result<Image, Vec<Diagnostic>>, String> {
+fn compiled(case: &Case, scene: &Scene) -> Result<Result<Image, Vec<Diagnostic>>, String> {
     // The panic is reported with the case, not once for every step of shrinking.
     static QUIET: Once = Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
@@ -92,7 +96,7 @@ fn compiled(case: &Case) -> Result<Result<Image, Vec<Diagnostic>>, String> {
     };
     let options = Options {
         lower: &lower,
-        atomic_fetch,
+        atomic_fetch: atomic_fetch && scene.atomic_fetch,
         ring_bytes: case.ring_bytes,
         pool,
         ..Options::plain()
@@ -118,7 +122,7 @@ fn compare(
         let script = hetsync_probe::sema::dump(&case.program);
         Err(TestCaseError::fail(format!("{who}: {what}\n{script}")))
     };
-    let image = match compiled(case) {
+    let image = match compiled(case, scene) {
         Err(what) => return fail("compiler", what),
         Ok(Ok(image)) => image,
         Ok(Err(mistakes)) => {
@@ -191,6 +195,7 @@ fn scene() -> Scene {
             ..Firing::default()
         },
         cpus: 2,
+        atomic_fetch: true,
     }
 }
 

@@ -12,7 +12,7 @@
 //! | `count` | `n` |
 //! | `sum`, `avg`, `stats` | `n`, `sum` (wrapping) |
 //! | `min`, `max` | `n`, extreme (see below) |
-//! | `hist`, `lhist` | one `u64` a bucket |
+//! | `hist`, `lhist` | one `u64` a bucket, then zeros: behind the first there is room for a power of two |
 //! | `summary` | `n`, `sum` (128 bits, low word first), min, max, sum of squares (128 bits), then one saturating `u32` a bucket |
 //!
 //! A maximum is kept as `x ^ bias` and a minimum as `!(x ^ bias)`, both as the *largest* unsigned
@@ -69,12 +69,20 @@ pub fn aggregate_size(aggregation: &Aggregation) -> usize {
         | Aggregation::Stats { .. }
         | Aggregation::Min { .. }
         | Aggregation::Max { .. } => 16,
-        Aggregation::Hist { bits } => 8 * hist_buckets(*bits),
-        Aggregation::Lhist { min, max, step } => 8 * lhist_buckets(*min, *max, *step),
+        Aggregation::Hist { bits } => 8 * (1 + counters(hist_buckets(*bits) - 1)),
+        Aggregation::Lhist { min, max, step } => {
+            8 * (1 + counters(lhist_buckets(*min, *max, *step) - 1))
+        }
         Aggregation::Summary { .. } => {
             (8 * SUMMARY_HEADER_WORDS + 4 * hist_buckets(SUMMARY_BITS)).next_multiple_of(8)
         }
     }
+}
+
+/// Room for this many counters that are reached by a computed number: a power of two, so that
+/// the number's low bits always name one of them. What is not needed stays 0.
+pub fn counters(needed: usize) -> usize {
+    needed.next_power_of_two()
 }
 
 /// Buckets of a log-linear histogram of signed samples: one for all negative ones, then those of [`log_linear`].

@@ -102,4 +102,10 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
         "big_frame",
         "kprobe:f { $a = \"0123456789012345678901234567890123456789012345678901234567890\"; $b = $a; $c = $b; $d = $c; $e = $d; @x[$a,$b] = count(); @y[$c,$d,$e] = count(); @z[$a, $b, $c] = sum(arg0); $f = $a; $g = $b; if (arg0) { $a = comm; $g = $a; } @w[$f,$g,$a,$b] = count(); printf(\"%s %s %s %s\", $a, $b, $c, $g); }",
     ),
+    // Low bits known to be 0: on paths that cannot happen the verifier makes of that and a range a number beyond both,
+    // and refused the counter it would have named.
+    (
+        "far_buckets",
+        "kprobe:f { $x = (int64)(arg0 << 56); @h = hist($x); @k[1] = hist($x, 3); @s[pid] = summary($x); @s[tid] = summary($x + 192); @l = lhist($x, 0, 1000000, 1000); @m = lhist((int64)(arg1 << 40), -700, 32000, 33); }",
+    ),
 ];

@@ -5,6 +5,7 @@ use crate::opinions::{Scene, program};
 use hetsync_probe::codegen::insn::{Insn, helper, op, reg};
 use hetsync_probe::image::{self, Image, MapKind, MapSpec};
 use hetsync_probe::interp::{Contents, Firing, Table};
+use hetsync_probe::kernel::features;
 use hetsync_probe::layout;
 use hetsync_probe::load::sys::{Map, Program, ProgramType, Ring, possible_cpus};
 use hetsync_probe::span::Span;
@@ -88,6 +89,7 @@ pub(crate) fn scene() -> Result<Scene, String> {
             ..Firing::default()
         },
         cpus,
+        atomic_fetch: features::atomic_fetch(),
     })
 }
 

@@ -12,6 +12,8 @@ use hetsync_probe::sema::hir::{MapValue, PointKind};
 pub(crate) struct Scene {
     pub(crate) firing: Firing,
     pub(crate) cpus: usize,
+    /// Whether programs may use atomic fetch-and-add.
+    pub(crate) atomic_fetch: bool,
 }
 
 impl Scene {

@@ -324,8 +324,10 @@ pub enum Op {
         /// Bits the number is known to fit.
         width: u8,
     },
-    /// Adds 1 to counter `index` of a value in a map; nothing where `index` is not below `limit`
-    /// (which lowering rules out; the test is what the kernel's verifier can follow after a spill too).
+    /// Adds 1 to counter `index` modulo `limit` of a value in a map. Lowering rules out an `index` from `limit` on; the
+    /// remainder is there for the kernel's verifier. (A comparison would not do: on a path that cannot happen
+    /// the verifier may know of the number two things that exclude each other, and then makes of them one
+    /// that lies beyond both.)
     BucketAdd {
         /// The value.
         base: V,
@@ -333,7 +335,7 @@ pub enum Op {
         offset: i32,
         /// Which counter.
         index: V,
-        /// How many there are.
+        /// How many there are, a power of two.
         limit: u32,
         /// Bytes of a counter: 8 wraps, 4 stays at its largest number.
         width: Width,

@@ -210,8 +210,8 @@ fn inst_shape(function: &Function, op: &Op, has_dst: bool) -> Result<(), String>
         }
         Op::AtomicAdd(..) => None,
         Op::BucketAdd { width, limit, .. } => {
-            if !matches!(width, super::Width::W | super::Width::D) || *limit == 0 {
-                return Err("a counter has 4 or 8 bytes and there is at least one".into());
+            if !matches!(width, super::Width::W | super::Width::D) || !limit.is_power_of_two() {
+                return Err("counters have 4 or 8 bytes and are a power of two".into());
             }
             Some(false)
         }

@@ -143,14 +143,8 @@ impl Emitter<'_> {
     pub(super) fn bucket_add(&mut self, regs: &[u8], offset: i32, limit: u32, width: Width) {
         let (base, index, at, count) = (regs[0], regs[1], regs[2], regs[3]);
         let skip = self.asm.label();
-        let beyond = Insn {
-            code: op::JMP | op::JGT | op::K,
-            dst: index,
-            imm: limit as i32 - 1,
-            ..Insn::default()
-        };
-        self.asm.jump(beyond, skip);
         self.mov(at, index);
+        self.alu_imm(op::AND, at, limit as i32 - 1);
         self.alu_imm(op::LSH, at, if width == Width::D { 3 } else { 2 });
         self.alu_reg(op::ADD, at, base);
         self.memory(op::LDX, width, count, at, offset);

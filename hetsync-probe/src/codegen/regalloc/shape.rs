@@ -67,7 +67,7 @@ pub fn shape(op: &Op) -> Shape {
             op.uses(|v| shape.uses.push(early(v)));
             shape.temps = 1;
         }
-        // `if index > most skip; t = index; t <<= k; t += base; u = [t]; u += 1; [t] = u`
+        // `t = index; t &= most; t <<= k; t += base; u = [t]; u += 1; [t] = u`
         Op::BucketAdd { base, index, .. } => {
             shape.uses.push(late(*base));
             shape.uses.push(early(*index));

@@ -8,6 +8,11 @@ use crate::sema::hir::{Aggregation, Expr, MapId, MapValue};
 /// Largest value whose zeros are written to the stack rather than kept in a map, in bytes.
 const STACK_ZEROS: usize = 64;
 
+/// Bucket of 2^31 in a `summary`, the smallest sample that is not short; the counter of negative samples is not counted in.
+const LARGE_BUCKET: i32 = (32 - SUMMARY_BITS as i32) << SUMMARY_BITS;
+/// How many buckets there are from that one on: a power of two, as [`Op::BucketAdd`] wants it. Those before it are fewer.
+const SUMMARY_RANGE: u32 = 32 << SUMMARY_BITS;
+
 impl<'a> Lowerer<'a> {
     /// `@m[key] = count()` and its like.
     pub(super) fn aggregate(&mut self, map: MapId, key: &'a [Expr], sample: Option<&'a Expr>) {
@@ -88,7 +93,7 @@ impl<'a> Lowerer<'a> {
     }
 
     fn record_hist(&mut self, base: V, sample: Val, bits: u8) {
-        let limit = layout::hist_buckets(bits) as u32 - 1;
+        let limit = layout::counters(layout::hist_buckets(bits) - 1) as u32;
         let (negative, other, join) = (self.b.cold_block(), self.b.block(), self.b.block());
         let known = simplify::is_not_negative(&self.b, sample);
         if known {
@@ -145,7 +150,8 @@ impl<'a> Lowerer<'a> {
         self.b.start(inside);
         let past = self.b.alu(Alu::Sub, sample, Val::Imm(min));
         let index = self.b.alu(Alu::Div, past, Val::Imm(step as i64));
-        self.bucket(base, 8, index, buckets - 1, Width::D);
+        let limit = layout::counters(buckets as usize - 1) as u32;
+        self.bucket(base, 8, index, limit, Width::D);
         self.b.jump(join);
         self.b.start(join);
     }
@@ -166,7 +172,7 @@ impl<'a> Lowerer<'a> {
         let square = self.b.alu(Alu::Mul, sample, sample);
         self.add_pair(base, w::SQUARES_LOW, square);
         let index = self.log_linear(sample, SUMMARY_BITS, 31);
-        self.summary_bucket(base, index);
+        self.summary_bucket(base, index, 0);
         self.b.jump(join);
         self.b.start(large);
         self.record_large(base, sample);
@@ -174,10 +180,11 @@ impl<'a> Lowerer<'a> {
         self.b.start(join);
     }
 
-    fn summary_bucket(&mut self, base: V, index: Val) {
-        let limit = layout::hist_buckets(SUMMARY_BITS) as u32 - 1;
+    /// Counts in a bucket known to be one of the [`SUMMARY_RANGE`] from `from` on.
+    fn summary_bucket(&mut self, base: V, index: Val, from: i32) {
         let first = 8 * SUMMARY_HEADER_WORDS as i32 + 4;
-        self.bucket(base, first, index, limit, Width::W);
+        let index = self.b.alu(Alu::Sub, index, Val::Imm(from.into()));
+        self.bucket(base, first + 4 * from, index, SUMMARY_RANGE, Width::W);
     }
 
     /// Adds a number of one word to one of two words.
@@ -230,7 +237,7 @@ impl<'a> Lowerer<'a> {
         self.b.jump(join);
         self.b.start(other);
         let index = self.log_linear(sample, SUMMARY_BITS, 63);
-        self.summary_bucket(base, index);
+        self.summary_bucket(base, index, LARGE_BUCKET);
         self.b.jump(join);
         self.b.start(join);
     }
