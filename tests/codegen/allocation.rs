@@ -6,9 +6,10 @@ use crate::scripts::SCRIPTS;
 use hetsync_probe::codegen::insn::helper;
 use hetsync_probe::codegen::regalloc::{Allocated, Pool, Step, allocate, checker};
 use hetsync_probe::codegen::{self, Options};
-use hetsync_probe::ir::build::Builder;
+use hetsync_probe::ir::build::{Builder, Var};
 use hetsync_probe::ir::{
-    Address, Alu, Arg, Cond, Function, MapRef, Op, Unary, Val, Width, cleanup, verify,
+    Address, Alu, Arg, BlockId, Cond, Function, MapRef, Op, SlotId, Unary, Val, Width, cleanup,
+    verify,
 };
 use proptest::prelude::*;
 
@@ -39,35 +40,83 @@ fn scripts_mean_the_same_with_few_registers() {
     }
 }
 
-/// Builds a function from a list of numbers: straight code, calls and branches that join.
+/// What a random function has begun and not ended.
+enum Open {
+    /// One arm of a branch now, the other when this is closed.
+    Branch(BlockId, BlockId),
+    /// A loop with its counter.
+    Loop { exit: BlockId, count: Var },
+}
+
+/// A random function under construction.
+struct Random {
+    b: Builder,
+    slots: Vec<SlotId>,
+    vars: Vec<Var>,
+    values: Vec<Val>,
+    /// With the number of values known where it ends.
+    open: Vec<(Open, usize)>,
+}
+
+/// Builds a function from a list of numbers: straight code, calls, branches that join, and loops with ways out of them.
 fn build(numbers: &[u32]) -> Function {
     let mut b = Builder::new();
     let slots: Vec<_> = (0..3).map(|i| b.slot(8, format!("object {i}"))).collect();
     for &slot in &slots {
         b.store(Width::D, Address::slot(slot), Val::Imm(0));
     }
-    let mut values: Vec<Val> = (0..4)
+    let values: Vec<Val> = (0..4)
         .map(|i| b.load(Width::D, Address::reg(b.context()).plus(8 * i)))
         .collect();
-    let vars: Vec<_> = (0..4).map(|i| b.var(values[i])).collect();
-    let mut open = Vec::new();
+    let vars = (0..4).map(|i| b.var(values[i])).collect();
+    let mut random = Random {
+        b,
+        slots,
+        vars,
+        values,
+        open: Vec::new(),
+    };
     for &number in numbers {
-        let pick = |n: u32| values[n as usize % values.len()];
+        let made = random.step(number);
+        random.values.push(made);
+    }
+    while !random.open.is_empty() {
+        random.close(0);
+    }
+    // Everything is wanted at the end, so that it all has to live somewhere.
+    let Random {
+        mut b,
+        slots,
+        values,
+        ..
+    } = random;
+    for value in values {
+        b.store(Width::D, Address::slot(slots[0]), value);
+    }
+    b.call_only(
+        helper::MAP_DELETE_ELEM,
+        vec![Arg::Map(MapRef::Losses), Arg::Slot(slots[0], 0)],
+    );
+    b.exit();
+    b.finish()
+}
+
+impl Random {
+    fn step(&mut self, number: u32) -> Val {
+        let pick = |n: u32| self.values[n as usize % self.values.len()];
         let (x, y) = (pick(number >> 8), pick(number >> 16));
-        let made = match number % 16 {
+        let slot = self.slots[(number >> 4) as usize % 3];
+        let b = &mut self.b;
+        match number % 18 {
             0..=4 => {
                 let ops = [Alu::Add, Alu::Sub, Alu::Mul, Alu::Shl, Alu::Xor, Alu::Div];
                 b.alu(ops[(number >> 4) as usize % 6], x, y)
             }
             5 => b.unary(Unary::Neg, x),
             6 => b.set(Cond::SLt, x, y),
-            7 => b.load(Width::D, Address::slot(slots[(number >> 4) as usize % 3])),
+            7 => b.load(Width::D, Address::slot(slot)),
             8 => {
-                b.store(
-                    Width::D,
-                    Address::slot(slots[(number >> 4) as usize % 3]),
-                    x,
-                );
+                b.store(Width::D, Address::slot(slot), x);
                 y
             }
             9 => Val::Reg(b.call(helper::KTIME_GET_BOOT_NS, vec![])),
@@ -96,50 +145,88 @@ fn build(numbers: &[u32]) -> Function {
                 x
             }
             13 => {
-                // One arm now, the other when the branch is closed.
                 let (then, otherwise, join) = (b.block(), b.block(), b.block());
                 b.branch(Cond::Lt, x, y, then, otherwise);
                 b.start(then);
-                open.push((otherwise, join, values.len()));
+                let known = self.values.len();
+                self.open.push((Open::Branch(otherwise, join), known));
                 x
             }
             14 => {
-                if let Some((otherwise, join, known)) = open.pop() {
-                    b.jump(join);
-                    b.start(otherwise);
-                    values.truncate(known);
-                    b.set_var(vars[0], values[number as usize % known]);
-                    b.jump(join);
-                    b.start(join);
-                    values.extend(vars.iter().map(|&v| b.get(v)));
-                }
-                values[values.len() - 1]
+                self.close(number);
+                self.values[self.values.len() - 1]
             }
-            _ => {
-                b.set_var(vars[(number >> 4) as usize % 4], x);
+            15 => {
+                self.open_loop();
+                self.values[self.values.len() - 1]
+            }
+            16 => {
+                self.leave_loop(x, y);
                 x
             }
-        };
-        values.push(made);
+            _ => {
+                let var = self.vars[(number >> 4) as usize % 4];
+                b.set_var(var, x);
+                x
+            }
+        }
     }
-    while let Some((otherwise, join, known)) = open.pop() {
-        b.jump(join);
-        b.start(otherwise);
-        values.truncate(known);
-        b.jump(join);
-        b.start(join);
-        values.extend(vars.iter().map(|&v| b.get(v)));
+
+    fn open_loop(&mut self) {
+        let b = &mut self.b;
+        let count = b.var(Val::Imm(0));
+        let (header, body, exit) = (b.block(), b.block(), b.block());
+        b.jump(header);
+        // Any variable may change inside, counters of loops around this one excepted.
+        let changing: Vec<Var> = self.vars.iter().copied().chain([count]).collect();
+        b.start_loop(header, &changing);
+        self.values.extend(self.vars.iter().map(|&v| b.get(v)));
+        let now = b.get(count);
+        b.branch(Cond::Lt, now, Val::Imm(9), body, exit);
+        b.start(body);
+        self.values.push(now);
+        let known = self.values.len();
+        self.open.push((Open::Loop { exit, count }, known));
     }
-    // Everything is wanted at the end, so that it all has to live somewhere.
-    for value in values {
-        b.store(Width::D, Address::slot(slots[0]), value);
+
+    /// `if (x < y) break;` of the innermost loop, if any.
+    fn leave_loop(&mut self, x: Val, y: Val) {
+        let innermost = self.open.iter().rev().find_map(|(open, _)| match open {
+            Open::Loop { exit, .. } => Some(*exit),
+            Open::Branch(..) => None,
+        });
+        if let Some(exit) = innermost {
+            let go_on = self.b.block();
+            self.b.branch(Cond::Lt, x, y, exit, go_on);
+            self.b.start(go_on);
+        }
     }
-    b.call_only(
-        helper::MAP_DELETE_ELEM,
-        vec![Arg::Map(MapRef::Losses), Arg::Slot(slots[0], 0)],
-    );
-    b.exit();
-    b.finish()
+
+    fn close(&mut self, number: u32) {
+        let b = &mut self.b;
+        match self.open.pop() {
+            None => {}
+            Some((Open::Branch(otherwise, join), known)) => {
+                b.jump(join);
+                b.start(otherwise);
+                self.values.truncate(known);
+                b.set_var(self.vars[0], self.values[number as usize % known]);
+                b.jump(join);
+                b.start(join);
+                self.values.extend(self.vars.iter().map(|&v| b.get(v)));
+            }
+            Some((Open::Loop { exit, count }, known)) => {
+                let next = b.alu(Alu::Add, b.get(count), Val::Imm(1));
+                b.set_var(count, next);
+                b.end_loop();
+                b.start(exit);
+                let last = b.pop(count);
+                self.values.truncate(known);
+                self.values.push(last);
+                self.values.extend(self.vars.iter().map(|&v| b.get(v)));
+            }
+        }
+    }
 }
 
 proptest! {
@@ -171,13 +258,15 @@ proptest! {
     }
 }
 
-/// A function with spills, moves and calls, and its allocation.
+/// A function with loops, spills, moves and calls, and its allocation.
 fn sample() -> (Function, Allocated) {
     let numbers: Vec<u32> = (0..60u32)
         .map(|i| i.wrapping_mul(0x9e37_79b9).rotate_left(i % 13))
         .collect();
     let mut function = build(&numbers);
     cleanup::cleanup(&mut function);
+    let depths = function.loop_depths();
+    assert!(depths.contains(&2), "a loop in a loop: {depths:?}");
     let allocated = allocate(&function, &pool(&[0, 1, 2, 6, 7])).expect("allocated");
     checker::check(&function, &allocated).expect("right before it is broken");
     (function, allocated)

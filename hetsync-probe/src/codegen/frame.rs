@@ -1,10 +1,10 @@
 //! The stack frame: an offset for every object and spill slot, shared by those that are never alive together.
 //!
-//! Blocks come in an order in which control only goes forward, so an object is alive at most from its
-//! first mention to its last in that order; two objects whose spans do not meet may share bytes.
+//! [`super::objects`] tells from where to where each is in use; two objects whose spans do not meet may share bytes.
 
-use super::regalloc::{Allocated, Loc, Source, Step};
-use crate::ir::{Arg, Base, Function, Op, SlotId};
+use super::objects;
+use super::regalloc::Allocated;
+use crate::ir::Function;
 use crate::limits::STACK_BYTES;
 
 /// Where objects lie.
@@ -29,7 +29,7 @@ pub struct TooLarge {
 ///
 /// [`TooLarge`] with the bytes that would be needed.
 pub fn layout(function: &Function, allocated: &Allocated) -> Result<Frame, TooLarge> {
-    let spans = spans(function, allocated);
+    let spans = objects::spans(function, allocated);
     let sizes: Vec<u32> = allocated.slots.iter().map(|slot| slot.size).collect();
     let (starts, size) = share(&sizes, &spans);
     if size as usize > STACK_BYTES {
@@ -69,62 +69,4 @@ pub(super) fn share(sizes: &[u32], spans: &[Option<(u32, u32)>]) -> (Vec<u32>, u
         total = total.max(from + sizes[slot]);
     }
     (starts, total)
-}
-
-/// The first and last step that mention each slot.
-fn spans(function: &Function, allocated: &Allocated) -> Vec<Option<(u32, u32)>> {
-    let mut spans: Vec<Option<(u32, u32)>> = vec![None; allocated.slots.len()];
-    let mut at = 0;
-    for (block, code) in function.blocks.iter().zip(&allocated.blocks) {
-        for step in &code.steps {
-            at += 1;
-            let mut mention = |slot: SlotId| {
-                let span = spans[slot.0 as usize].get_or_insert((at, at));
-                span.1 = at;
-            };
-            match step {
-                Step::Move { to, from } => {
-                    for loc in [Source::Loc(*to), *from] {
-                        if let Source::Loc(Loc::Spill(slot)) = loc {
-                            mention(slot);
-                        }
-                    }
-                }
-                Step::Op { index, .. } => slots_of(&block.insts[*index].op, &mut mention),
-            }
-        }
-    }
-    spans
-}
-
-/// The first and last instruction that mention each object, before allocation.
-pub(super) fn object_spans(function: &Function) -> Vec<Option<(u32, u32)>> {
-    let mut spans: Vec<Option<(u32, u32)>> = vec![None; function.slots.len()];
-    let insts = function.blocks.iter().flat_map(|block| &block.insts);
-    for (at, inst) in (0..).zip(insts) {
-        slots_of(&inst.op, &mut |slot| {
-            spans[slot.0 as usize].get_or_insert((at, at)).1 = at;
-        });
-    }
-    spans
-}
-
-/// Calls `f` with every object an instruction mentions.
-pub fn slots_of(op: &Op, f: &mut impl FnMut(SlotId)) {
-    match op {
-        Op::SlotAddress(slot, _) | Op::Spill(slot, _) | Op::Reload(slot) => f(*slot),
-        Op::Load(_, address) | Op::Store(_, address, _) | Op::AtomicAdd(address, _) => {
-            if let Base::Slot(slot) = address.base {
-                f(slot);
-            }
-        }
-        Op::Call(_, args) => {
-            for arg in args {
-                if let Arg::Slot(slot, _) = arg {
-                    f(*slot);
-                }
-            }
-        }
-        _ => {}
-    }
 }

@@ -13,6 +13,7 @@ mod fit;
 pub mod frame;
 pub mod insn;
 mod maps;
+mod objects;
 pub mod regalloc;
 mod scratch;
 

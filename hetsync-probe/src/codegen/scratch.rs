@@ -2,8 +2,9 @@
 //!
 //! Every program has an entry of its own in the scratch map, so one that interrupts another does not write over it.
 
-use super::frame::{object_spans, share};
+use super::frame::share;
 use super::insn::helper;
+use super::objects::object_spans;
 use crate::ir::{
     Address, Arg, Base, Block, BlockId, Cond, Function, Inst, MapRef, Op, Slot, SlotId, Term, V,
     Val, Width, cleanup,

@@ -1,8 +1,11 @@
 //! Builds a [`Function`] block by block: SSA form, constant folding, common subexpressions and
 //! branch folding all happen while instructions are added, so no later pass has to find them again.
 //!
-//! Blocks are started in an order in which every edge into a block is known (scripts of this slice have no loops). A
-//! value computed before is used again where its block dominates the current one.
+//! Blocks are started in an order in which every edge into a block is known, but for one: the edge that closes a loop. A
+//! loop's header is told beforehand which variables the loop may change ([`Builder::start_loop`]); each is a parameter of the
+//! header, and [`Builder::end_loop`] passes its new value back. A value computed before is used again where its block
+//! dominates the current one, which loops do not disturb: between a computation and what it dominates, nothing it was made of
+//! is computed anew.
 
 use std::collections::HashMap;
 
@@ -35,6 +38,18 @@ pub struct Builder {
     defs: Vec<Option<Op>>,
     /// Where each pure operation was computed.
     computed: HashMap<Op, Vec<(BlockId, V)>>,
+    /// Loops whose closing edge is still to come, innermost last.
+    loops: Vec<OpenLoop>,
+}
+
+/// A loop between its header and the edge back to it.
+#[derive(Debug)]
+struct OpenLoop {
+    header: BlockId,
+    /// The variable behind each parameter of the header.
+    params: Vec<usize>,
+    /// Values of the variables at its start.
+    start: Vec<Val>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -68,6 +83,7 @@ impl Builder {
             vars: Vec::new(),
             defs: Vec::new(),
             computed: HashMap::new(),
+            loops: Vec::new(),
         };
         builder.block();
         builder.value(Op::Context);
@@ -125,6 +141,40 @@ impl Builder {
 
     /// Continues in `id`; every edge into it must have been added.
     pub fn start(&mut self, id: BlockId) {
+        self.start_with(id, &[]);
+    }
+
+    /// Continues in `id`, the header of a loop: every edge into it from outside must have been added. The loop may change
+    /// the variables `changing` and no others; it ends in [`Self::end_loop`].
+    pub fn start_loop(&mut self, id: BlockId, changing: &[Var]) {
+        let params = self.start_with(id, changing);
+        self.loops.push(OpenLoop {
+            header: id,
+            params,
+            start: self.vars.clone(),
+        });
+    }
+
+    /// Goes back to the header of the innermost open loop, which is closed by that.
+    pub fn end_loop(&mut self) {
+        let Some(open) = self.loops.pop() else {
+            debug_assert!(false, "no loop is open");
+            return self.exit();
+        };
+        debug_assert!(
+            !self.is_reached()
+                || (open.start.iter().zip(&self.vars).enumerate())
+                    .all(|(i, (start, end))| start == end || open.params.contains(&i)),
+            "the loop at {} changes what it was not said to",
+            open.header
+        );
+        let args = open.params.iter().map(|&i| self.vars[i]).collect();
+        let block = open.header;
+        self.close(Term::Jump(Edge { block, args }));
+    }
+
+    /// Continues in `id`; gives the variables behind its parameters, of which `changing` are some.
+    fn start_with(&mut self, id: BlockId, changing: &[Var]) -> Vec<usize> {
         debug_assert!(self.is_closed(), "{} is left open", self.current);
         self.current = id;
         let preds = self.blocks[id.0 as usize].preds.clone();
@@ -132,7 +182,7 @@ impl Builder {
             // Not reachable: what is added here will be dropped.
             self.vars.fill(Val::Imm(0));
             self.function.block_mut(id).cold = true;
-            return;
+            return Vec::new();
         };
         if preds.iter().all(|p| self.function.block(*p).cold) {
             self.function.block_mut(id).cold = true;
@@ -142,10 +192,10 @@ impl Builder {
         let facts = &mut self.blocks[id.0 as usize];
         facts.idom = Some(idom);
         facts.depth = depth;
-        self.merge_vars(id, &preds);
+        self.merge_vars(id, &preds, changing)
     }
 
-    fn merge_vars(&mut self, id: BlockId, preds: &[BlockId]) {
+    fn merge_vars(&mut self, id: BlockId, preds: &[BlockId], changing: &[Var]) -> Vec<usize> {
         let end = |b: &Self, pred: BlockId, i: usize| b.blocks[pred.0 as usize].vars[i];
         let count = preds
             .iter()
@@ -153,10 +203,12 @@ impl Builder {
             .min()
             .unwrap_or(0);
         let mut vars = Vec::with_capacity(count);
+        let mut merged = Vec::new();
         let mut edges: Option<Vec<BlockId>> = None;
         for i in 0..count {
             let first = end(self, preds[0], i);
-            if preds.iter().all(|&p| end(self, p, i) == first) {
+            let same = preds.iter().all(|&p| end(self, p, i) == first);
+            if same && !changing.contains(&Var(i)) {
                 vars.push(first);
                 continue;
             }
@@ -177,8 +229,10 @@ impl Builder {
                 }
             }
             vars.push(Val::Reg(param));
+            merged.push(i);
         }
         self.vars = vars;
+        merged
     }
 
     /// The block whose jump leads from `pred` to `id`; a new one in between if `pred` branches.
@@ -237,10 +291,15 @@ impl Builder {
         id == block
     }
 
+    /// Whether any way leads to the current block.
+    fn is_reached(&self) -> bool {
+        self.current == BlockId(0) || !self.blocks[self.current.0 as usize].preds.is_empty()
+    }
+
     fn close(&mut self, term: Term) {
         debug_assert!(!self.is_closed(), "{} is closed twice", self.current);
         // What is not reached leads nowhere: its values must not be merged with real ones.
-        if self.current == BlockId(0) || !self.blocks[self.current.0 as usize].preds.is_empty() {
+        if self.is_reached() {
             for next in term.successors() {
                 self.blocks[next.0 as usize].preds.push(self.current);
             }

@@ -110,7 +110,7 @@ fn skip_empty_blocks(function: &mut Function) {
         }
     };
     let end = |function: &Function, mut id: super::BlockId| {
-        // A cycle of empty blocks would never end; no script makes one, the count makes sure.
+        // A cycle of empty blocks would never end: the count makes sure.
         for _ in 0..function.blocks.len() {
             match empty(function, id) {
                 Some(next) => id = next,

@@ -12,6 +12,7 @@
 //! * Every register is defined once, and its definition dominates every use.
 //! * A block ends in one [`Term`]; an edge has an argument for each parameter of its block.
 //! * Only [`Term::Jump`] carries arguments: edges of a branch go to blocks without parameters.
+//! * A loop has one way in: an edge back goes to a block that dominates where it comes from.
 //! * Immediates in arithmetic, comparisons and stores fit 32 bits, sign-extended; wider ones are [`Op::Const`].
 //! * Context, record and map pointers are never the operand of arithmetic other than `+ immediate`.
 
@@ -152,6 +153,18 @@ pub enum Width {
     W,
     /// 8
     D,
+}
+
+impl Width {
+    /// How many bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Width::B => 1,
+            Width::H => 2,
+            Width::W => 4,
+            Width::D => 8,
+        }
+    }
 }
 
 /// Memory: a base and a constant distance in bytes.
@@ -452,7 +465,8 @@ impl Term {
 }
 
 impl Function {
-    /// Blocks reachable from the entry in reverse postorder: without loops, each comes after every block that leads to it.
+    /// Blocks reachable from the entry in reverse postorder: each comes after every block that leads to it, edges back to a
+    /// loop's header left out.
     pub fn order(&self) -> Vec<BlockId> {
         let mut seen = vec![false; self.blocks.len()];
         let mut order = Vec::new();
@@ -475,6 +489,54 @@ impl Function {
         }
         order.reverse();
         order
+    }
+
+    /// How many loops each block stands in. Blocks must be in [`Self::order`], with [`Self::blocks`] all reachable.
+    pub fn loop_depths(&self) -> Vec<u32> {
+        let mut depths = vec![0; self.blocks.len()];
+        let mut preds: Option<Vec<Vec<usize>>> = None;
+        for header in 0..self.blocks.len() {
+            let preds = match &preds {
+                Some(preds) => preds,
+                None if !self.has_loops() => break,
+                None => preds.insert(self.predecessors()),
+            };
+            // What reaches an edge back without going through the header.
+            let mut work: Vec<usize> = (preds[header].iter().copied())
+                .filter(|&p| p >= header)
+                .collect();
+            if work.is_empty() {
+                continue;
+            }
+            let mut inside = vec![false; self.blocks.len()];
+            inside[header] = true;
+            while let Some(block) = work.pop() {
+                if !std::mem::replace(&mut inside[block], true) {
+                    work.extend(&preds[block]);
+                }
+            }
+            for (depth, inside) in depths.iter_mut().zip(inside) {
+                *depth += u32::from(inside);
+            }
+        }
+        depths
+    }
+
+    /// Whether any edge goes back. Blocks must be in [`Self::order`].
+    pub fn has_loops(&self) -> bool {
+        let mut blocks = self.blocks.iter().enumerate();
+        blocks.any(|(b, block)| block.term.successors().any(|next| next.0 as usize <= b))
+    }
+
+    /// By block, those that lead to it.
+    fn predecessors(&self) -> Vec<Vec<usize>> {
+        let mut preds = vec![Vec::new(); self.blocks.len()];
+        for (b, block) in self.blocks.iter().enumerate() {
+            for next in block.term.successors() {
+                preds[next.0 as usize].push(b);
+            }
+        }
+        preds
     }
 
     /// A block.

@@ -22,6 +22,16 @@ pub fn verify(function: &Function) -> Result<(), String> {
             }
         }
     }
+    let rank: BTreeMap<BlockId, usize> = order.iter().enumerate().map(|(i, &b)| (b, i)).collect();
+    for &id in &order {
+        for next in function.block(id).term.successors() {
+            if rank[&next] <= rank[&id] && !tree.dominates(next, id) {
+                return Err(format!(
+                    "{id}: goes back to {next}, which has another way in"
+                ));
+            }
+        }
+    }
     if !function.block(BlockId(0)).params.is_empty() {
         return Err("the entry has parameters".into());
     }

@@ -5,6 +5,8 @@
 mod ops;
 mod raw;
 
+use std::collections::BTreeSet;
+
 use raw::{alu_code, compare};
 
 use super::asm::{Assembler, Label, TooFar};
@@ -66,9 +68,13 @@ pub(super) fn emit(
 /// Where a jump to each block really goes: past blocks that turned out empty, to the exit.
 fn targets(function: &Function, allocated: &Allocated, exit: Label) -> Vec<Label> {
     let mut targets: Vec<Label> = (0..function.blocks.len()).map(Label).collect();
-    // Control only goes forward, so backwards every target is final.
+    // A loop's header keeps its place even if it is empty: something has to end a cycle of empty blocks.
+    let headers: BTreeSet<BlockId> = (function.blocks.iter().enumerate())
+        .flat_map(|(b, block)| (block.term.successors()).filter(move |next| next.0 as usize <= b))
+        .collect();
+    // But for headers control only goes forward, so backwards every target is final.
     for b in (0..function.blocks.len()).rev() {
-        if !allocated.blocks[b].steps.is_empty() {
+        if !allocated.blocks[b].steps.is_empty() || headers.contains(&BlockId(b as u32)) {
             continue;
         }
         match &function.blocks[b].term {

@@ -26,7 +26,7 @@ pub(super) struct Live {
     pub(super) calls: Vec<u32>,
     /// By block: what is alive at its end, its jump's arguments not counted.
     pub(super) out: Vec<BTreeSet<V>>,
-    /// By register: how often it is read or written, rare blocks counting less.
+    /// By register: how often it is read or written, rare blocks counting less and loops more.
     pub(super) weight: Vec<u32>,
 }
 
@@ -41,6 +41,7 @@ pub(super) fn analyse(work: &Work) -> Live {
         out,
         weight: vec![0; count],
     };
+    let depths = function.loop_depths();
     let mut starts = Vec::new();
     let mut at = 0;
     for block in &function.blocks {
@@ -50,7 +51,8 @@ pub(super) fn analyse(work: &Work) -> Live {
     for (b, block) in function.blocks.iter().enumerate().rev() {
         let start = starts[b];
         let end = start + POINTS * (block.insts.len() as u32 + 2);
-        let unit = if block.cold { 1 } else { 10 };
+        // A loop counts as eight rounds.
+        let unit = if block.cold { 1 } else { 10 } << (3 * depths[b].min(6));
         let mut open = Open {
             live: &mut live,
             start,
@@ -132,14 +134,19 @@ impl Open<'_> {
         }
     }
 
+    fn weigh(&mut self, v: V) {
+        let weight = &mut self.live.weight[v.0 as usize];
+        *weight = weight.saturating_add(self.unit);
+    }
+
     fn read(&mut self, v: V, end: u32) {
         self.extend(v, end);
-        self.live.weight[v.0 as usize] += self.unit;
+        self.weigh(v);
     }
 
     /// Defined at `at`; `end` is where a value nobody reads ends.
     fn write(&mut self, v: V, at: u32, end: u32) {
-        self.live.weight[v.0 as usize] += self.unit;
+        self.weigh(v);
         let ranges = &mut self.live.ranges[v.0 as usize];
         match ranges.last_mut() {
             Some(last) if last.0 <= at && at < last.1 => last.0 = at,
