@@ -26,3 +26,9 @@ mod schedules;
 mod sockets;
 #[path = "core/support.rs"]
 mod support;
+#[path = "core/v1_book.rs"]
+mod v1_book;
+#[path = "core/v1_fuzz.rs"]
+mod v1_fuzz;
+#[path = "core/v1_wire.rs"]
+mod v1_wire;

@@ -43,6 +43,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+mod name;
 #[cfg(feature = "net")]
 pub mod net;
 mod payload;
@@ -53,5 +54,6 @@ pub mod time;
 pub mod wire;
 pub mod worker;
 
+pub use name::{MAX_NAME_BYTES, Name, NameError};
 pub use payload::{FLOAT_BYTES, Payload};
 pub use time::{Span, Time};

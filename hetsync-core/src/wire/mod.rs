@@ -7,7 +7,9 @@
 //! is set aside for the payload, and memory then grows with the bytes that
 //! really arrive, not with the length that a peer claims.
 
+mod body;
 pub mod v0;
+pub mod v1;
 
 /// What is wrong with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -14,7 +14,8 @@
 //! frame closes the connection.
 
 use super::WireError;
-use crate::payload::{FLOAT_BYTES, Payload, first_non_finite};
+use super::body::Body;
+use crate::payload::{FLOAT_BYTES, Payload};
 
 /// Bytes of the length in front of each payload.
 pub const HEADER_BYTES: usize = 8;
@@ -22,9 +23,6 @@ pub const HEADER_BYTES: usize = 8;
 /// Payloads of at most this many bytes are offered room together with
 /// their header, so that a small frame costs one read.
 const ONE_READ_BYTES: usize = 64 * 1024;
-
-/// Room offered first when only the peer vouches for the length.
-const FIRST_GROWTH_BYTES: usize = 64 * 1024;
 
 /// The header of a frame with `payload_bytes` bytes of payload.
 pub const fn encode_header(payload_bytes: u64) -> [u8; HEADER_BYTES] {
@@ -73,13 +71,7 @@ pub struct Decoder {
     header_filled: usize,
     /// Payload length of the current frame; `None` until its header is in.
     length: Option<usize>,
-    /// All of `buffer` is initialised; the first `filled` bytes are data.
-    /// It keeps its length over frames, so nothing is zeroed twice.
-    buffer: Vec<u8>,
-    filled: usize,
-    /// Bytes already looked at for NaN and infinity; whole floats.
-    checked: usize,
-    first_bad: Option<usize>,
+    body: Body,
 }
 
 impl Decoder {
@@ -91,10 +83,7 @@ impl Decoder {
             header: [0; HEADER_BYTES],
             header_filled: 0,
             length: None,
-            buffer: Vec::new(),
-            filled: 0,
-            checked: 0,
-            first_bad: None,
+            body: Body::default(),
         }
     }
 
@@ -109,8 +98,8 @@ impl Decoder {
     /// Lends a buffer for the next frame, so that none need be allocated.
     /// Ignored in the middle of a frame.
     pub fn lend(&mut self, buffer: Vec<u8>) {
-        if self.at_start() && buffer.len() > self.buffer.len() {
-            self.buffer = buffer;
+        if self.at_start() {
+            self.body.lend(buffer);
         }
     }
 
@@ -118,9 +107,7 @@ impl Decoder {
     pub fn reset(&mut self) {
         self.header_filled = 0;
         self.length = None;
-        self.filled = 0;
-        self.checked = 0;
-        self.first_bad = None;
+        self.body.reset();
     }
 
     /// Whether no byte of a frame is in: the peer may leave without loss.
@@ -131,30 +118,27 @@ impl Decoder {
     /// Whether the header is in and nothing of the payload: where a peer
     /// that writes both apart, under Nagle, waits for an acknowledgement.
     pub fn at_payload_start(&self) -> bool {
-        self.length.is_some() && self.filled == 0
+        self.length.is_some() && self.body.filled() == 0
     }
 
     /// Bytes of memory held for payloads.
     pub fn held_bytes(&self) -> usize {
-        self.buffer.capacity()
+        self.body.held_bytes()
     }
 
     /// Bytes of memory that [`unfilled`](Self::unfilled) would now hold, of
     /// the frame that is being read.
     pub fn wanted_bytes(&self) -> usize {
-        self.room().max(self.buffer.len())
+        self.body.wanted_bytes(self.end(), self.is_vouched_for())
     }
 
     /// The next places for bytes: what is missing of the header, and room
     /// for payload. Either may be empty, never both.
     pub fn unfilled(&mut self) -> [&mut [u8]; 2] {
-        let end = self.end();
-        self.make_room();
-        // A lent buffer may be longer than this frame.
-        let stop = end.min(self.buffer.len());
+        let (end, vouched_for) = (self.end(), self.is_vouched_for());
         [
             &mut self.header[self.header_filled..],
-            &mut self.buffer[self.filled..stop],
+            self.body.unfilled(end, vouched_for),
         ]
     }
 
@@ -175,14 +159,13 @@ impl Decoder {
         if self.length.is_none() && self.header_filled == HEADER_BYTES {
             self.length = Some(self.check_header()?);
         }
-        self.filled += count - to_header;
-        assert!(
-            self.filled <= self.buffer.len(),
-            "more bytes than were offered"
-        );
-        self.check_floats();
+        self.body.advance(count - to_header);
         match self.length {
-            Some(length) if self.filled == length => Ok(Some(self.finish(length))),
+            Some(length) if self.body.filled() == length => {
+                self.header_filled = 0;
+                self.length = None;
+                Ok(Some(self.body.finish(length)))
+            }
             _ => Ok(None),
         }
     }
@@ -221,28 +204,9 @@ impl Decoder {
         }
     }
 
-    /// Room for payload bytes up to the end: all of it if the model
-    /// vouches for that length, else at most as much again as has come.
-    fn room(&self) -> usize {
-        let end = self.end();
-        if self.expected_bytes == Some(end) {
-            end
-        } else if self.filled == self.buffer.len() {
-            end.min(self.filled.saturating_mul(2).max(FIRST_GROWTH_BYTES))
-        } else {
-            self.buffer.len()
-        }
-    }
-
-    fn make_room(&mut self) {
-        let room = self.room();
-        if self.buffer.is_empty() {
-            // Fresh zeroed pages come free; resizing would write them.
-            self.buffer = vec![0; room];
-        } else if self.buffer.len() < room {
-            self.buffer.reserve_exact(room - self.buffer.len());
-            self.buffer.resize(room, 0);
-        }
+    /// Whether the model vouches for the length of the frame.
+    fn is_vouched_for(&self) -> bool {
+        self.expected_bytes == Some(self.end())
     }
 
     /// The announced length, if it is within every limit.
@@ -268,24 +232,5 @@ impl Decoder {
             found,
             limit: usize::MAX as u64,
         })
-    }
-
-    /// Looks at the whole floats that have come since the last look, while
-    /// they are still in cache.
-    fn check_floats(&mut self) {
-        let whole = self.filled - self.filled % FLOAT_BYTES;
-        if self.first_bad.is_none() {
-            self.first_bad = first_non_finite(&self.buffer[self.checked..whole])
-                .map(|at| at + self.checked / FLOAT_BYTES);
-        }
-        self.checked = whole;
-    }
-
-    fn finish(&mut self, length: usize) -> Payload {
-        let mut bytes = std::mem::take(&mut self.buffer);
-        bytes.truncate(length);
-        let first_bad = self.first_bad;
-        self.reset();
-        Payload::from_checked(bytes, first_bad)
     }
 }
