@@ -2,7 +2,7 @@
 
 use hetsync_core::aggregate::Mean;
 use hetsync_core::policy::{Deadline, Outcome, Policy, Strict};
-use hetsync_core::server::{Config, ConnId, Event, Machine, Output, Refusal, RoundReport};
+use hetsync_core::server::{Config, ConnId, Event, Machine, Output, Refusal, RoundReport, WaitFor};
 use hetsync_core::{Payload, Span, Time};
 
 /// A machine with its clock, and what it said since last asked.
@@ -121,6 +121,53 @@ fn a_worker_that_missed_a_round_is_not_waited_for_until_it_speaks() {
     assert!(bench.results().1.is_empty());
     bench.send(1, 1.0);
     assert_eq!(bench.results().0, [(0, 5, 2.0), (1, 5, 2.0)]);
+}
+
+/// The other rule, to the letter: whoever has taken part and is connected is
+/// waited for, in each round anew.
+#[test]
+fn waiting_for_all_connected_workers_gives_each_round_its_whole_deadline() {
+    let mut bench = Bench::new(2, two_seconds());
+    bench.machine = Machine::new(Config {
+        workers: 2,
+        policy: Box::new(two_seconds()),
+        wait_for: WaitFor::Connected,
+        ..Config::default()
+    });
+    bench.join(0..3);
+    for id in 0..2 {
+        bench.send(id, 1.0);
+    }
+    assert_eq!(bench.results().0.len(), 2);
+    for round in 1..4 {
+        bench.send(0, 1.0);
+        bench.pass(1_999);
+        assert!(bench.results().1.is_empty(), "round {round} closed early");
+        bench.pass(1);
+        let (delivered, reports) = bench.results();
+        assert_eq!(delivered, [(0, round, 1.0)]);
+        assert_eq!(reports[0].outcome, Outcome::Deadline);
+        // Worker 2 has never taken part.
+        assert_eq!(reports[0].missed, [ConnId(1)]);
+        assert!(reports[0].overdue.is_empty());
+    }
+    // It speaks in the middle of round 4, is handed round 3, which is all
+    // that it missed since, and makes round 4.
+    bench.send(0, 1.0);
+    bench.pass(1_000);
+    bench.send(1, 50.0);
+    assert_eq!(bench.results().0, [(1, 3, 1.0)]);
+    bench.send(1, 2.0);
+    assert_eq!(bench.results().0, [(0, 4, 3.0), (1, 4, 3.0)]);
+    // Once it has left it is not waited for.
+    bench.send(0, 1.0);
+    bench.pass(2_000);
+    bench.results();
+    bench.send(0, 1.0);
+    bench.machine.handle_disconnect(bench.now, ConnId(1));
+    let (delivered, reports) = bench.results();
+    assert_eq!(delivered, [(0, 6, 1.0)]);
+    assert_eq!(reports[0].outcome, Outcome::Full);
 }
 
 /// The round it comes late into is open, and now waits for it.

@@ -42,6 +42,8 @@ pub(crate) struct Oracle {
     late: Late,
     /// Late gradients for the open round, with their weights.
     carried: Vec<(u64, f32, Vec<f32>)>,
+    /// Whoever missed a round is waited for in the next one as well.
+    pub(crate) waits_for_all: bool,
     peers: BTreeMap<u64, Peer>,
     round: u64,
     is_first: bool,
@@ -52,13 +54,20 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new(workers: usize, deadline: Option<Span>, is_mean: bool, late: Late) -> Self {
+    pub(crate) fn new(
+        workers: usize,
+        deadline: Option<Span>,
+        is_mean: bool,
+        late: Late,
+        waits_for_all: bool,
+    ) -> Self {
         Self {
             workers,
             deadline,
             is_mean,
             late,
             carried: Vec::new(),
+            waits_for_all,
             peers: BTreeMap::new(),
             round: 0,
             is_first: true,
@@ -173,7 +182,8 @@ impl Oracle {
 
     fn awaited(&self) -> usize {
         let is_awaited = |peer: &&Peer| {
-            peer.has_spoken && peer.on == self.round && !peer.is_in && !peer.is_leaving
+            let may_come = self.waits_for_all || peer.on == self.round;
+            peer.has_spoken && may_come && !peer.is_in && !peer.is_leaving
         };
         let in_step = self.peers.values().filter(is_awaited).count();
         match self.is_first {

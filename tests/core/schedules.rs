@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hetsync_core::aggregate::{Aggregate, Mean, Sum};
 use hetsync_core::policy::{Deadline, Outcome, Policy, Strict};
-use hetsync_core::server::{Config, ConnId, Event, Late, Machine, Output};
+use hetsync_core::server::{Config, ConnId, Event, Late, Machine, Output, WaitFor};
 use hetsync_core::{Payload, Span, Time};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -54,7 +54,13 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(workers: usize, deadline: Option<Span>, is_mean: bool, late: Late) -> Self {
+    fn new(
+        workers: usize,
+        deadline: Option<Span>,
+        is_mean: bool,
+        late: Late,
+        wait_for: WaitFor,
+    ) -> Self {
         let policy: Box<dyn Policy> = match deadline {
             Some(span) => Box::new(Deadline::new(span)),
             None => Box::new(Strict),
@@ -67,11 +73,18 @@ impl Pair {
             machine: Machine::new(Config {
                 workers,
                 floats: None,
+                wait_for,
                 policy,
                 aggregate,
                 late,
             }),
-            oracle: Oracle::new(workers, deadline, is_mean, late),
+            oracle: Oracle::new(
+                workers,
+                deadline,
+                is_mean,
+                late,
+                wait_for == WaitFor::Connected,
+            ),
             now: Time::ZERO,
             connected: Vec::new(),
             next_id: 0,
@@ -226,10 +239,11 @@ proptest! {
         deadline_us in proptest::option::of(0_u64..2_000_000),
         is_mean in any::<bool>(),
         late in proptest::sample::select(&[Late::Drop, Late::NextRound, Late::Inverse, Late::Power(0.5)]),
+        wait_for in proptest::sample::select(&[WaitFor::InStep, WaitFor::Connected]),
         steps in vec(step(), 1..150),
     ) {
         let deadline = deadline_us.map(|us| Span::from_nanos(us * 1000));
-        let mut pair = Pair::new(workers, deadline, is_mean, late);
+        let mut pair = Pair::new(workers, deadline, is_mean, late, wait_for);
         steps.iter().for_each(|step| pair.run(step));
         pair.settle();
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Event, Machine, Output, RoundId, RoundReport, RoundResult};
+use super::{Event, Machine, Output, RoundId, RoundReport, RoundResult, WaitFor};
 use crate::policy::{Explanation, Observation, Outcome, RoundView, Verdict};
 use crate::time::Time;
 
@@ -33,12 +33,15 @@ impl Machine {
     }
 
     fn awaited(&self) -> usize {
-        let in_step = self.roster.awaited();
+        let known = match self.config.wait_for {
+            WaitFor::InStep => self.roster.awaited(),
+            WaitFor::Connected => self.roster.awaited() + self.roster.behind(),
+        };
         if self.gathering {
             let strangers = self.config.workers.saturating_sub(self.round.staged.len());
-            strangers.max(in_step)
+            strangers.max(known)
         } else {
-            in_step
+            known
         }
     }
 
@@ -46,18 +49,24 @@ impl Machine {
         let mut result = self.take_result();
         let saturated = self.reduce(&mut result);
         let carried = std::mem::take(&mut self.round.carried);
+        let mut missed = self.roster.missed(now, self.round.id, self.gathering);
+        let mut overdue = self.roster.overdue(self.round.id);
+        if self.config.wait_for == WaitFor::Connected {
+            missed.append(&mut overdue);
+            missed.sort_unstable();
+        }
         let report = RoundReport {
             round: self.round.id,
             outcome,
             why,
             lasted: now - opened,
             arrivals: self.round.arrivals(opened),
-            missed: self.roster.missed(now, self.round.id, self.gathering),
+            missed,
             absent: match self.gathering {
                 true => self.config.workers.saturating_sub(self.roster.len()),
                 false => 0,
             },
-            overdue: self.roster.overdue(self.round.id),
+            overdue,
             late: carried.iter().map(|late| late.account).collect(),
             saturated,
         };

@@ -18,11 +18,12 @@
 //!   goes into the open round with the weight that [`Late`] gives it; it
 //!   neither opens that round nor counts as one that came in time.
 //! - A gradient that names its own round is judged by that name instead.
-//! - *Waited for* are the workers that are connected, have sent a gradient
-//!   before, and are in step. A worker that missed a round is not waited
-//!   for until it speaks: what it sends next is late by construction, so
-//!   waiting could bring nothing. At the start of a job, when no round has
-//!   closed, as many as configured are waited for.
+//! - *Waited for* are the workers that are connected and have sent a gradient
+//!   before, each until the round it owes one to has closed. One that missed
+//!   its round is not waited for again until it speaks: what it sends next is
+//!   late by construction. [`WaitFor::Connected`] waits for it all the same,
+//!   anew in each round. At the start of a job, when no round has closed, as
+//!   many as configured are waited for.
 //! - When the last worker leaves, the server is as new: an open round is
 //!   abandoned, the model's length is forgotten unless it was configured.
 //!
@@ -65,6 +66,19 @@ use crate::wire::WireError;
 use roster::{Spoke, Standing};
 use round::{Carried, Round};
 
+/// Whom an open round waits for, of the workers that are connected and have
+/// sent a gradient before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WaitFor {
+    /// Those in step: a worker that missed a round costs that round its
+    /// deadline, and the rounds after it nothing until it speaks.
+    #[default]
+    InStep,
+    /// All of them: a worker that missed a round is waited for in the next
+    /// one as well, so that it misses as few as possible.
+    Connected,
+}
+
 /// What a [`Machine`] is told once.
 #[derive(Debug)]
 pub struct Config {
@@ -73,6 +87,8 @@ pub struct Config {
     /// Length of the model in floats; `None` to take it from the first
     /// gradient that is accepted.
     pub floats: Option<usize>,
+    /// Whom rounds wait for.
+    pub wait_for: WaitFor,
     /// When rounds close.
     pub policy: Box<dyn Policy>,
     /// What becomes of the gradients.
@@ -87,6 +103,7 @@ impl Default for Config {
         Self {
             workers: 4,
             floats: None,
+            wait_for: WaitFor::default(),
             policy: Box::new(Deadline::new(Span::from_secs(2))),
             aggregate: Box::new(Sum),
             late: Late::Drop,

@@ -3,9 +3,10 @@
 //! Connections that have never sent a gradient are kept apart: there may be
 //! thousands of them, idle, and closing a round must not look at each.
 //!
-//! Invariant: `awaited` is the number of speakers that are in step and have
-//! no gradient in; it is counted, not searched for, as the policy asks for
-//! it after every gradient.
+//! Invariants: `awaited` is the number of speakers that are in step and have
+//! no gradient in, `staying` that of those whose gradient is in and who have
+//! not said that it is their last. Both are counted, not searched for, as the
+//! policy asks for them after every gradient.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -69,6 +70,11 @@ impl Member {
     fn is_awaited(&self, current: RoundId) -> bool {
         self.on == current && self.came.is_none() && !self.is_leaving
     }
+
+    /// Whose gradient is in is on the current round: a close resets it.
+    fn is_staying(&self) -> bool {
+        self.came.is_some() && !self.is_leaving
+    }
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +84,7 @@ pub(crate) struct Roster {
     /// Have not.
     silent: HashMap<ConnId, Member>,
     awaited: usize,
+    staying: usize,
     /// Speakers that are leaving.
     leaving: usize,
 }
@@ -101,6 +108,7 @@ impl Roster {
     pub(super) fn disconnect(&mut self, conn: ConnId, current: RoundId) -> bool {
         if let Some(member) = self.speakers.remove(&conn) {
             self.awaited -= usize::from(member.is_awaited(current));
+            self.staying -= usize::from(member.is_staying());
             self.leaving -= usize::from(member.is_leaving);
             return true;
         }
@@ -119,6 +127,7 @@ impl Roster {
         match self.speakers.get_mut(&conn) {
             Some(member) if member.on == current && member.came.is_some() && !member.is_leaving => {
                 member.is_leaving = true;
+                self.staying -= 1;
                 self.leaving += 1;
                 true
             }
@@ -129,6 +138,7 @@ impl Roster {
     /// Takes off all who have spoken.
     pub(super) fn take_speakers(&mut self) -> impl Iterator<Item = ConnId> {
         self.awaited = 0;
+        self.staying = 0;
         self.leaving = 0;
         std::mem::take(&mut self.speakers).into_keys()
     }
@@ -218,8 +228,10 @@ impl Roster {
         spoke.took = now - member.spoken_to;
         spoke.too_late_by = member.left_out.take().map(|closed| now - closed);
         self.awaited -= usize::from(member.is_awaited(current));
+        self.staying -= usize::from(member.is_staying());
         change(member);
         self.awaited += usize::from(member.is_awaited(current));
+        self.staying += usize::from(member.is_staying());
         spoke
     }
 
@@ -232,6 +244,7 @@ impl Roster {
         let Some(member) = self.speakers.get_mut(&conn) else {
             return false;
         };
+        self.staying -= usize::from(member.is_staying());
         *member = Member {
             on: RoundId(closed.0 + 1),
             came: None,
@@ -293,9 +306,14 @@ impl Roster {
         self.speakers.len() - self.leaving
     }
 
-    /// How many are waited for.
+    /// How many are in step and have no gradient in.
     pub(super) fn awaited(&self) -> usize {
         self.awaited
+    }
+
+    /// How many missed a round and have not spoken since.
+    pub(super) fn behind(&self) -> usize {
+        self.stayers() - self.staying - self.awaited
     }
 
     /// How many have ever sent a gradient and are still connected.
