@@ -151,18 +151,31 @@ impl fmt::Display for Span {
     }
 }
 
-/// Why a text is no span of time.
+/// Why a text is no span of time, with its first 40 characters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no length of time: write a number and a unit of ns, us, ms, s, m or h, as in 250ms or 1.5s"
-)]
-pub struct ParseSpanError(String);
+pub enum ParseSpanError {
+    /// It has another form.
+    #[error(
+        "`{0}` is no length of time: write a number and a unit of ns, us, ms, s, m or h, as in 250ms or 1.5s"
+    )]
+    Form(String),
+    /// It has the form, and its value does not fit.
+    #[error("`{0}` is too long: the longest time is 5000000h, some 570 years")]
+    TooLong(String),
+    /// It has the form, and its value is below zero.
+    #[error("`{0}` is below zero; a time cannot be")]
+    Negative(String),
+}
+
+/// The longest span that a text can name: 5,000,000 hours.
+const LONGEST_NS: f64 = 1.8e19;
 
 impl FromStr for Span {
     type Err = ParseSpanError;
 
     fn from_str(text: &str) -> Result<Self, ParseSpanError> {
-        let refuse = || ParseSpanError(text.chars().take(40).collect());
+        let shown = || text.chars().take(40).collect();
+        let refuse = || ParseSpanError::Form(shown());
         let trimmed = text.trim();
         let unit_at = trimmed
             .find(|c: char| c.is_ascii_alphabetic())
@@ -180,8 +193,12 @@ impl FromStr for Span {
         let number: f64 = number.trim().parse().map_err(|_| refuse())?;
         let nanos = number * nanos_per_unit;
         // A float cast saturates, so say no before it hides a mistake.
-        if !nanos.is_finite() || !(0.0..1.8e19).contains(&nanos) {
+        if nanos.is_nan() {
             return Err(refuse());
+        } else if nanos < 0.0 {
+            return Err(ParseSpanError::Negative(shown()));
+        } else if nanos > LONGEST_NS {
+            return Err(ParseSpanError::TooLong(shown()));
         }
         Ok(Self(nanos.round() as u64))
     }
@@ -214,6 +231,18 @@ mod tests {
         for text in ["", "2", "s", "-1s", "1e300s", "nans", "2 parsecs", "1s2"] {
             assert!(text.parse::<Span>().is_err(), "{text} was taken");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_or_below_zero_is_called_so() {
+        assert!("5000000h".parse::<Span>().is_ok());
+        for text in ["5000001h", "99999999999999999999s", "1e300s"] {
+            let refused = text.parse::<Span>();
+            let expected = ParseSpanError::TooLong(text.into());
+            assert_eq!(refused, Err(expected));
+        }
+        let refused = "-1s".parse::<Span>();
+        assert_eq!(refused, Err(ParseSpanError::Negative("-1s".into())));
     }
 
     #[test]

@@ -155,6 +155,24 @@ fn wrong_usage_exits_with_2_and_says_what_is_wanted() {
         (vec!["serve", "--max-payload", "huge"], "64M"),
         (vec!["serve", "--idle", "0s"], "longer than nothing"),
         (vec!["bench", "--duration", "0s"], "longer than nothing"),
+        (vec!["serve", "--deadline", "0s"], "longer than nothing"),
+        (vec!["bench", "--deadline", "0ms"], "longer than nothing"),
+        (vec!["serve", "--deadline", "9000000h"], "is too long"),
+        (vec!["serve", "--deadline=-1s"], "below zero"),
+        (vec!["serve", "--max-payload", "5"], "write 4 or 8"),
+        (vec!["serve", "--max-payload", "3"], "at least one float"),
+        (
+            vec!["serve", "--workers", "5", "--max-connections", "4"],
+            "raise --max-connections to at least 5",
+        ),
+        (
+            vec!["serve", "--max-memory", "23"],
+            "does not hold one float",
+        ),
+        (
+            vec!["serve", "--floats", "100", "--max-memory", "2399"],
+            "need 2400 bytes",
+        ),
         (
             vec!["serve", "--floats", "100", "--max-payload", "40"],
             "at least 400",
@@ -179,6 +197,52 @@ fn wrong_usage_exits_with_2_and_says_what_is_wanted() {
         let said = text(&output.stderr);
         assert!(said.contains(wanted), "{args:?} said:\n{said}");
     }
+}
+
+/// What no single flag can see is told with the usage of its command, too.
+#[test]
+fn usage_names_the_command_that_was_used_wrongly() {
+    let output = run(&["serve", "--floats", "100", "--max-payload", "40"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("Usage: hetsync serve"), "{said}");
+}
+
+/// Rounds that wait for all connected workers last their deadline while one
+/// of them is silent.
+#[test]
+fn serve_waits_for_whom_it_is_told_to() {
+    let rounds = |whom: &str| {
+        let args = ["--workers", "2", "--deadline", "50ms", "--wait-for", whom];
+        let mut served = Served::start(&[&args[..], &["-v"]].concat());
+        let address = served.address.clone();
+        let mut straggler = Command::new(HETSYNC)
+            .args(["worker", "-c", &address, "-t", "1ms"])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a straggler");
+        let mut fast = Command::new(HETSYNC)
+            .args(["worker", "-c", &address, "-t", "1ms"])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a worker");
+        served.wait("closed full");
+        // It has taken part; now it hangs, connected as before.
+        let pid = rustix::process::Pid::from_child(&straggler);
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("it runs");
+        served.wait("closed by its deadline");
+        let next = served.wait("closed");
+        for child in [&mut straggler, &mut fast] {
+            child.kill().expect("it runs");
+            child.wait().expect("it ends");
+        }
+        served.signal(rustix::process::Signal::TERM);
+        assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+        next
+    };
+    let next = rounds("in-step");
+    assert!(next.contains("closed full"), "{next}");
+    let next = rounds("connected");
+    assert!(next.contains("closed by its deadline"), "{next}");
 }
 
 #[test]
@@ -319,6 +383,18 @@ fn bench_finds_out_before_measuring_what_it_cannot_write() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("cannot write /nonexistent/x.png"), "{said}");
+
+    // What could be written is not there yet, and what was there is whole.
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(path("old.json"), "old").expect("a file");
+    let args = ["--csv", &path("new.csv"), "--json", &path("old.json")];
+    let last = ["--png", "/nonexistent/x.png"];
+    let output = run(&[&["bench", "--duration", "1h"], &args[..], &last[..]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!directory.path().join("new.csv").exists());
+    let old = std::fs::read_to_string(path("old.json")).expect("a file");
+    assert_eq!(old, "old");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -27,6 +27,8 @@ pub(super) enum ReadEnd {
     Wire(WireError),
     /// There is no room within this many bytes.
     NoMemory(usize),
+    /// This many bytes are announced, which is more than this share.
+    NoShare(usize, usize),
 }
 
 /// What became of a reply that is owed.
@@ -63,10 +65,21 @@ enum Reply {
     Failed(io::Error),
 }
 
+/// The sending side.
+#[derive(Default)]
+struct Sending {
+    reply: Reply,
+    /// Of the connection's task.
+    waker: Option<Waker>,
+    /// Bytes of the reply that is owed which are out ahead of it.
+    early: usize,
+}
+
 pub(super) struct Connection {
     pub(super) id: ConnId,
+    pub(super) peer: IpAddr,
     stream: Async<TcpStream>,
-    reply: Mutex<(Reply, Option<Waker>)>,
+    sending: Mutex<Sending>,
     /// When a byte last moved, in nanoseconds on the shell's clock.
     moved_ns: AtomicU64,
     /// Its gradient is in: it is the round that is waited for, not the peer.
@@ -74,6 +87,8 @@ pub(super) struct Connection {
     /// Part of a frame has been read.
     is_mid_frame: AtomicBool,
     connected: Time,
+    /// A byte has come.
+    has_spoken: AtomicBool,
     /// A whole gradient has come at least once.
     has_delivered: AtomicBool,
     watch: Mutex<Watch>,
@@ -82,15 +97,17 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnId, stream: Async<TcpStream>, now: Time) -> Self {
+    pub(super) fn new(id: ConnId, stream: Async<TcpStream>, peer: IpAddr, now: Time) -> Self {
         Self {
             id,
+            peer,
             stream,
-            reply: Mutex::default(),
+            sending: Mutex::default(),
             moved_ns: AtomicU64::new(now.as_nanos()),
             is_patient: AtomicBool::new(false),
             is_mid_frame: AtomicBool::new(false),
             connected: now,
+            has_spoken: AtomicBool::new(false),
             has_delivered: AtomicBool::new(false),
             watch: Mutex::new(Watch::Closely),
             condemned: Mutex::new(None),
@@ -119,6 +136,10 @@ impl Connection {
             if decoder.at_start() {
                 decoder.expect_length(model_bytes());
             }
+            let share = claim.share();
+            if let Some(found) = decoder.unvouched_bytes().filter(|found| *found > share) {
+                return Err(ReadEnd::NoShare(found, share));
+            }
             let wanted = decoder.wanted_bytes();
             claim.reach(wanted).map_err(ReadEnd::NoMemory)?;
             let count = match self.read_into(decoder) {
@@ -132,6 +153,7 @@ impl Connection {
                 Err(error) => return Err(self.read_failed(error)),
             };
             self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
+            self.has_spoken.store(true, Ordering::Relaxed);
             if let Some(payload) = decoder.advance(count).map_err(ReadEnd::Wire)? {
                 self.is_mid_frame.store(false, Ordering::Relaxed);
                 self.has_delivered.store(true, Ordering::Relaxed);
@@ -180,26 +202,28 @@ impl Connection {
     pub(super) fn start_reply(&self, result: Arc<RoundResult>, now: Time) {
         self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
         self.is_patient.store(false, Ordering::Relaxed);
-        lock(&self.reply).0 = Reply::Sending(Outgoing { result, written: 0 });
+        let mut sending = lock(&self.sending);
+        let written = std::mem::take(&mut sending.early);
+        sending.reply = Reply::Sending(Outgoing { result, written });
     }
 
     /// Sends at most `most` bytes of the reply. Whether there is more that
     /// the socket may take at once; if there is not, what is left is up to
     /// [`reply_sent`](Self::reply_sent).
     pub(super) fn push_reply(&self, most: usize) -> bool {
-        let mut reply = lock(&self.reply);
-        let outgoing = match std::mem::take(&mut reply.0) {
+        let mut sending = lock(&self.sending);
+        let outgoing = match std::mem::take(&mut sending.reply) {
             Reply::Sending(outgoing) => outgoing,
             // Its own task was quicker, on another thread.
             other => {
-                reply.0 = other;
+                sending.reply = other;
                 return false;
             }
         };
         let (state, is_full) = write_some(self.stream.get_ref(), outgoing, most);
         let goes_on = matches!(state, Reply::Sending(_)) && !is_full;
-        reply.0 = state;
-        if !goes_on && let Some(waker) = reply.1.take() {
+        sending.reply = state;
+        if !goes_on && let Some(waker) = sending.waker.take() {
             waker.wake();
         }
         goes_on
@@ -216,17 +240,17 @@ impl Connection {
         cx: &mut Context<'_>,
         now: &impl Fn() -> Time,
     ) -> Poll<Result<Owed, Departure>> {
-        let mut reply = lock(&self.reply);
+        let mut sending = lock(&self.sending);
         loop {
-            match std::mem::take(&mut reply.0) {
+            match std::mem::take(&mut sending.reply) {
                 Reply::Sent => return Poll::Ready(Ok(Owed::Sent)),
                 Reply::Failed(error) => return Poll::Ready(Err(self.write_failed(error))),
                 Reply::None => {
                     if let Some(why) = lock(&self.condemned).take() {
                         return Poll::Ready(Err(why));
                     }
-                    reply.1 = Some(cx.waker().clone());
-                    return self.poll_departure(cx);
+                    sending.waker = Some(cx.waker().clone());
+                    return self.poll_departure(cx, &mut sending);
                 }
                 Reply::Sending(outgoing) => {
                     match self.stream.poll_writable(cx) {
@@ -235,13 +259,13 @@ impl Connection {
                             return Poll::Ready(Err(self.write_failed(error)));
                         }
                         Poll::Pending => {
-                            reply.0 = Reply::Sending(outgoing);
-                            reply.1 = Some(cx.waker().clone());
+                            sending.reply = Reply::Sending(outgoing);
+                            sending.waker = Some(cx.waker().clone());
                             return Poll::Pending;
                         }
                     }
                     self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
-                    reply.0 = write_some(self.stream.get_ref(), outgoing, usize::MAX).0;
+                    sending.reply = write_some(self.stream.get_ref(), outgoing, usize::MAX).0;
                 }
             }
         }
@@ -249,7 +273,11 @@ impl Connection {
 
     /// Looks whether the peer leaves while its reply is not there yet. It
     /// takes nothing off the socket: a frame sent ahead stays where it is.
-    fn poll_departure(&self, cx: &mut Context<'_>) -> Poll<Result<Owed, Departure>> {
+    fn poll_departure(
+        &self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending,
+    ) -> Poll<Result<Owed, Departure>> {
         loop {
             let mut watch = lock(&self.watch);
             if *watch != Watch::Closely {
@@ -263,7 +291,11 @@ impl Connection {
             match self.stream.get_ref().peek(&mut [0]) {
                 Ok(0) => {
                     *watch = Watch::Ended;
-                    return Poll::Ready(Ok(Owed::HalfClosed));
+                    drop(watch);
+                    return Poll::Ready(match self.knock(sending) {
+                        Ok(()) => Ok(Owed::HalfClosed),
+                        Err(error) => Err(self.write_failed(error)),
+                    });
                 }
                 Ok(_) => *watch = Watch::BySweep,
                 Err(error) => match error.kind() {
@@ -274,22 +306,53 @@ impl Connection {
         }
     }
 
+    /// Sends the first byte of the reply that is owed, to a peer that has
+    /// ended its side: a process that is gone has a system that answers with
+    /// a reset, and one that only ended its sending side reads on as if
+    /// nothing were. The byte is known before the result is: it is the
+    /// highest of a length of 64 bits, and no length is that long.
+    fn knock(&self, sending: &mut Sending) -> io::Result<()> {
+        if !matches!(sending.reply, Reply::None) || sending.early > 0 {
+            return Ok(());
+        }
+        let first = &v0::encode_header(0)[..1];
+        match socket::send(self.stream.get_ref(), &[IoSlice::new(first)]) {
+            Ok(count) => sending.early = count,
+            Err(error) => match error.kind() {
+                // Then it is as if nobody had tried.
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                _ => return Err(error),
+            },
+        }
+        Ok(())
+    }
+
+    /// Whether the peer, which has ended its side and whose reply is owed,
+    /// has turned out to be gone altogether. `None` if none is owed now.
+    pub(super) fn is_lost(&self) -> Option<bool> {
+        let is_owed = self.is_patient.load(Ordering::Relaxed);
+        is_owed.then(|| socket::end_of(self.stream.get_ref()) == socket::End::Lost)
+    }
+
     /// Looks for a departure that no watch reports. True if the peer has
     /// just been found to have ended its side.
     pub(super) fn sweep_departure(&self) -> bool {
+        let mut sending = lock(&self.sending);
         let mut watch = lock(&self.watch);
         if *watch == Watch::Closely || !self.is_patient.load(Ordering::Relaxed) {
             return false;
         }
         let end = socket::end_of(self.stream.get_ref());
         if end == socket::End::Lost {
-            drop(watch);
+            drop((watch, sending));
             self.condemn(Departure::Failed(io::ErrorKind::ConnectionReset.into()));
             return false;
         }
         let is_news = end == socket::End::HalfClosed && *watch == Watch::BySweep;
         if is_news {
             *watch = Watch::Ended;
+            // If it fails, the peer is found lost the next time.
+            let _ = self.knock(&mut sending);
         }
         is_news
     }
@@ -301,7 +364,15 @@ impl Connection {
 
     /// Whether a reply is still on its way out.
     pub(super) fn is_sending(&self) -> bool {
-        matches!(lock(&self.reply).0, Reply::Sending(_))
+        matches!(lock(&self.sending).reply, Reply::Sending(_))
+    }
+
+    /// The result that is on its way out.
+    pub(super) fn unread(&self) -> Option<Arc<RoundResult>> {
+        match &lock(&self.sending).reply {
+            Reply::Sending(outgoing) => Some(Arc::clone(&outgoing.result)),
+            _ => None,
+        }
     }
 
     /// When a byte last moved, unless it is the server's turn to speak.
@@ -313,6 +384,11 @@ impl Connection {
     /// Whether the peer has begun a gradient and not ended it.
     pub(super) fn is_mid_frame(&self) -> bool {
         self.is_mid_frame.load(Ordering::Relaxed)
+    }
+
+    /// Whether no byte has ever come from it, and it has not been told to go.
+    pub(super) fn is_silent(&self) -> bool {
+        !self.has_spoken.load(Ordering::Relaxed) && lock(&self.condemned).is_none()
     }
 
     /// Whether it has held its place for `hello` without ever delivering a
@@ -328,7 +404,7 @@ impl Connection {
         lock(&self.condemned).get_or_insert(why);
         // If it is gone already, all the better.
         let _ = self.stream.get_ref().shutdown(Shutdown::Both);
-        if let Some(waker) = lock(&self.reply).1.take() {
+        if let Some(waker) = lock(&self.sending).waker.take() {
             waker.wake();
         }
     }
@@ -389,11 +465,12 @@ mod tests {
         sockopt::set_tcp_quickack(&stream, false).unwrap();
         assert!(!sockopt::tcp_quickack(&stream).unwrap());
 
-        let connection = Connection::new(ConnId(0), Async::new(stream).unwrap(), Time::ZERO);
+        let (stream, nobody) = (Async::new(stream).unwrap(), [0, 0, 0, 0].into());
+        let connection = Connection::new(ConnId(0), stream, nobody, Time::ZERO);
         peer.write_all(&v0::encode_header(8)).unwrap();
         let has_read = Cell::new(false);
         let mut decoder = v0::Decoder::new(8);
-        let mut claim = Arc::new(Memory::new(8)).claim();
+        let mut claim = Arc::new(Memory::new(24, 1)).claim();
         let reading = async {
             let now = || {
                 has_read.set(true);

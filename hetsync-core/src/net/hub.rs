@@ -1,8 +1,10 @@
 //! What all connections share: the machine, its outputs, the round's timer.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use async_io::Timer;
@@ -10,8 +12,9 @@ use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
 use super::connection::Connection;
+use super::memory::Memory;
 use super::notice::{Departure, Notice};
-use crate::server::{ConnId, Machine, Output};
+use crate::server::{ConnId, Machine, Output, RoundResult};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 
@@ -24,8 +27,12 @@ const TURN_BYTES: usize = 1024 * 1024;
 /// return soon.
 pub(super) type Observer = Box<dyn FnMut(Time, &Notice) + Send>;
 
+/// Replies to be sent, and to whom.
+type Deliveries = Vec<(Arc<Connection>, Arc<RoundResult>)>;
+
 pub(super) struct Hub {
     clock: Instant,
+    memory: Arc<Memory>,
     state: Mutex<State>,
     /// The model's length for readers, without taking the lock; 0 if it is
     /// not known.
@@ -37,6 +44,10 @@ pub(super) struct Hub {
 struct State {
     machine: Machine,
     connections: HashMap<ConnId, Arc<Connection>>,
+    /// Have ended their side while their reply is owed.
+    half_closed: Vec<Arc<Connection>>,
+    /// All results that somebody may still hold.
+    results: Vec<Weak<RoundResult>>,
     observer: Observer,
     /// When the round timer goes off, if it is set.
     armed: Option<Time>,
@@ -44,14 +55,17 @@ struct State {
 }
 
 impl Hub {
-    pub(super) fn new(machine: Machine, observer: Observer) -> Self {
+    pub(super) fn new(machine: Machine, observer: Observer, memory: Arc<Memory>) -> Self {
         let (wake_timer, timer_woken) = smol::channel::bounded(1);
         let model_bytes = AtomicUsize::new(machine.model_bytes().unwrap_or(0));
         Self {
             clock: Instant::now(),
+            memory,
             state: Mutex::new(State {
                 machine,
                 connections: HashMap::new(),
+                half_closed: Vec::new(),
+                results: Vec::new(),
                 observer,
                 armed: None,
                 connected: 0,
@@ -79,22 +93,11 @@ impl Hub {
         let now = self.now();
         let mut guard = self.state();
         let state = &mut *guard;
+        // First, as what comes now may be the same worker, started again.
+        state.withdraw_lost(now, &mut deliveries);
         change(&mut state.machine, now);
-        while let Some(output) = state.machine.poll_output() {
-            match output {
-                Output::Deliver { to, result } => {
-                    if let Some(connection) = state.connections.get(&to) {
-                        deliveries.push((Arc::clone(connection), result));
-                    }
-                }
-                Output::Disconnect { conn } => {
-                    if let Some(connection) = state.connections.get(&conn) {
-                        connection.condemn(Departure::Refused);
-                    }
-                }
-                Output::Event(event) => (state.observer)(now, &Notice::Machine(event)),
-            }
-        }
+        state.drain(now, &mut deliveries);
+        self.count_results(state, &deliveries);
         let model_bytes = state.machine.model_bytes().unwrap_or(0);
         self.model_bytes.store(model_bytes, Ordering::Relaxed);
         // The timer is left alone while it goes off early enough: rounds
@@ -113,6 +116,53 @@ impl Hub {
         }
         while !deliveries.is_empty() {
             deliveries.retain(|(connection, _)| connection.push_reply(TURN_BYTES));
+        }
+    }
+
+    /// A worker has ended its side while its reply is owed.
+    pub(super) fn half_close(&self, conn: ConnId) {
+        let mut state = self.state();
+        if let Some(connection) = state.connections.get(&conn) {
+            let connection = Arc::clone(connection);
+            state.half_closed.push(connection);
+        }
+        drop(state);
+        self.change(|machine, now| machine.handle_half_close(now, conn));
+    }
+
+    /// Counts the memory that results take. If it is too much, those who
+    /// have yet to read older ones than the newest lose their connections,
+    /// the oldest results first.
+    fn count_results(&self, state: &mut State, deliveries: &Deliveries) {
+        for (_, result) in deliveries {
+            let is_known = |known: &Weak<_>| std::ptr::eq(known.as_ptr(), Arc::as_ptr(result));
+            if !state.results.iter().any(is_known) {
+                state.results.push(Arc::downgrade(result));
+            }
+        }
+        state.results.retain(|result| result.strong_count() > 0);
+        let bytes = |result: &Weak<RoundResult>| result.upgrade().map(|r| r.as_bytes().len());
+        let held = state.results.iter().filter_map(bytes).sum();
+        let mut over = self.memory.hold_results(held);
+        if over == 0 {
+            return;
+        }
+        let newest = state.results.iter().filter_map(Weak::upgrade);
+        let newest = newest.map(|result| result.round()).max();
+        let connections = state.connections.values();
+        let mut slow: Vec<_> = connections
+            .filter_map(|connection| Some((connection.unread()?, connection)))
+            .filter(|(result, _)| Some(result.round()) < newest)
+            .collect();
+        slow.sort_by_key(|(result, connection)| (result.round(), connection.id));
+        for readers in slow.chunk_by(|a, b| Arc::ptr_eq(&a.0, &b.0)) {
+            if over == 0 {
+                break;
+            }
+            for (_, connection) in readers {
+                connection.condemn(Departure::SlowReader);
+            }
+            over = over.saturating_sub(readers[0].0.as_bytes().len());
         }
     }
 
@@ -151,11 +201,8 @@ impl Hub {
         let mut state = self.state();
         if state.connections.len() >= limit {
             let now = self.now();
-            let squatters = state.connections.values();
-            let squatters = squatters.filter(|connection| connection.squats_since(now, hello));
-            squatters
-                .min_by_key(|connection| connection.id)?
-                .condemn(Departure::MadeRoom(hello));
+            let squatter = state.squatter(now, hello)?;
+            squatter.condemn(Departure::MadeRoom);
         }
         let id = ConnId(state.connected);
         state.connected += 1;
@@ -173,6 +220,7 @@ impl Hub {
     pub(super) fn dismiss(&self, conn: ConnId, why: Departure) {
         let mut state = self.state();
         state.connections.remove(&conn);
+        state.half_closed.retain(|other| other.id != conn);
         let notice = Notice::Disconnected { conn, why };
         (state.observer)(self.now(), &notice);
         drop(state);
@@ -197,7 +245,7 @@ impl Hub {
             }
         }
         for conn in half_closed {
-            self.change(|machine, now| machine.handle_half_close(now, conn));
+            self.half_close(conn);
         }
     }
 
@@ -231,5 +279,64 @@ impl Hub {
     /// The machine makes no half changes that a panic could leave behind.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Does what the machine wants, but for the replies, which are gathered.
+    fn drain(&mut self, now: Time, deliveries: &mut Deliveries) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Deliver { to, result } => {
+                    if let Some(connection) = self.connections.get(&to) {
+                        deliveries.push((Arc::clone(connection), result));
+                    }
+                }
+                Output::Disconnect { conn } => {
+                    if let Some(connection) = self.connections.get(&conn) {
+                        connection.condemn(Departure::Refused);
+                    }
+                }
+                Output::Event(event) => (self.observer)(now, &Notice::Machine(event)),
+            }
+        }
+    }
+
+    /// Takes back the gradients of workers that had ended their side and
+    /// have turned out to be gone altogether.
+    fn withdraw_lost(&mut self, now: Time, deliveries: &mut Deliveries) {
+        if self.half_closed.is_empty() {
+            return;
+        }
+        for connection in std::mem::take(&mut self.half_closed) {
+            match connection.is_lost() {
+                Some(true) => {
+                    let reset = std::io::ErrorKind::ConnectionReset;
+                    connection.condemn(Departure::Failed(reset.into()));
+                    self.machine.handle_disconnect(now, connection.id);
+                    self.drain(now, deliveries);
+                }
+                Some(false) => self.half_closed.push(connection),
+                // It has had its reply.
+                None => {}
+            }
+        }
+    }
+
+    /// Who has to go if somebody new is to have a place. Of those who have
+    /// never sent a byte, one of the host that has most of them, so that no
+    /// host can crowd out another; else one that has been at its first
+    /// gradient for `hello`. The oldest in either case: the others may be
+    /// about to begin.
+    fn squatter(&self, now: Time, hello: Span) -> Option<&Arc<Connection>> {
+        let silent = || self.connections.values().filter(|c| c.is_silent());
+        let mut of_host: HashMap<IpAddr, usize> = HashMap::new();
+        silent().for_each(|c| *of_host.entry(c.peer).or_default() += 1);
+        let silent = silent().max_by_key(|c| (of_host[&c.peer], Reverse(c.id)));
+        silent.or_else(|| {
+            let squatters = self.connections.values();
+            let squatters = squatters.filter(|c| c.squats_since(now, hello));
+            squatters.min_by_key(|c| c.id)
+        })
     }
 }

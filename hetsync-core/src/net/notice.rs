@@ -71,9 +71,15 @@ pub enum Departure {
     Stalled(Span),
     /// It held a place without delivering anything, and another came.
     #[error(
-        "made room for another: no gradient within {0} of connecting (--hello), and all places were taken (--max-connections)"
+        "made room for another: it had not delivered a gradient yet, and all places were taken (--max-connections)"
     )]
-    MadeRoom(Span),
+    MadeRoom,
+    /// The result that it had not read was kept for it alone, and there is
+    /// no room for that.
+    #[error(
+        "too slow to read its result, which another round has followed, while memory is short (--max-memory)"
+    )]
+    SlowReader,
     /// Closed by the server; the machine has said why.
     #[error("refused")]
     Refused,

@@ -17,7 +17,7 @@ use super::notice::{Departure, Notice};
 use super::socket;
 use crate::aggregate::Aggregate;
 use crate::policy::Policy;
-use crate::server::{Config, Machine};
+use crate::server::{Config, Machine, WaitFor};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 use crate::wire::v0;
@@ -93,6 +93,12 @@ impl Builder {
         self
     }
 
+    /// Whom rounds wait for. By default the workers that are in step.
+    pub fn wait_for(mut self, wait_for: WaitFor) -> Self {
+        self.config.wait_for = wait_for;
+        self
+    }
+
     /// What becomes of the gradients. Default sum.
     pub fn aggregate(mut self, aggregate: impl Aggregate + 'static) -> Self {
         self.config.aggregate = Box::new(aggregate);
@@ -105,9 +111,11 @@ impl Builder {
         self
     }
 
-    /// Bytes that the gradients of all connections may take together; a
-    /// connection that would go beyond is refused. Results come on top.
-    /// Default 4 GiB.
+    /// Bytes that gradients and results may take together. A gradient that
+    /// would go beyond is refused, and until the model's length is known one
+    /// that is longer than its share, which leaves room for the other workers
+    /// and two results. Whoever makes the server keep older results than the
+    /// newest loses its connection when room is short. Default 4 GiB.
     pub fn max_memory_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_memory_bytes = bytes;
         self
@@ -128,8 +136,9 @@ impl Builder {
 
     /// A worker that has moved no byte for this long in the middle of a
     /// gradient is disconnected. When all places are taken, a connection
-    /// that has never delivered a gradient and is older than this makes room
-    /// for a newcomer. Default thirty seconds.
+    /// that has never sent a byte makes room for a newcomer at once, and if
+    /// there is none, one that has been at its first gradient for longer than
+    /// this. Default thirty seconds.
     pub fn hello(mut self, hello: Span) -> Self {
         self.limits.hello = hello;
         self
@@ -196,7 +205,10 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Stats> {
         let limits = self.limits;
-        let hub = Arc::new(Hub::new(Machine::new(self.config), self.observer));
+        let memory = Memory::new(limits.max_memory_bytes, self.config.workers);
+        let memory = Arc::new(memory);
+        let machine = Machine::new(self.config);
+        let hub = Arc::new(Hub::new(machine, self.observer, Arc::clone(&memory)));
         let address = listener.get_ref().local_addr()?;
         hub.tell(&Notice::Listening { address });
 
@@ -213,7 +225,7 @@ impl Server {
         let acceptor =
             executor.spawn(async move { accept_all(&accept_hub, &listener, &arrivals).await });
         let serve = async {
-            let welcome = welcome_all(&executor, &hub, &arrived, limits);
+            let welcome = welcome_all(&executor, &hub, &memory, &arrived, limits);
             welcome.or(shutdown).await;
             // Closes the listener.
             acceptor.cancel().await;
@@ -259,13 +271,13 @@ async fn accept_all(hub: &Hub, listener: &Async<TcpListener>, arrivals: &Sender<
 async fn welcome_all(
     executor: &Executor<'static>,
     hub: &Arc<Hub>,
+    memory: &Arc<Memory>,
     arrived: &Receiver<Arrival>,
     limits: Limits,
 ) {
-    let memory = Arc::new(Memory::new(limits.max_memory_bytes));
     // The acceptor, which holds the other end, is there for as long.
     while let Ok((stream, peer)) = arrived.recv().await {
-        let make = |id, now| (Connection::new(id, stream, now), peer);
+        let make = |id, now| (Connection::new(id, stream, peer.ip(), now), peer);
         match hub.admit(limits.max_connections, limits.hello, make) {
             Some(connection) => {
                 let hub = Arc::clone(hub);
@@ -309,14 +321,16 @@ async fn attend(hub: &Hub, connection: &Connection, mut claim: Claim, limits: Li
                 hub.change(|machine, now| machine.handle_no_memory(now, conn, limit));
                 break Departure::Refused;
             }
+            Err(ReadEnd::NoShare(found, share)) => {
+                hub.change(|machine, now| machine.handle_no_share(now, conn, found, share));
+                break Departure::Refused;
+            }
             Err(ReadEnd::Gone(why)) => break why,
         }
         loop {
             match connection.reply_sent(|| hub.now()).await {
                 Ok(Owed::Sent) => break,
-                Ok(Owed::HalfClosed) => {
-                    hub.change(|machine, now| machine.handle_half_close(now, conn));
-                }
+                Ok(Owed::HalfClosed) => hub.half_close(conn),
                 Err(why) => break 'life why,
             }
         }

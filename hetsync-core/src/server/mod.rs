@@ -250,6 +250,13 @@ impl Machine {
         self.refuse(now, conn, Refusal::NoMemory { limit });
     }
 
+    /// What a peer is about to send, `found` bytes, is more than its `share`
+    /// while the model's length is not known: its connection is to be closed
+    /// and the cause reported.
+    pub fn handle_no_share(&mut self, now: Time, conn: ConnId, found: usize, share: usize) {
+        self.refuse(now, conn, Refusal::NoShare { found, share });
+    }
+
     /// The time that [`poll_timeout`](Self::poll_timeout) named has come.
     /// Calling it early or late does no harm.
     pub fn handle_timeout(&mut self, now: Time) {

@@ -81,11 +81,22 @@ pub enum Refusal {
     Wire(WireError),
     /// Its gradient would take all connections together over the limit.
     #[error(
-        "its gradient would take the memory of all connections over {limit} bytes; raise --max-memory if the machine has more"
+        "its gradient would take all gradients and results over {limit} bytes; raise --max-memory if the machine has more"
     )]
     NoMemory {
-        /// Bytes that all connections may hold together.
+        /// Bytes that gradients and results may take together.
         limit: usize,
+    },
+    /// It is to be the first of the job, and so long that those of the other
+    /// workers would have no room.
+    #[error(
+        "its gradient of {found} bytes is more than one worker's share of --max-memory, {share} bytes, while the model's length is not known; set --floats, or raise --max-memory"
+    )]
+    NoShare {
+        /// Bytes announced.
+        found: usize,
+        /// Bytes that are one worker's share.
+        share: usize,
     },
     /// A NaN or infinity, which would spread to every worker.
     #[error(

@@ -121,6 +121,12 @@ impl Decoder {
         self.length.is_some() && self.body.filled() == 0
     }
 
+    /// The length that the current frame announces, if it is known by now
+    /// and nobody but the peer vouches for it.
+    pub fn unvouched_bytes(&self) -> Option<usize> {
+        self.length.filter(|_| self.expected_bytes.is_none())
+    }
+
     /// Bytes of memory held for payloads.
     pub fn held_bytes(&self) -> usize {
         self.body.held_bytes()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hetsync_core::Span;
+use hetsync_core::server::WaitFor;
 
 /// A straggler-tolerant synchronisation barrier for distributed training.
 ///
@@ -45,45 +46,81 @@ pub(crate) enum Command {
 }
 
 impl Cli {
-    /// What no flag can see by itself.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// What no flag can see by itself: the name of the command concerned,
+    /// and what is wrong.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         match &self.command {
-            Command::Serve(args) => args.check(),
+            Command::Serve(args) => args.check().map_err(|wrong| ("serve", wrong)),
             _ => Ok(()),
         }
     }
 }
 
 impl ServeArgs {
-    /// Gradients of all workers, in bytes, if their length is known.
-    fn round_bytes(&self) -> u64 {
+    /// What all workers need, in bytes, if the length of the model is known:
+    /// their gradients, the newest result, and one that is being written.
+    fn job_bytes(&self) -> u64 {
         let floats = self.floats.unwrap_or(0) as u64;
-        floats.saturating_mul(4).saturating_mul(self.workers as u64)
+        let buffers = (self.workers as u64).saturating_add(2);
+        floats.saturating_mul(4).saturating_mul(buffers)
     }
 
     pub(crate) fn max_memory(&self) -> u64 {
-        let enough = self.round_bytes().saturating_mul(2).max(4 << 30);
+        let enough = self.job_bytes().saturating_mul(2).max(4 << 30);
         self.max_memory.unwrap_or(enough)
     }
 
     fn check(&self) -> Result<(), String> {
-        let Some(floats) = self.floats else {
-            return Ok(());
-        };
-        match (floats as u64).checked_mul(4) {
-            Some(bytes) if bytes <= self.max_payload => match self.round_bytes() {
-                need if need > self.max_memory() => Err(format!(
-                    "{} workers with --floats {floats} need {need} bytes, and --max-memory allows {}",
-                    self.workers,
-                    self.max_memory()
-                )),
-                _ => Ok(()),
-            },
-            Some(bytes) => Err(format!(
-                "--floats {floats} makes gradients of {bytes} bytes, and --max-payload allows {}; raise --max-payload to at least {bytes}",
-                self.max_payload
-            )),
-            None => Err(format!("--floats {floats} is more than any machine holds")),
+        let (workers, most) = (self.workers, self.max_connections);
+        if workers > most {
+            return Err(format!(
+                "--workers {workers} can never be in, as --max-connections allows {most}; raise --max-connections to at least {workers}"
+            ));
+        }
+        if let Some(floats) = self.floats {
+            let Some(bytes) = (floats as u64).checked_mul(4) else {
+                return Err(format!("--floats {floats} is more than any machine holds"));
+            };
+            if bytes > self.max_payload {
+                return Err(format!(
+                    "--floats {floats} makes gradients of {bytes} bytes, and --max-payload allows {}; raise --max-payload to at least {bytes}",
+                    self.max_payload
+                ));
+            }
+        }
+        let (need, have) = (self.job_bytes(), self.max_memory());
+        if need > have {
+            return Err(format!(
+                "{workers} workers with --floats {} need {need} bytes for their gradients and two results, and --max-memory allows {have}",
+                self.floats.unwrap_or(0)
+            ));
+        }
+        if have / 4 < workers as u64 + 2 {
+            return Err(format!(
+                "--max-memory {have} does not hold one float (4 bytes) of each of {workers} workers and of two results"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whom rounds wait for, of the workers that have taken part and are still
+/// connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WaitForName {
+    /// Each until its round has closed: a worker that missed one costs one
+    /// deadline, and is waited for again once it has spoken.
+    InStep,
+    /// Each in every round anew: a silent worker costs every round its
+    /// deadline, and misses as few rounds as can be.
+    Connected,
+}
+
+impl From<WaitForName> for WaitFor {
+    fn from(name: WaitForName) -> Self {
+        match name {
+            WaitForName::InStep => Self::InStep,
+            WaitForName::Connected => Self::Connected,
         }
     }
 }
@@ -118,12 +155,17 @@ pub(crate) struct ServeArgs {
     pub(crate) workers: usize,
 
     /// Close a round this long after its first gradient, with who is in.
-    #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = some_time)]
     pub(crate) deadline: Span,
 
     /// When rounds close.
     #[arg(short, long, value_enum, default_value_t = PolicyName::Deadline)]
     pub(crate) policy: PolicyName,
+
+    /// Whom rounds wait for, of the workers that have taken part and are
+    /// still connected.
+    #[arg(long, value_enum, value_name = "WHOM", default_value_t = WaitForName::InStep)]
+    pub(crate) wait_for: WaitForName,
 
     /// What becomes of the gradients.
     #[arg(short, long, value_enum, default_value_t = AggregateName::Sum)]
@@ -134,12 +176,13 @@ pub(crate) struct ServeArgs {
     pub(crate) floats: Option<usize>,
 
     /// Longest gradient that is taken, in bytes; K, M and G are understood.
-    #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = whole_floats)]
     pub(crate) max_payload: u64,
 
-    /// Bytes that the gradients of all connections may take together; results
-    /// come on top. By default 4G, or with --floats twice what all workers
-    /// need if that is more.
+    /// Bytes that all gradients and results may take together. By default 4G,
+    /// or with --floats twice what all workers need if that is more. Until
+    /// the length of the model is known, no gradient may take more than its
+    /// share: this, divided by the workers and two results.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) max_memory: Option<u64>,
 
@@ -152,8 +195,9 @@ pub(crate) struct ServeArgs {
     pub(crate) idle: Span,
 
     /// Disconnect a worker that stops in the middle of a gradient for this
-    /// long. When all places are taken, one that has never delivered a
-    /// gradient and is older than this makes room for a newcomer.
+    /// long. When all places are taken, a connection that has sent nothing
+    /// yet makes room for a newcomer at once, and one that has been at its
+    /// first gradient for longer than this if there is none.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = some_time)]
     pub(crate) hello: Span,
 
@@ -246,8 +290,12 @@ pub(crate) struct BenchArgs {
     pub(crate) straggle: Span,
 
     /// Deadline of the deadline policy.
-    #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = some_time)]
     pub(crate) deadline: Span,
+
+    /// Whom rounds under the deadline wait for.
+    #[arg(long, value_enum, value_name = "WHOM", default_value_t = WaitForName::InStep)]
+    pub(crate) wait_for: WaitForName,
 
     /// Length of the gradients.
     #[arg(short, long, value_name = "N", default_value = "10", value_parser = positive)]
@@ -290,7 +338,7 @@ fn time(text: &str) -> Result<Span, hetsync_core::time::ParseSpanError> {
 
 fn some_time(text: &str) -> Result<Span, String> {
     match time(text) {
-        Ok(Span::ZERO) => Err("must be longer than nothing".into()),
+        Ok(Span::ZERO) => Err("must be longer than nothing, as in 1ms".into()),
         Ok(span) => Ok(span),
         Err(error) => Err(error.to_string()),
     }
@@ -325,6 +373,17 @@ fn bytes(text: &str) -> Result<u64, String> {
         Some(bytes @ 4..) => Ok(bytes),
         Some(_) => Err("must hold at least one float (4 bytes)".into()),
         None => Err("is too large".into()),
+    }
+}
+
+fn whole_floats(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        bytes if bytes.is_multiple_of(4) => Ok(bytes),
+        bytes => Err(format!(
+            "a gradient is a whole number of floats of 4 bytes; write {} or {}",
+            bytes - bytes % 4,
+            (bytes - bytes % 4).saturating_add(4)
+        )),
     }
 }
 

@@ -20,9 +20,15 @@ use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
-    if let Err(wrong) = cli.check() {
+    if let Err((name, wrong)) = cli.check() {
         let kind = clap::error::ErrorKind::ValueValidation;
-        args::Cli::command().error(kind, wrong).exit();
+        let mut command = args::Cli::command();
+        // Only a built command knows that it is called `hetsync serve`.
+        command.build();
+        match command.find_subcommand_mut(name) {
+            Some(command) => command.error(kind, wrong).exit(),
+            None => command.error(kind, wrong).exit(),
+        }
     }
     let done = match cli.command {
         args::Command::Serve(args) => serve::run(args),

@@ -35,6 +35,7 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
 
     let mut builder = Server::builder()
         .workers(args.workers)
+        .wait_for(args.wait_for.into())
         .max_payload_bytes(args.max_payload)
         .max_memory_bytes(usize::try_from(args.max_memory()).unwrap_or(usize::MAX))
         .max_connections(args.max_connections)

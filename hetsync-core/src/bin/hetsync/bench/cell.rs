@@ -66,6 +66,7 @@ pub(super) async fn measure<'a>(
     let builder = Server::builder()
         .workers(args.workers)
         .floats(args.floats)
+        .wait_for(args.wait_for.into())
         .observer(move |_, notice| {
             let mut seen = observer_seen.lock().unwrap_or_else(PoisonError::into_inner);
             match notice {

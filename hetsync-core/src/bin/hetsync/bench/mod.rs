@@ -66,18 +66,22 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Finds out before the measurement whether a file can be written after it.
+/// Finds out before the measurement whether a file can be written after it,
+/// and leaves no empty file where there was none.
 fn can_write(path: Option<&Path>) -> Result<(), Failure> {
     let Some(path) = path.filter(|path| *path != Path::new("-")) else {
         return Ok(());
     };
+    let is_there = path.try_exists().unwrap_or(true);
     let opened = std::fs::File::options()
         .append(true)
         .create(true)
         .open(path);
-    opened
-        .map(drop)
-        .map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+    let tried = match opened {
+        Ok(_) if !is_there => std::fs::remove_file(path),
+        other => other.map(drop),
+    };
+    tried.map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }
 
 /// Writes a file, if it was asked for.

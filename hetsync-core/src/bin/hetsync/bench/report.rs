@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::cell::Cell;
 use crate::Failure;
-use crate::args::{BenchArgs, PolicyName};
+use crate::args::{BenchArgs, PolicyName, WaitForName};
 
 /// Settings and measurements.
 #[derive(Debug, Serialize)]
@@ -19,6 +19,8 @@ pub(super) struct Report {
     pub(super) think_s: f64,
     pub(super) straggle_s: f64,
     pub(super) deadline_s: f64,
+    /// Whom rounds under the deadline waited for.
+    pub(super) wait_for: &'static str,
     pub(super) duration_s: f64,
     /// By share of stragglers, strict before deadline.
     pub(super) cells: Vec<Line>,
@@ -55,6 +57,10 @@ impl Report {
             think_s: args.think.as_secs_f64(),
             straggle_s: args.straggle.as_secs_f64(),
             deadline_s: args.deadline.as_secs_f64(),
+            wait_for: match args.wait_for {
+                WaitForName::InStep => "in-step",
+                WaitForName::Connected => "connected",
+            },
             duration_s: args.duration.as_secs_f64(),
             cells: cells.into_iter().map(line).collect(),
         }
@@ -74,11 +80,15 @@ impl Report {
             text.replace(".000 ", " ")
         };
         format!(
-            "{} workers, {} of work per step, a straggler needs {}, deadline {}",
+            "{} workers, {} of work per step, a straggler needs {}, deadline {}{}",
             self.workers,
             span(self.think_s),
             span(self.straggle_s),
-            span(self.deadline_s)
+            span(self.deadline_s),
+            match self.wait_for {
+                "connected" => " for all connected workers",
+                _ => "",
+            }
         )
     }
 
