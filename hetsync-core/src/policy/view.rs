@@ -16,7 +16,8 @@ pub struct RoundView<'a> {
     /// Gradients accepted so far, at least one.
     pub arrived: usize,
     /// Gradients still waited for: of workers that are connected, have
-    /// taken part before and are in step; at the start of a job, as many as
+    /// taken part before and are in step, or not, by
+    /// [`WaitFor`](crate::server::WaitFor); at the start of a job, as many as
     /// make up the configured number of workers.
     pub awaited: usize,
     /// Workers that take part, those that have fallen behind included: they
@@ -36,7 +37,7 @@ pub struct MemberView {
     /// When the server last sent it a result, or it connected.
     pub spoken_to: Time,
     /// Rounds that closed without it since then; while this is not 0 its
-    /// gradient is not waited for.
+    /// gradient is not waited for, unless all connected workers are.
     pub missed: u64,
 }
 
