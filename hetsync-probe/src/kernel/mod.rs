@@ -3,9 +3,16 @@
 pub mod btf;
 #[cfg(feature = "kernel")]
 pub mod features;
+pub mod files;
 pub mod glob;
+mod names;
 pub mod running;
 pub mod symbols;
+pub mod tracepoint;
+
+use btf::{Btf, Function};
+use std::sync::Arc;
+use tracepoint::{Format, Unreadable};
 
 /// What the rest of the compiler asks about a kernel. Every answer may be "not known":
 /// a script can be checked on a machine that is not the one it will run on.
@@ -18,6 +25,47 @@ pub trait Kernel {
 
     /// The function's prototype from BTF, if there is one that fentry can attach to.
     fn prototype(&self, name: &str) -> Option<Prototype>;
+
+    /// Types of the kernel itself. Ids of one call hold for all later ones.
+    fn btf(&self) -> Option<&Btf> {
+        None
+    }
+
+    /// Types of a loaded module, which build on [`Kernel::btf`].
+    fn module_btf(&self, _module: &str) -> Option<&Btf> {
+        None
+    }
+
+    /// A function with its types, in the kernel or in a loaded module whose BTF is known, whatever fentry can do with it.
+    fn typed_function(&self, name: &str) -> Option<(&Btf, Function)> {
+        let btf = self.btf()?;
+        Some((btf, btf.function(name)?))
+    }
+
+    /// Tracepoints (`category:name`) that match a glob, sorted.
+    ///
+    /// # Errors
+    /// Why they are not known.
+    fn tracepoints(&self, _glob: &str) -> Result<Vec<String>, Unreadable> {
+        Err(Unreadable::NoKernel)
+    }
+
+    /// What a tracepoint's record holds; `None` if there is no such tracepoint.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    fn tracepoint(&self, _category: &str, _name: &str) -> Result<Option<Arc<Format>>, Unreadable> {
+        Err(Unreadable::NoKernel)
+    }
+
+    /// Raw tracepoints that match a glob, sorted; `None` if they are not known.
+    fn raw_tracepoints(&self, glob: &str) -> Option<Vec<String>> {
+        let mut names: Vec<String> = self.btf()?.raw_tracepoints().collect();
+        names.retain(|name| glob::matches(glob, name));
+        names.sort_unstable();
+        names.dedup();
+        Some(names)
+    }
 }
 
 /// Whether a function can be probed.
