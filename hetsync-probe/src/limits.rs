@@ -6,6 +6,8 @@ pub const SOURCE_BYTES: usize = 1 << 20;
 pub const NESTING: usize = 64;
 /// Greatest height of one expression's tree: operators in a chain count, not only brackets.
 pub const EXPRESSION_HEIGHT: u16 = 192;
+/// Most replacements of macros by the preprocessor in one script.
+pub const EXPANSIONS: usize = 65_536;
 /// Most mistakes reported of one script.
 pub const DIAGNOSTICS: usize = 50;
 /// Most probes (after wildcards are expanded, attach points) in a script.

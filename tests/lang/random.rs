@@ -32,8 +32,8 @@ fn exercise(text: &str) {
     render::text(&mistakes, &source, false);
     render::json(&mistakes, &source);
     syntax::dump(&script);
-    let once = syntax::print::format(&script, text);
     if mistakes.is_empty() {
+        let once = syntax::format(text).unwrap();
         let (again, broken) = syntax::parse(&once);
         assert!(broken.is_empty(), "{text:?} became {once:?}: {broken:?}");
         assert_eq!(
@@ -46,7 +46,7 @@ fn exercise(text: &str) {
             again.comments.len(),
             "{text:?} became {once:?}"
         );
-        assert_eq!(once, syntax::print::format(&again, &once), "{text:?}");
+        assert_eq!(once, syntax::format(&once).unwrap(), "{text:?}");
         match sema::check(&script, &options(&Small { listed: true })) {
             Ok((program, warnings)) => {
                 sema::dump(&program);

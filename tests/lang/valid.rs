@@ -11,10 +11,7 @@ fn each_fixture_has_a_stable_tree_types_and_layout() {
         let (script, _) = syntax::parse(&text);
         snapshot(&format!("ast__{stem}"), &syntax::dump(&script));
         snapshot(&format!("types__{stem}"), &sema::dump(&program(&text)));
-        snapshot(
-            &format!("fmt__{stem}"),
-            &syntax::print::format(&script, &text),
-        );
+        snapshot(&format!("fmt__{stem}"), &syntax::format(&text).unwrap());
     }
 }
 
@@ -24,7 +21,7 @@ fn formatting_keeps_the_meaning_and_the_comments_and_is_idempotent() {
         for (stem, path) in files(folder, "hp") {
             let text = std::fs::read_to_string(path).unwrap();
             let (script, _) = syntax::parse(&text);
-            let once = syntax::print::format(&script, &text);
+            let once = syntax::format(&text).unwrap();
             let (again, mistakes) = syntax::parse(&once);
             assert!(mistakes.is_empty(), "{stem}: {mistakes:?}\n{once}");
             assert_eq!(syntax::dump(&script), syntax::dump(&again), "{stem}");
@@ -33,7 +30,7 @@ fn formatting_keeps_the_meaning_and_the_comments_and_is_idempotent() {
                 again.comments.len(),
                 "{stem}\n{once}"
             );
-            assert_eq!(once, syntax::print::format(&again, &once), "{stem}");
+            assert_eq!(once, syntax::format(&once).unwrap(), "{stem}");
         }
     }
 }

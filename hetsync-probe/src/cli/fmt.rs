@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cli::args::FmtArgs;
 use crate::cli::exit::Exit;
 use crate::cli::script::{complain, read_source, use_color};
-use crate::diagnostic::{Diagnostic, render};
+use crate::diagnostic::render;
 use crate::syntax;
 
 /// Runs `fmt`. Every file is looked at; one that cannot be formatted is left as it is.
@@ -25,12 +25,10 @@ fn format_one(file: &Path, args: &FmtArgs) -> Result<(), Exit> {
         Exit::Failure
     })?;
     let source = read_source(name)?;
-    let (script, diagnostics) = syntax::parse(source.text());
-    if diagnostics.iter().any(Diagnostic::is_error) {
-        eprint!("{}", render::text(&diagnostics, &source, use_color()));
-        return Err(Exit::Failure);
-    }
-    let formatted = syntax::print::format(&script, source.text());
+    let formatted = syntax::format(source.text()).map_err(|mistakes| {
+        eprint!("{}", render::text(&mistakes, &source, use_color()));
+        Exit::Failure
+    })?;
     if args.check {
         if formatted != source.text() {
             println!("{name} is not formatted; run: hetsync-probe fmt --write {name}");

@@ -3,6 +3,7 @@
 use super::aggregate;
 use super::checker::{Checker, Typed};
 use super::hir::{self, BinaryOp, ExprKind, MapId, Place};
+use super::later;
 use super::operator;
 use super::shape::{Join, Shape};
 use super::tables::Value;
@@ -46,6 +47,9 @@ impl Checker<'_> {
                 name_span,
                 args,
             } => self.call_value(name, *name_span, args, span),
+            ast::ExprKind::Unary(ast::UnaryOp::Deref | ast::UnaryOp::AddressOf, _) => {
+                self.fail(later::expr(&expr.kind, span))
+            }
             ast::ExprKind::Unary(op, operand) => self.unary(*op, operand, span),
             ast::ExprKind::Binary {
                 op,
@@ -58,7 +62,7 @@ impl Checker<'_> {
             }
             ast::ExprKind::Ternary {
                 cond,
-                then,
+                then: Some(then),
                 otherwise,
             } => {
                 let cond = self.condition(cond);
@@ -70,16 +74,26 @@ impl Checker<'_> {
                 delta,
                 postfix,
             } => self.increment(target, *delta, *postfix, span),
-            ast::ExprKind::Cast { ty, value, .. } => {
+            ast::ExprKind::Cast { ty, value } => {
+                let Some(name) = ty.plain_name().filter(|name| is_int_type(name)) else {
+                    return self.fail(later::cast(ty));
+                };
                 let value = self.integer(value, "a cast")?;
-                Some(cast(ty, value, span))
+                Some(cast(name, value, span))
             }
-            ast::ExprKind::Tuple(_) => self.fail(
-                Diagnostic::error("E0109", span, "a tuple as a value is not supported yet")
-                    .with_label("not supported yet")
-                    .with_help("a key of several parts is written `@m[a, b]`"),
-            ),
             ast::ExprKind::Paren(inner) => self.expr(inner),
+            kind @ (ast::ExprKind::Bool(_)
+            | ast::ExprKind::In { .. }
+            | ast::ExprKind::Ternary { then: None, .. }
+            | ast::ExprKind::Field { .. }
+            | ast::ExprKind::Element { .. }
+            | ast::ExprKind::Index { .. }
+            | ast::ExprKind::Sizeof(_)
+            | ast::ExprKind::Offsetof { .. }
+            | ast::ExprKind::Type(_)
+            | ast::ExprKind::Comptime(_)
+            | ast::ExprKind::Block(_)
+            | ast::ExprKind::Tuple(_)) => self.fail(later::expr(kind, span)),
         }
     }
 
@@ -313,6 +327,10 @@ pub(super) fn int(value: u64, span: Span) -> Typed {
         Shape::Flexible
     };
     Typed::new(ExprKind::Int(value), shape, span)
+}
+
+fn is_int_type(name: &str) -> bool {
+    syntax::INT_TYPES.iter().any(|(known, ..)| *known == name)
 }
 
 /// A cast: the low bits, taken as signed or not. The language's integers have 64 bits, so a narrow type is

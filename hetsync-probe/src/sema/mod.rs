@@ -14,6 +14,7 @@ mod dump;
 mod expr;
 mod format;
 pub mod hir;
+mod later;
 mod lookup;
 mod maps;
 mod names;
@@ -76,6 +77,7 @@ pub fn check(
             continue;
         }
         diagnostics.splice(0..0, resolved.diagnostics.iter().cloned());
+        diagnostics.extend(later::script(script));
         diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         diagnostics.truncate(crate::limits::DIAGNOSTICS);
         return if diagnostics.iter().any(Diagnostic::is_error) {

@@ -40,6 +40,8 @@ impl Checker<'_> {
                 },
             ),
             ast::UnaryOp::Not => (UnaryOp::Not, Shape::Flexible),
+            // Refused before its operand was looked at.
+            ast::UnaryOp::Deref | ast::UnaryOp::AddressOf => return None,
         };
         let shape = if value.shape == Shape::Unknown {
             Shape::Unknown

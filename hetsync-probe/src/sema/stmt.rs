@@ -4,6 +4,7 @@ use super::aggregate;
 use super::checker::{Checker, Typed};
 use super::expr::int;
 use super::hir::{self, ExprKind, MapId, Place, Stmt, StmtKind};
+use super::later;
 use super::maps::mixed_signs;
 use super::shape::{Join, Shape};
 use super::tables::Value;
@@ -51,6 +52,12 @@ impl Checker<'_> {
                 otherwise,
             } => self.if_statement(cond, then, otherwise.as_ref()),
             ast::StmtKind::Expr(expr) => self.expr_statement(expr),
+            kind => {
+                if let ast::StmtKind::Let { name, .. } = kind {
+                    self.declare(&name.text, name.span);
+                }
+                self.fail(later::stmt(kind, span))
+            }
         };
         if let Some(kind) = kind {
             out.push(Stmt { kind, span });
@@ -94,7 +101,7 @@ impl Checker<'_> {
         // `c ? print(1) : print(2);` is an `if` in other words.
         if let ast::ExprKind::Ternary {
             cond,
-            then,
+            then: Some(then),
             otherwise,
         } = &expr.bare().kind
         {

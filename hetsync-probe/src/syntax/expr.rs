@@ -1,247 +1,99 @@
-//! Expressions, by precedence climbing. What bpftrace has and this slice of the language has not is recognised here and
-//! refused by name.
+//! Operands: literals, names, maps, calls, blocks, and what can follow an operand.
 
 use nom::Parser;
 use nom::branch::alt;
 
-use super::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
+use super::ast::{Expr, ExprKind, Ident, Operand};
 use super::grammar::{Grammar, Res, expected, refuse};
 use super::token;
 use crate::diagnostic::Diagnostic;
-use crate::limits;
 use crate::span::Span;
 
-/// Integer types that can be cast to, with bits and signedness.
-pub(crate) const INT_TYPES: [(&str, u8, bool); 8] = [
-    ("int8", 8, true),
-    ("int16", 16, true),
-    ("int32", 32, true),
-    ("int64", 64, true),
-    ("uint8", 8, false),
-    ("uint16", 16, false),
-    ("uint32", 32, false),
-    ("uint64", 64, false),
+/// Words that cannot be the name of a value.
+const KEYWORDS: [&str; 13] = [
+    "if", "else", "for", "while", "unroll", "return", "let", "break", "continue", "macro",
+    "import", "struct", "union",
 ];
 
-/// First words of C types that casts name.
-const C_TYPE_WORDS: [&str; 16] = [
-    "struct", "union", "enum", "unsigned", "signed", "char", "short", "int", "long", "void",
-    "bool", "string", "inet", "size_t", "const", "__u64",
-];
-
-/// "`what` is not supported yet".
+/// "`what` is not supported".
 pub(super) fn unsupported(what: &str, span: Span) -> Diagnostic {
     Diagnostic::error("E0109", span, format!("{what} not supported yet"))
         .with_label("not supported yet")
 }
 
 impl<'a> Grammar<'a> {
-    /// An expression.
-    pub(super) fn expr(&self, input: &'a str) -> Res<'a, Expr> {
-        self.nested(input, |input| self.ternary(input))
-    }
-
-    fn node(&self, input: &'a str, kind: ExprKind, span: Span) -> Res<'a, Expr> {
-        let expr = Expr::new(kind, span);
-        if expr.height > limits::EXPRESSION_HEIGHT {
-            return self.too_deep(input);
-        }
-        Ok((input, expr))
-    }
-
-    fn ternary(&self, input: &'a str) -> Res<'a, Expr> {
-        let (rest, cond) = self.binary(input, 1)?;
-        let Ok((rest, question)) = self.symbol("?", rest) else {
-            return Ok((rest, cond));
-        };
-        if let Ok((rest, colon)) = self.symbol(":", rest) {
-            return refuse(
-                rest,
-                unsupported("the short form `a ?: b` is", question.to(colon)),
-            );
-        }
-        let (rest, then) = self.expr(rest)?;
-        let (rest, _) = self.close(":", question, rest)?;
-        let (rest, otherwise) = self.expr(rest)?;
-        let span = cond.span.to(otherwise.span);
-        let kind = ExprKind::Ternary {
-            cond: Box::new(cond),
-            then: Box::new(then),
-            otherwise: Box::new(otherwise),
-        };
-        self.node(rest, kind, span)
-    }
-
-    /// Operators that bind at least as strongly as `strength`; all of them associate to the left.
-    fn binary(&self, input: &'a str, strength: u8) -> Res<'a, Expr> {
-        let (mut rest, mut lhs) = self.unary(input)?;
-        while let Some((after, op, op_span, op_strength)) = self.binary_operator(rest) {
-            if op_strength < strength {
-                break;
-            }
-            let (after, rhs) = self.binary(after, op_strength + 1)?;
-            let span = lhs.span.to(rhs.span);
-            let kind = ExprKind::Binary {
-                op,
-                op_span,
-                lhs: Box::new(lhs),
-                rhs: Box::new(rhs),
-            };
-            (rest, lhs) = self.node(after, kind, span)?;
-        }
-        Ok((rest, lhs))
-    }
-
-    fn binary_operator(&self, input: &'a str) -> Option<(&'a str, BinaryOp, Span, u8)> {
-        let (rest, symbol) = token::operator(input).ok()?;
-        let (op, _, strength) = *BinaryOp::TABLE
-            .iter()
-            .find(|(_, known, _)| *known == symbol)?;
-        let after = self.space(rest);
-        // A `/` before a brace ends a predicate.
-        if op == BinaryOp::Div && after.starts_with('{') {
-            return None;
-        }
-        Some((after, op, self.span(input, rest), strength))
-    }
-
-    fn unary(&self, input: &'a str) -> Res<'a, Expr> {
-        let Ok((after, symbol)) = token::operator(input) else {
-            return self.postfix(input);
-        };
-        let op_span = self.span(input, after);
-        let after = self.space(after);
-        let op = match symbol {
-            "-" => UnaryOp::Neg,
-            "~" => UnaryOp::BitNot,
-            "!" => UnaryOp::Not,
-            "++" | "--" => {
-                let (rest, target) = self.nested(after, |input| self.unary(input))?;
-                let span = op_span.to(target.span);
-                return self.increment(rest, target, symbol, false, span);
-            }
-            "*" => {
-                return refuse(
-                    after,
-                    unsupported("reading through a pointer with `*` is", op_span),
-                );
-            }
-            "&" => return refuse(after, unsupported("taking an address with `&` is", op_span)),
-            "(" => return self.parenthesised(after, op_span),
-            "{" => return refuse(input, unsupported("a block as an expression is", op_span)),
-            _ => return expected(input, "an expression"),
-        };
-        let (rest, operand) = self.nested(after, |input| self.unary(input))?;
-        let span = op_span.to(operand.span);
-        self.node(rest, ExprKind::Unary(op, Box::new(operand)), span)
-    }
-
-    fn increment(
-        &self,
-        rest: &'a str,
-        target: Expr,
-        symbol: &str,
-        postfix: bool,
-        span: Span,
-    ) -> Res<'a, Expr> {
-        if !matches!(target.kind, ExprKind::Variable(_) | ExprKind::Map { .. }) {
-            return refuse(
-                rest,
-                Diagnostic::error(
-                    "E0110",
-                    target.span,
-                    format!("`{symbol}` needs something that can be assigned"),
-                )
-                .with_label("neither a `$` variable nor a map"),
-            );
-        }
-        let kind = ExprKind::Increment {
-            target: Box::new(target),
-            delta: if symbol == "++" { 1 } else { -1 },
-            postfix,
-        };
-        self.node(rest, kind, span)
-    }
-
-    /// Behind an opening parenthesis: a cast, a tuple or a parenthesised expression.
-    fn parenthesised(&self, input: &'a str, open: Span) -> Res<'a, Expr> {
-        if let Ok((after, (word, word_span))) = self.name(input) {
-            let closes = self.is_next(")", after);
-            let known = INT_TYPES.iter().any(|(name, ..)| *name == word);
-            if known && closes {
-                let (rest, _) = self.close(")", open, after)?;
-                let (rest, value) = self.nested(rest, |input| self.unary(input))?;
-                let span = open.to(value.span);
-                let kind = ExprKind::Cast {
-                    ty: word.into(),
-                    ty_span: word_span,
-                    value: Box::new(value),
-                };
-                return self.node(rest, kind, span);
-            }
-            if known || C_TYPE_WORDS.contains(&word) {
-                return refuse(
-                    after,
-                    unsupported(&format!("a cast to `{word} ..` is"), word_span),
-                );
-            }
-        }
-        let (mut rest, first) = self.expr(input)?;
-        let mut parts = vec![first];
-        while let Ok((after, _)) = self.symbol(",", rest) {
-            let (after, part) = self.expr(after)?;
-            parts.push(part);
-            rest = after;
-        }
-        let (rest, close) = self.close(")", open, rest)?;
-        let kind = match parts.pop() {
-            Some(only) if parts.is_empty() => ExprKind::Paren(Box::new(only)),
-            last => {
-                parts.extend(last);
-                ExprKind::Tuple(parts)
-            }
-        };
-        let (rest, expr) = self.node(rest, kind, open.to(close))?;
-        self.suffixes(rest, expr)
-    }
-
-    fn postfix(&self, input: &'a str) -> Res<'a, Expr> {
+    /// An operand with what follows it.
+    pub(super) fn postfix(&self, input: &'a str) -> Res<'a, Expr> {
         let (rest, expr) = self.primary(input)?;
         self.suffixes(rest, expr)
     }
 
-    fn suffixes(&self, rest: &'a str, expr: Expr) -> Res<'a, Expr> {
-        let Ok((after, symbol)) = token::operator(rest) else {
-            return Ok((rest, expr));
-        };
-        let span = self.span(rest, after);
-        match symbol {
-            "++" | "--" => {
-                let whole = expr.span.to(span);
-                self.increment(self.space(after), expr, symbol, true, whole)
-            }
-            "." | "->" => refuse(
-                after,
-                unsupported("access to a field is", expr.span.to(span)),
-            ),
-            "[" => refuse(
-                after,
-                unsupported("indexing anything but a map is", expr.span.to(span)),
-            ),
-            ".." => refuse(after, unsupported("a range `a..b` is", span)),
-            _ => Ok((rest, expr)),
+    /// `.name`, `->name`, `.0`, `[index]`, `++` and `--`, as many as there are.
+    pub(super) fn suffixes(&self, mut rest: &'a str, mut expr: Expr) -> Res<'a, Expr> {
+        while let Ok((after, symbol)) = token::operator(rest) {
+            let span = self.span(rest, after);
+            let after = self.space(after);
+            (rest, expr) = match symbol {
+                "." | "->" => self.member(after, expr, symbol == "->")?,
+                "[" => {
+                    let (after, index) = self.expr(after)?;
+                    let (after, close) = self.close("]", span, after)?;
+                    let whole = expr.span.to(close);
+                    let kind = ExprKind::Index {
+                        base: Box::new(expr),
+                        index: Box::new(index),
+                    };
+                    self.node(after, kind, whole)?
+                }
+                "++" | "--" => {
+                    let whole = expr.span.to(span);
+                    return self.increment(after, expr, symbol, true, whole);
+                }
+                _ => break,
+            };
         }
+        Ok((rest, expr))
+    }
+
+    /// What stands behind `.` or `->`.
+    fn member(&self, input: &'a str, base: Expr, arrow: bool) -> Res<'a, Expr> {
+        let digits = input
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(input.len());
+        if digits == 0 {
+            let (rest, name) = self.ident(input, "the name of a field")?;
+            let span = base.span.to(name.span);
+            let base = Box::new(base);
+            return self.node(rest, ExprKind::Field { base, name, arrow }, span);
+        }
+        let rest = &input[digits..];
+        let index_span = self.span(input, rest);
+        let Ok(index) = input[..digits].parse() else {
+            return refuse(
+                self.space(rest),
+                Diagnostic::error("E0105", index_span, "no tuple has so many parts"),
+            );
+        };
+        let span = base.span.to(index_span);
+        let kind = ExprKind::Element {
+            base: Box::new(base),
+            index,
+            index_span,
+        };
+        self.node(self.space(rest), kind, span)
     }
 
     fn primary(&self, input: &'a str) -> Res<'a, Expr> {
         match input.as_bytes().first() {
             Some(b'@') => self.map(input),
             Some(b'$') => self.dollar(input),
-            Some(b'"') => {
-                let (rest, (bytes, span)) = self.string(input)?;
-                self.node(rest, ExprKind::Str(bytes), span)
-            }
+            Some(b'"') => self.strings(input),
             Some(b'\'') => self.character(input),
+            Some(b'{') => {
+                let (rest, block) = self.value_block(input)?;
+                let span = block.span;
+                self.node(rest, ExprKind::Block(block), span)
+            }
             _ => {
                 let number = |input| self.number(input);
                 let named = |input| self.named(input);
@@ -257,6 +109,18 @@ impl<'a> Grammar<'a> {
                     })
             }
         }
+    }
+
+    /// One string literal, or several side by side.
+    fn strings(&self, input: &'a str) -> Res<'a, Expr> {
+        let (mut rest, (mut bytes, mut span)) = self.string(input)?;
+        while rest.starts_with('"') {
+            let (after, (more, more_span)) = self.string(rest)?;
+            bytes.extend(more);
+            span = span.to(more_span);
+            rest = after;
+        }
+        self.node(rest, ExprKind::Str(bytes), span)
     }
 
     /// Character literals are C's, not bpftrace's: say what to write.
@@ -311,31 +175,42 @@ impl<'a> Grammar<'a> {
         self.node(self.space(rest), kind, span)
     }
 
-    /// `@`, `@name`, each with or without a key.
-    fn map(&self, input: &'a str) -> Res<'a, Expr> {
+    /// The name behind the `$` or `@` at the start.
+    pub(super) fn sigil(&self, input: &'a str) -> Res<'a, Ident> {
         let word = input[1..]
             .find(|c| !token::is_name(c))
             .unwrap_or(input.len() - 1);
         let (name, rest) = input[1..].split_at(word);
-        let name_span = self.span(input, rest);
-        let rest = self.space(rest);
-        let (rest, key, span) = match self.symbol("[", rest) {
+        let ident = Ident {
+            text: name.into(),
+            span: self.span(input, rest),
+        };
+        if name.starts_with(|c: char| c.is_ascii_digit()) && input.starts_with('$') {
+            return expected(input, "a variable");
+        }
+        Ok((self.space(rest), ident))
+    }
+
+    /// `@`, `@name`, each with or without a key.
+    fn map(&self, input: &'a str) -> Res<'a, Expr> {
+        let (rest, Ident { text, span }) = self.sigil(input)?;
+        let (rest, key, whole) = match self.symbol("[", rest) {
             Ok((rest, open)) => {
                 let (rest, parts) = self.list(rest)?;
                 if parts.is_empty() {
                     return expected(rest, "a key");
                 }
                 let (rest, close) = self.close("]", open, rest)?;
-                (rest, Some(parts), name_span.to(close))
+                (rest, Some(parts), span.to(close))
             }
-            Err(_) => (rest, None, name_span),
+            Err(_) => (rest, None, span),
         };
         let kind = ExprKind::Map {
-            name: name.into(),
-            name_span,
+            name: text,
+            name_span: span,
             key,
         };
-        self.node(rest, kind, span)
+        self.node(rest, kind, whole)
     }
 
     /// A name or a call.
@@ -343,18 +218,11 @@ impl<'a> Grammar<'a> {
         let (rest, (name, name_span)) = self.name(input)?;
         match name {
             "true" | "false" => {
-                return refuse(
-                    rest,
-                    unsupported(&format!("the literal `{name}` is"), name_span),
-                );
+                return self.node(rest, ExprKind::Bool(name == "true"), name_span);
             }
-            "sizeof" | "offsetof" | "typeof" | "comptime" => {
-                return refuse(rest, unsupported(&format!("`{name}` is"), name_span));
-            }
-            "if" | "else" | "for" | "while" | "unroll" | "return" | "let" | "break"
-            | "continue" => {
-                return expected(input, "an expression");
-            }
+            "sizeof" => return self.sizeof(rest, name_span),
+            "offsetof" => return self.offsetof(rest, name_span),
+            _ if KEYWORDS.contains(&name) => return expected(input, "an expression"),
             _ => {}
         }
         let Ok((rest, open)) = self.symbol("(", rest) else {
@@ -370,15 +238,61 @@ impl<'a> Grammar<'a> {
         self.node(rest, kind, name_span.to(close))
     }
 
-    /// Expressions between commas; none is fine.
-    fn list(&self, input: &'a str) -> Res<'a, Vec<Expr>> {
+    /// Behind `sizeof`.
+    fn sizeof(&self, input: &'a str, word: Span) -> Res<'a, Expr> {
+        let (rest, open) = self.symbol("(", input)?;
+        let (rest, of) = self.operand(rest)?;
+        let (rest, close) = self.close(")", open, rest)?;
+        self.node(rest, ExprKind::Sizeof(Box::new(of)), word.to(close))
+    }
+
+    /// Behind `offsetof`.
+    fn offsetof(&self, input: &'a str, word: Span) -> Res<'a, Expr> {
+        let (rest, open) = self.symbol("(", input)?;
+        let (rest, of) = self.operand(rest)?;
+        let (mut rest, _) = self.close(",", open, rest)?;
+        let mut path = Vec::new();
+        loop {
+            let (after, field) = self.ident(rest, "the name of a field")?;
+            path.push(field);
+            match self.symbol(".", after) {
+                Ok((after, _)) => rest = after,
+                Err(_) => {
+                    rest = after;
+                    break;
+                }
+            }
+        }
+        let (rest, close) = self.close(")", open, rest)?;
+        let of = Box::new(of);
+        self.node(rest, ExprKind::Offsetof { of, path }, word.to(close))
+    }
+
+    /// A type, if it can be told from its spelling, or an expression.
+    pub(super) fn operand(&self, input: &'a str) -> Res<'a, Operand> {
+        if self.starts_type(input) {
+            let (rest, ty) = self.type_name(input)?;
+            return Ok((rest, Operand::Type(ty)));
+        }
+        let (rest, expr) = self.expr(input)?;
+        Ok((rest, Operand::Expr(expr)))
+    }
+
+    /// Expressions and types between commas; none is fine.
+    pub(super) fn list(&self, input: &'a str) -> Res<'a, Vec<Expr>> {
         let mut parts = Vec::new();
         if self.is_next(")", input) || self.is_next("]", input) {
             return Ok((input, parts));
         }
         let mut rest = input;
         loop {
-            let (after, part) = self.expr(rest)?;
+            let (after, part) = match self.operand(rest)? {
+                (after, Operand::Expr(expr)) => (after, expr),
+                (after, Operand::Type(ty)) => {
+                    let span = ty.span;
+                    self.node(after, ExprKind::Type(ty), span)?
+                }
+            };
             parts.push(part);
             match self.symbol(",", after) {
                 Ok((after, _)) => rest = after,

@@ -2,12 +2,13 @@
 //! and how a failure is told.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use nom::error::{ErrorKind, ParseError};
 use nom::{IResult, Parser};
 
-use super::ast::Comment;
+use super::ast::{Comment, CommentKind, Ident};
+use super::preprocess::Map;
 use super::token;
 use crate::diagnostic::Diagnostic;
 use crate::limits;
@@ -66,31 +67,60 @@ pub(super) fn refuse<'a, T>(input: &'a str, diagnostic: Diagnostic) -> Res<'a, T
 
 /// The state of one parse.
 pub(super) struct Grammar<'a> {
-    pub(super) source: &'a str,
+    /// The text that is read.
+    source: &'a str,
+    /// From places in it to places in the text as written.
+    map: &'a Map,
+    /// Whether lines of the preprocessor are skipped like comments; else there are none left.
+    skips_directives: bool,
     pub(super) diagnostics: RefCell<Vec<Diagnostic>>,
     /// By start: white space may be read twice after backtracking.
     pub(super) comments: RefCell<BTreeMap<usize, Comment>>,
+    /// Names of types that the script has defined.
+    pub(super) typedefs: RefCell<HashSet<String>>,
     depth: Cell<usize>,
 }
 
 impl<'a> Grammar<'a> {
-    pub(super) fn new(source: &'a str) -> Self {
+    /// A parse of a text that the preprocessor has made.
+    pub(super) fn new(source: &'a str, map: &'a Map) -> Self {
         Self {
             source,
+            map,
+            skips_directives: false,
             diagnostics: RefCell::default(),
             comments: RefCell::default(),
+            typedefs: RefCell::default(),
             depth: Cell::new(0),
         }
     }
 
-    /// Offset of an input.
-    pub(super) fn at(&self, input: &str) -> usize {
+    /// A parse of a text as written, for the formatter.
+    pub(super) fn as_written(source: &'a str, map: &'a Map) -> Self {
+        Self {
+            skips_directives: true,
+            ..Self::new(source, map)
+        }
+    }
+
+    /// The text that is read.
+    pub(super) fn source(&self) -> &'a str {
+        self.source
+    }
+
+    /// Offset of an input in the text that is read.
+    pub(super) fn offset(&self, input: &str) -> usize {
         self.source.len() - input.len()
     }
 
-    /// The text from one input up to a later one.
+    /// The place of the text from one input up to a later one.
     pub(super) fn span(&self, from: &str, to: &str) -> Span {
-        Span::new(self.at(from), self.at(to))
+        self.map.span(self.offset(from), self.offset(to))
+    }
+
+    /// The place of what stands at the start of an input, for a message.
+    pub(super) fn found(&self, input: &str) -> Span {
+        self.span(input, &input[token::found_len(input)..])
     }
 
     /// The input at an offset.
@@ -117,32 +147,50 @@ impl<'a> Grammar<'a> {
     pub(super) fn space(&self, mut input: &'a str) -> &'a str {
         loop {
             input = input.trim_start_matches(|c: char| c.is_ascii_whitespace());
-            let block = match input.as_bytes() {
-                [b'/', b'/', ..] => false,
-                [b'/', b'*', ..] => true,
-                _ => return input,
-            };
-            let rest = match token::comment(input) {
-                Ok((rest, _)) => rest,
-                Err(_) => {
-                    self.report(
-                        Diagnostic::error(
-                            "E0103",
-                            self.span(input, &input[2..]),
-                            "this comment is never closed",
-                        )
-                        .with_label("starts here")
-                        .with_help("close it with `*/`"),
-                    );
-                    &input[input.len()..]
+            let (kind, rest) = match input.as_bytes() {
+                [b'/', b'/', ..] => (CommentKind::Line, self.comment(input)),
+                [b'/', b'*', ..] => (CommentKind::Block, self.comment(input)),
+                [b'#', ..] if self.skips_directives && self.starts_line(input) => {
+                    (CommentKind::Directive, token::directive(input))
                 }
+                _ => return input,
             };
             let span = self.span(input, rest);
             self.comments
                 .borrow_mut()
-                .insert(self.at(input), Comment { span, block });
+                .insert(self.offset(input), Comment { span, kind });
             input = rest;
         }
+    }
+
+    /// Behind the comment at the start.
+    fn comment(&self, input: &'a str) -> &'a str {
+        if let Ok((rest, _)) = token::comment(input) {
+            return rest;
+        }
+        self.report(
+            Diagnostic::error(
+                "E0103",
+                self.span(input, &input[2..]),
+                "this comment is never closed",
+            )
+            .with_label("starts here")
+            .with_help("close it with `*/`"),
+        );
+        &input[input.len()..]
+    }
+
+    /// Whether only white space stands before an input on its line.
+    fn starts_line(&self, input: &str) -> bool {
+        let before = &self.source[..self.offset(input)];
+        let line = before.trim_end_matches([' ', '\t']);
+        line.is_empty() || line.ends_with('\n')
+    }
+
+    /// Whether a line ends in the white space just before an input.
+    pub(super) fn is_on_new_line(&self, input: &str) -> bool {
+        let before = &self.source[..self.offset(input)];
+        before[before.trim_end().len()..].contains('\n')
     }
 
     /// One token and the white space behind it; gives the token's own place too.
@@ -172,13 +220,32 @@ impl<'a> Grammar<'a> {
         self.lexeme(token::identifier, input)
     }
 
+    /// Whether a certain name comes next.
+    pub(super) fn is_word(&self, word: &str, input: &str) -> bool {
+        matches!(token::identifier(input), Ok((_, found)) if found == word)
+    }
+
+    /// A name that belongs to the script.
+    pub(super) fn ident(&self, input: &'a str, what: &'static str) -> Res<'a, Ident> {
+        match self.name(input) {
+            Ok((rest, (text, span))) => Ok((
+                rest,
+                Ident {
+                    text: text.into(),
+                    span,
+                },
+            )),
+            Err(_) => expected(input, what),
+        }
+    }
+
     /// The closing bracket of one opened at `open`.
     pub(super) fn close(&self, symbol: &'static str, open: Span, input: &'a str) -> Res<'a, Span> {
         if let Ok(closed) = self.symbol(symbol, input) {
             return Ok(closed);
         }
         let found = token::describe(input);
-        let at = Span::new(self.at(input), self.at(input) + token::found_len(input));
+        let at = self.found(input);
         let ends = matches!(input.chars().next(), None | Some(';' | '}' | '{'));
         let code = if ends { "E0108" } else { "E0101" };
         let diagnostic = Diagnostic::error(code, at, format!("expected `{symbol}`, found {found}"))
@@ -210,12 +277,11 @@ impl<'a> Grammar<'a> {
     }
 
     pub(super) fn too_deep<T>(&self, input: &'a str) -> Res<'a, T> {
-        let at = self.at(input);
         refuse(
             input,
             Diagnostic::error(
                 "E0004",
-                Span::new(at, at + token::found_len(input)),
+                self.found(input),
                 format!(
                     "this is nested too deep; the limits are {} brackets or blocks and {} operators",
                     limits::NESTING,

@@ -9,6 +9,7 @@ use nom::sequence::preceded;
 
 use super::ast::{Expr, ExprKind};
 use super::grammar::{Grammar, Res, expected, refuse};
+use super::preprocess::{Kind, Pieces};
 use super::token;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
@@ -104,6 +105,27 @@ impl<'a> Grammar<'a> {
             .with_help("close it with `\"`; a line break inside a string is written `\\n`"),
         )
     }
+}
+
+/// The string literals that stand side by side in a text, as written.
+pub(super) fn pieces(text: &str) -> Vec<&str> {
+    let quoted = |(kind, start, len): (Kind, usize, usize)| {
+        let piece = &text[start..start + len];
+        (kind == Kind::Other && piece.starts_with('"')).then_some(piece)
+    };
+    Pieces::new(text, &mut false).filter_map(quoted).collect()
+}
+
+/// A text with a space for each comment.
+pub(super) fn without_comments(text: &str) -> String {
+    let mut out = String::new();
+    for (kind, start, len) in Pieces::new(text, &mut false) {
+        match kind {
+            Kind::Comment => out.push(' '),
+            _ => out.push_str(&text[start..start + len]),
+        }
+    }
+    out
 }
 
 fn malformed(text: &str, span: Span, problem: &str) -> Diagnostic {

@@ -1,58 +1,72 @@
 //! Statements and blocks, and what happens when one of them cannot be read.
 
-use super::ast::{BinaryOp, Block, Else, Expr, ExprKind, Stmt, StmtKind};
-use super::expr::unsupported;
+use super::ast::{BinaryOp, Block, Expr, ExprKind, Stmt, StmtKind};
 use super::grammar::{Fail, Grammar, Res, expected, refuse};
 use super::{recover, token};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
-/// Words that start a statement of the language which is still to come.
-const LATER: [&str; 9] = [
-    "for", "while", "unroll", "return", "break", "continue", "let", "import", "macro",
-];
-
 impl<'a> Grammar<'a> {
     /// `{ .. }`. Mistakes inside are reported, not returned.
     pub(super) fn block(&self, input: &'a str) -> Res<'a, Block> {
         let (rest, open) = self.symbol("{", input)?;
-        self.nested(rest, |rest| self.statements(rest, open))
+        let (rest, (block, _)) = self.nested(rest, |rest| self.statements(rest, open))?;
+        Ok((rest, block))
     }
 
-    fn statements(&self, mut rest: &'a str, open: Span) -> Res<'a, Block> {
-        let mut stmts = Vec::new();
+    /// `{ .. }` whose last expression, if no semicolon follows it, is its value.
+    pub(super) fn value_block(&self, input: &'a str) -> Res<'a, Block> {
+        let (rest, open) = self.symbol("{", input)?;
+        let (rest, (mut block, open_end)) =
+            self.nested(rest, |rest| self.statements(rest, open))?;
+        if open_end
+            && let Some(Stmt {
+                kind: StmtKind::Expr(_),
+                ..
+            }) = block.stmts.last()
+            && let Some(StmtKind::Expr(value)) = block.stmts.pop().map(|stmt| stmt.kind)
+        {
+            block.value = Some(Box::new(value));
+        }
+        Ok((rest, block))
+    }
+
+    /// Statements and the closing brace; also whether the last statement has no semicolon.
+    fn statements(&self, mut rest: &'a str, open: Span) -> Res<'a, (Block, bool)> {
+        let mut stmts: Vec<Stmt> = Vec::new();
+        let mut open_end = false;
         loop {
             if let Ok((after, _)) = self.symbol(";", rest) {
+                open_end = false;
                 rest = after;
                 continue;
             }
-            if let Ok((after, close)) = self.symbol("}", rest) {
-                return Ok((
-                    after,
-                    Block {
-                        stmts,
-                        span: open.to(close),
-                    },
-                ));
-            }
-            if rest.is_empty() || self.is_hopeless() {
-                let end = Span::new(self.source.len(), self.source.len());
-                self.report(
-                    Diagnostic::error("E0108", open, "this block is never closed")
-                        .with_label("opened here")
-                        .with_help("close it with `}`"),
-                );
-                return Ok((
-                    &rest[rest.len()..],
-                    Block {
-                        stmts,
-                        span: open.to(end),
-                    },
-                ));
+            let closed = match self.symbol("}", rest) {
+                Ok((after, close)) => Some((after, close)),
+                Err(_) if rest.is_empty() || self.is_hopeless() => {
+                    self.report(
+                        Diagnostic::error("E0108", open, "this block is never closed")
+                            .with_label("opened here")
+                            .with_help("close it with `}`"),
+                    );
+                    let end = &rest[rest.len()..];
+                    Some((end, self.span(end, end)))
+                }
+                Err(_) => None,
+            };
+            if let Some((after, close)) = closed {
+                let block = Block {
+                    stmts,
+                    value: None,
+                    span: open.to(close),
+                };
+                return Ok((after, (block, open_end)));
             }
             match self.statement(rest) {
                 Ok((after, stmt)) => {
+                    let ended = self.is_next(";", after);
                     rest = self.statement_end(after, &stmt);
+                    open_end = !ended;
                     stmts.push(stmt);
                 }
                 Err(nom::Err::Error(fail) | nom::Err::Failure(fail)) => {
@@ -66,14 +80,13 @@ impl<'a> Grammar<'a> {
 
     /// Reports a failure and gives the place where it happened.
     pub(super) fn report_fail(&self, fail: Fail) -> &'a str {
-        let at = self.source.len() - fail.rest;
-        let input = self.input(at);
+        let input = self.input(self.source().len() - fail.rest);
         let diagnostic = fail
             .diagnostic
             .map(|diagnostic| *diagnostic)
             .unwrap_or_else(|| {
                 let found = token::describe(input);
-                let span = Span::new(at, at + token::found_len(input));
+                let span = self.found(input);
                 let (expected, quoted) = match fail.expected {
                     "" => ("something else", false),
                     symbol if symbol.starts_with(|c: char| c.is_ascii_alphabetic()) => {
@@ -98,8 +111,7 @@ impl<'a> Grammar<'a> {
         if let Ok((after, _)) = self.symbol(";", rest) {
             return after;
         }
-        let ends_itself = matches!(stmt.kind, StmtKind::If { .. } | StmtKind::Block(_));
-        if ends_itself || rest.is_empty() || self.is_next("}", rest) {
+        if stmt.kind.ends_in_block() || rest.is_empty() || self.is_next("}", rest) {
             return rest;
         }
         let end = stmt.span.end as usize;
@@ -113,7 +125,7 @@ impl<'a> Grammar<'a> {
             .with_label("expected `;`"),
         );
         // On a new line a new statement is likely; on the same one, what follows belongs to the mistake.
-        if self.source[end..self.at(rest)].contains('\n') {
+        if self.is_on_new_line(rest) {
             rest
         } else {
             self.space(recover::statement(rest))
@@ -121,35 +133,14 @@ impl<'a> Grammar<'a> {
     }
 
     fn statement(&self, input: &'a str) -> Res<'a, Stmt> {
-        if let Ok((rest, (word, span))) = self.name(input) {
-            if word == "if" {
-                return self.if_statement(rest, span);
-            }
-            if LATER.contains(&word) {
-                return refuse(rest, unsupported(&format!("`{word}` is"), span));
-            }
-            if word == "else" {
-                return refuse(
-                    rest,
-                    Diagnostic::error("E0101", span, "this `else` belongs to no `if`")
-                        .with_label("no `if` before it")
-                        .with_help("`else` stands directly behind the closing brace of its `if`"),
-                );
-            }
-        }
-        if input.starts_with('#') {
-            return self.directive(input);
-        }
         if self.is_next("{", input) {
             let (rest, block) = self.block(input)?;
             let span = block.span;
-            return Ok((
-                rest,
-                Stmt {
-                    kind: StmtKind::Block(block),
-                    span,
-                },
-            ));
+            let kind = StmtKind::Block(block);
+            return Ok((rest, Stmt { kind, span }));
+        }
+        if let Some(result) = self.keyword_statement(input) {
+            return result;
         }
         let (rest, target) = match self.expr(input) {
             Err(nom::Err::Error(fail)) if fail.rest == input.len() => {
@@ -158,18 +149,6 @@ impl<'a> Grammar<'a> {
             other => other?,
         };
         self.assignment(rest, target)
-    }
-
-    /// A preprocessor line.
-    pub(super) fn directive<T>(&self, input: &'a str) -> Res<'a, T> {
-        let end = input.find('\n').unwrap_or(input.len());
-        let line = input[..end].trim_end();
-        let word = line[1..].split_whitespace().next().unwrap_or_default();
-        let span = Span::new(self.at(input), self.at(input) + line.len());
-        refuse(
-            &input[end..],
-            unsupported(&format!("the preprocessor (`#{word}`) is"), span),
-        )
     }
 
     fn assignment(&self, rest: &'a str, target: Expr) -> Res<'a, Stmt> {
@@ -197,6 +176,12 @@ impl<'a> Grammar<'a> {
             }
         };
         let (rest, (symbol, symbol_span)) = self.lexeme(token::operator, rest)?;
+        if symbol == "=" && matches!(&target.kind, ExprKind::Name(name) if name == "_") {
+            let (rest, value) = self.expr(rest)?;
+            let span = target.span.to(value.span);
+            let kind = StmtKind::Discard(value);
+            return Ok((rest, Stmt { kind, span }));
+        }
         if !matches!(target.kind, ExprKind::Variable(_) | ExprKind::Map { .. }) {
             return refuse(
                 rest,
@@ -218,59 +203,6 @@ impl<'a> Grammar<'a> {
                 span,
             },
         ))
-    }
-
-    fn if_statement(&self, rest: &'a str, word: Span) -> Res<'a, Stmt> {
-        let (rest, cond) = self.expr(rest)?;
-        if !self.is_next("{", rest) {
-            let at = self.at(rest);
-            let found = token::describe(rest);
-            return refuse(
-                rest,
-                Diagnostic::error(
-                    "E0101",
-                    Span::new(at, at + token::found_len(rest)),
-                    format!("expected `{{` after the condition, found {found}"),
-                )
-                .with_label("expected `{`")
-                .with_place(word, "of this `if`")
-                .with_help("the statements of an `if` always stand in braces"),
-            );
-        }
-        let (rest, then) = self.block(rest)?;
-        let (rest, otherwise) = match self.name(rest) {
-            Ok((after, ("else", _))) => {
-                let (rest, otherwise) = self.nested(after, |after| self.else_branch(after))?;
-                (rest, Some(otherwise))
-            }
-            _ => (rest, None),
-        };
-        let end = match &otherwise {
-            Some(Else::Block(block)) => block.span,
-            Some(Else::If(stmt)) => stmt.span,
-            None => then.span,
-        };
-        let kind = StmtKind::If {
-            cond,
-            then,
-            otherwise,
-        };
-        Ok((
-            rest,
-            Stmt {
-                kind,
-                span: word.to(end),
-            },
-        ))
-    }
-
-    fn else_branch(&self, input: &'a str) -> Res<'a, Else> {
-        if let Ok((rest, ("if", span))) = self.name(input) {
-            let (rest, stmt) = self.if_statement(rest, span)?;
-            return Ok((rest, Else::If(Box::new(stmt))));
-        }
-        let (rest, block) = self.block(input)?;
-        Ok((rest, Else::Block(block)))
     }
 }
 

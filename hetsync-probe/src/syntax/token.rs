@@ -54,6 +54,19 @@ pub(super) fn comment(input: &str) -> Res<'_, &str> {
     }
 }
 
+/// Behind the line of the preprocessor at the start, with the lines that a backslash continues.
+pub(super) fn directive(input: &str) -> &str {
+    let mut end = 0;
+    loop {
+        let line = input[end..].find('\n').map_or(input.len(), |at| end + at);
+        let text = input[end..line].trim_end_matches('\r');
+        if !text.ends_with('\\') || line == input.len() {
+            return &input[end + text.len()..];
+        }
+        end = line + 1;
+    }
+}
+
 /// Bytes of what stands at the start: a name, a number, an operator or one character; 0 at the end.
 pub(super) fn found_len(input: &str) -> usize {
     let sigil = usize::from(input.starts_with(['$', '@']));
@@ -91,6 +104,13 @@ mod tests {
                 assert!(!operator.starts_with(earlier), "{earlier} hides {operator}");
             }
         }
+    }
+
+    #[test]
+    fn directives_go_on_behind_a_backslash() {
+        assert_eq!(directive("#a b\nc"), "\nc");
+        assert_eq!(directive("#a \\\r\n b\r\nc"), "\r\nc");
+        assert_eq!(directive("#a \\"), "");
     }
 
     #[test]

@@ -85,4 +85,13 @@ percentiles of `summary()` may be fractions.",
         wrong: "begin { $x = 1.5; print($x); }",
         mended: "begin { @ = summary(15, 50, 99.9); }",
     },
+    Code {
+        code: "E0112",
+        title: "a line of the preprocessor cannot be read",
+        explanation: "The lines that start with `#` are those of C's preprocessor: `#include`, `#define`, `#undef`, `#if`, `#ifdef`, `#ifndef`,
+`#elif`, `#else`, `#endif`, `#error`. Every `#if` ends with an `#endif`. A macro is used with as many arguments as it has
+parameters, on one line. Conditions are made of integers, names, C's operators and `defined(NAME)`.",
+        wrong: "#ifdef BPFTRACE_HAVE_BTF\nbegin { exit(); }",
+        mended: "#ifdef BPFTRACE_HAVE_BTF\nbegin { exit(); }\n#endif",
+    },
 ];

@@ -1,106 +1,7 @@
-//! The script as it is written: a tree of what the text says, with places. No names are resolved here.
-//!
-//! Invariants: spans nest; `comments` are in source order and do not overlap; an [`Expr`]'s tree is at most
-//! [`crate::limits::EXPRESSION_HEIGHT`] high and blocks nest at most [`crate::limits::NESTING`] deep, so
-//! recursive walks are safe.
+//! Expressions and their operators.
 
+use super::{Block, Ident, TypeName};
 use crate::span::Span;
-
-/// A whole script.
-#[derive(Debug, Clone, Default)]
-pub struct Script {
-    /// The `#!` line, without its line end.
-    pub shebang: Option<Span>,
-    /// Probes in order.
-    pub probes: Vec<Probe>,
-    /// Comments in order, wherever they stand.
-    pub comments: Vec<Comment>,
-}
-
-/// A comment with its marks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Comment {
-    /// Its place, without the line end.
-    pub span: Span,
-    /// Whether it is `/* .. */`.
-    pub block: bool,
-}
-
-/// Attach points, a predicate and a body.
-#[derive(Debug, Clone)]
-pub struct Probe {
-    /// At least one.
-    pub points: Vec<AttachPoint>,
-    /// `/e/`.
-    pub predicate: Option<Expr>,
-    /// `{ .. }`.
-    pub body: Block,
-    /// From the first attach point to the closing brace.
-    pub span: Span,
-}
-
-/// An attach point as written, e.g. `kprobe:tcp_*`; [`crate::provider`] reads it.
-#[derive(Debug, Clone)]
-pub struct AttachPoint {
-    /// Its text.
-    pub text: String,
-    /// Its place; `text` is exactly what stands there.
-    pub span: Span,
-}
-
-/// `{ .. }`.
-#[derive(Debug, Clone, Default)]
-pub struct Block {
-    /// Statements in order.
-    pub stmts: Vec<Stmt>,
-    /// Braces included.
-    pub span: Span,
-}
-
-/// A statement.
-#[derive(Debug, Clone)]
-pub struct Stmt {
-    /// What it says.
-    pub kind: StmtKind,
-    /// Its place, without the semicolon.
-    pub span: Span,
-}
-
-/// What a statement says.
-#[derive(Debug, Clone)]
-pub enum StmtKind {
-    /// `target = value`, or `target op= value`.
-    Assign {
-        /// A variable or a map.
-        target: Expr,
-        /// The operator of a compound assignment.
-        op: Option<BinaryOp>,
-        /// The right side.
-        value: Expr,
-    },
-    /// `if cond { .. } else ..`.
-    If {
-        /// The condition, with its parentheses if it has any.
-        cond: Expr,
-        /// The first block.
-        then: Block,
-        /// What follows `else`.
-        otherwise: Option<Else>,
-    },
-    /// A block of its own.
-    Block(Block),
-    /// An expression, most often a call.
-    Expr(Expr),
-}
-
-/// What follows `else`.
-#[derive(Debug, Clone)]
-pub enum Else {
-    /// A block.
-    Block(Block),
-    /// Another `if` statement.
-    If(Box<Stmt>),
-}
 
 /// An expression.
 #[derive(Debug, Clone)]
@@ -120,8 +21,10 @@ pub enum ExprKind {
     Int(u64),
     /// A decimal fraction such as `99.9`, in thousandths.
     Decimal(u64),
-    /// A string literal, escapes resolved.
+    /// A string literal, escapes resolved; several that stand side by side are one.
     Str(Vec<u8>),
+    /// `true` or `false`.
+    Bool(bool),
     /// A bare name, e.g. `pid`.
     Name(String),
     /// `$name`.
@@ -148,7 +51,7 @@ pub enum ExprKind {
         /// Arguments in order.
         args: Vec<Expr>,
     },
-    /// `-e`, `~e`, `!e`.
+    /// `-e`, `~e`, `!e`, `*e`, `&e`.
     Unary(UnaryOp, Box<Expr>),
     /// `a op b`.
     Binary {
@@ -161,12 +64,19 @@ pub enum ExprKind {
         /// Right operand.
         rhs: Box<Expr>,
     },
-    /// `a ? b : c`.
+    /// `value in within`, e.g. `$addr in cidr("10.0.0.0/8")`.
+    In {
+        /// What is looked for.
+        value: Box<Expr>,
+        /// Where.
+        within: Box<Expr>,
+    },
+    /// `a ? b : c`, or `a ?: c`.
     Ternary {
         /// The condition.
         cond: Box<Expr>,
-        /// Where it holds.
-        then: Box<Expr>,
+        /// Where it holds; none in the short form, whose value is then the condition itself.
+        then: Option<Box<Expr>>,
         /// Where it does not.
         otherwise: Box<Expr>,
     },
@@ -181,17 +91,64 @@ pub enum ExprKind {
     },
     /// `(uint32)e`.
     Cast {
-        /// The type's name.
-        ty: String,
-        /// Place of the name.
-        ty_span: Span,
+        /// The type.
+        ty: TypeName,
         /// What is cast.
         value: Box<Expr>,
     },
-    /// `(a, b)`.
+    /// `base.name` or `base->name`; the two mean the same.
+    Field {
+        /// What has the field.
+        base: Box<Expr>,
+        /// The field.
+        name: Ident,
+        /// Whether it is written `->`.
+        arrow: bool,
+    },
+    /// `base.0`: a part of a tuple.
+    Element {
+        /// The tuple.
+        base: Box<Expr>,
+        /// Which part, from 0.
+        index: u32,
+        /// Place of the number.
+        index_span: Span,
+    },
+    /// `base[index]` of anything but a map.
+    Index {
+        /// The array, pointer or tuple.
+        base: Box<Expr>,
+        /// Which one.
+        index: Box<Expr>,
+    },
+    /// `sizeof(..)`.
+    Sizeof(Box<Operand>),
+    /// `offsetof(of, path)`.
+    Offsetof {
+        /// The record, by its type or a value of it.
+        of: Box<Operand>,
+        /// The field, and the fields on the way to it.
+        path: Vec<Ident>,
+    },
+    /// A type as the argument of a call.
+    Type(TypeName),
+    /// `comptime e`: e must be known before the script runs.
+    Comptime(Box<Expr>),
+    /// `{ .. }` as a value.
+    Block(Block),
+    /// `(a, b)`, `(a,)` or `()`.
     Tuple(Vec<Expr>),
     /// `(e)`.
     Paren(Box<Expr>),
+}
+
+/// What `sizeof` and its like are asked about.
+#[derive(Debug, Clone)]
+pub enum Operand {
+    /// A type that can be told from its spelling.
+    Type(TypeName),
+    /// An expression; a bare name may still turn out to be a type.
+    Expr(Expr),
 }
 
 /// Operators on one operand.
@@ -201,6 +158,8 @@ pub enum UnaryOp {
     Neg,
     BitNot,
     Not,
+    Deref,
+    AddressOf,
 }
 
 /// Operators on two operands.
@@ -234,6 +193,8 @@ impl UnaryOp {
             UnaryOp::Neg => "-",
             UnaryOp::BitNot => "~",
             UnaryOp::Not => "!",
+            UnaryOp::Deref => "*",
+            UnaryOp::AddressOf => "&",
         }
     }
 }
@@ -275,6 +236,7 @@ impl Expr {
             ExprKind::Int(_)
             | ExprKind::Decimal(_)
             | ExprKind::Str(_)
+            | ExprKind::Bool(_)
             | ExprKind::Name(_)
             | ExprKind::Variable(_)
             | ExprKind::Positional(_)
@@ -284,19 +246,30 @@ impl Expr {
             ExprKind::Tuple(parts) => tallest(parts),
             ExprKind::Unary(_, part)
             | ExprKind::Paren(part)
+            | ExprKind::Comptime(part)
             | ExprKind::Increment { target: part, .. }
-            | ExprKind::Cast { value: part, .. } => part.height,
+            | ExprKind::Field { base: part, .. }
+            | ExprKind::Element { base: part, .. } => part.height,
+            ExprKind::Cast { ty, value } => value.height.max(ty.height()),
+            ExprKind::Type(ty) => ty.height(),
+            ExprKind::Sizeof(of) | ExprKind::Offsetof { of, .. } => of.height(),
+            ExprKind::Index { base, index } => base.height.max(index.height),
+            ExprKind::In { value, within } => value.height.max(within.height),
             ExprKind::Binary { lhs, rhs, .. } => lhs.height.max(rhs.height),
             ExprKind::Ternary {
                 cond,
                 then,
                 otherwise,
-            } => cond.height.max(then.height).max(otherwise.height),
+            } => {
+                let then = then.as_ref().map_or(0, |then| then.height);
+                cond.height.max(then).max(otherwise.height)
+            }
+            ExprKind::Block(block) => block.height(),
         };
         Self {
             kind,
             span,
-            height: below + 1,
+            height: below.saturating_add(1),
         }
     }
 
@@ -307,6 +280,15 @@ impl Expr {
             expr = inner;
         }
         expr
+    }
+}
+
+impl Operand {
+    pub(super) fn height(&self) -> u16 {
+        match self {
+            Operand::Type(ty) => ty.height(),
+            Operand::Expr(expr) => expr.height,
+        }
     }
 }
 

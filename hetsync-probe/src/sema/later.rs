@@ -1,0 +1,85 @@
+//! What the grammar reads and the checker does not know yet: refused by name, at its place.
+
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+use crate::syntax::ast::{ExprKind, Script, StmtKind, TypeName, UnaryOp};
+
+/// "`what` not supported yet"; `what` comes with its verb.
+fn unsupported(what: &str, span: Span) -> Diagnostic {
+    Diagnostic::error("E0109", span, format!("{what} not supported yet"))
+        .with_label("not supported yet")
+}
+
+/// Everything of the top level that is no probe. `#include` needs nothing: no name of a header has a meaning yet.
+pub(super) fn script(script: &Script) -> Vec<Diagnostic> {
+    let types = script.types.iter().map(|item| {
+        let what = if item.typedef {
+            "`typedef` is"
+        } else {
+            "the definition of a type is"
+        };
+        unsupported(what, item.span)
+    });
+    let configs = script
+        .configs
+        .iter()
+        .map(|item| unsupported("a `config` block is", item.span));
+    let maps = script
+        .maps
+        .iter()
+        .map(|item| unsupported("the declaration of a map with `let` is", item.span));
+    let macros = script
+        .macros
+        .iter()
+        .map(|item| unsupported("a `macro` is", item.name.span));
+    types.chain(configs).chain(maps).chain(macros).collect()
+}
+
+/// A statement; the word it starts with is its place.
+pub(super) fn stmt(kind: &StmtKind, span: Span) -> Diagnostic {
+    let word = match kind {
+        StmtKind::While { .. } => "while",
+        StmtKind::For { .. } => "for",
+        StmtKind::Unroll { .. } => "unroll",
+        StmtKind::Let { .. } => "let",
+        StmtKind::Return(_) => "return",
+        StmtKind::Break => "break",
+        StmtKind::Continue => "continue",
+        StmtKind::Discard(_) => "_",
+        _ => return unsupported("this statement is", span),
+    };
+    let end = (span.start + word.len() as u32).min(span.end);
+    unsupported(&format!("`{word}` is"), Span { end, ..span })
+}
+
+/// An expression.
+pub(super) fn expr(kind: &ExprKind, span: Span) -> Diagnostic {
+    let what = match kind {
+        ExprKind::Bool(true) => "the literal `true` is",
+        ExprKind::Bool(false) => "the literal `false` is",
+        ExprKind::Unary(UnaryOp::Deref, _) => "reading through a pointer with `*` is",
+        ExprKind::Unary(UnaryOp::AddressOf, _) => "taking an address with `&` is",
+        ExprKind::In { .. } => "`in` is",
+        ExprKind::Ternary { .. } => "the short form `a ?: b` is",
+        ExprKind::Field { .. } => "access to a field is",
+        ExprKind::Element { .. } => "access to a part of a tuple is",
+        ExprKind::Index { .. } => "indexing anything but a map is",
+        ExprKind::Sizeof(_) => "`sizeof` is",
+        ExprKind::Offsetof { .. } => "`offsetof` is",
+        ExprKind::Type(_) => "a type as an argument is",
+        ExprKind::Comptime(_) => "`comptime` is",
+        ExprKind::Block(_) => "a block as an expression is",
+        ExprKind::Tuple(_) => "a tuple as a value is",
+        _ => "this expression is",
+    };
+    let diagnostic = unsupported(what, span);
+    match kind {
+        ExprKind::Tuple(_) => diagnostic.with_help("a key of several parts is written `@m[a, b]`"),
+        _ => diagnostic,
+    }
+}
+
+/// A cast to anything but an integer.
+pub(super) fn cast(ty: &TypeName) -> Diagnostic {
+    unsupported("a cast to this type is", ty.span)
+}
