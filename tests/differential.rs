@@ -265,5 +265,15 @@ fn probes_of_functions_agree_by_kprobe_and_by_fentry() {
     without_kernel(Flavour {
         functions: true,
         clock: true,
+        memory: false,
+    });
+}
+
+#[test]
+fn reads_of_memory_agree() {
+    without_kernel(Flavour {
+        functions: true,
+        memory: true,
+        ..Flavour::default()
     });
 }

@@ -28,6 +28,10 @@ use crate::sema::hir::{Aggregation, Map, MapValue, Type};
 pub const SUMMARY_BITS: u8 = 6;
 /// Words before the buckets of a `summary`.
 pub const SUMMARY_HEADER_WORDS: usize = 7;
+/// The first word of an internet address of version 4: `AF_INET`.
+pub const FAMILY_V4: u64 = 2;
+/// The same of version 6: `AF_INET6`.
+pub const FAMILY_V6: u64 = 10;
 /// The sign bit, which makes signed order unsigned order.
 pub const SIGN: u64 = 1 << 63;
 
@@ -48,7 +52,7 @@ pub fn key_size(map: &Map) -> usize {
     if map.key.is_empty() {
         4
     } else {
-        map.key.iter().map(|part| part.size()).sum()
+        map.key.iter().map(Type::size).sum()
     }
 }
 
@@ -148,6 +152,23 @@ pub fn word(value: &[u8], index: usize) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
+/// The word of a type that is one, as it is in a register: the low bytes, extended. `bytes` are its memory or its place in a value.
+pub fn narrow_word(ty: &Type, bytes: &[u8]) -> u64 {
+    let len = ty.memory_size().min(8);
+    let mut word = [0; 8];
+    word[..len].copy_from_slice(&bytes[..len]);
+    extend(u64::from_le_bytes(word), len, ty.is_signed())
+}
+
+/// The low `bytes` bytes of a word, extended by their sign or by zeros.
+pub fn extend(word: u64, bytes: usize, signed: bool) -> u64 {
+    let unused = 64 - 8 * bytes.clamp(1, 8) as u32;
+    match signed {
+        true => ((word << unused) as i64 >> unused) as u64,
+        false => word << unused >> unused,
+    }
+}
+
 /// Writes word `index` of a value.
 pub fn set_word(value: &mut [u8], index: usize, word: u64) {
     value[8 * index..8 * index + 8].copy_from_slice(&word.to_le_bytes());
@@ -228,7 +249,7 @@ pub enum EventKind {
 
 /// Bytes of an event record with values of these types.
 pub fn event_size(values: &[Type]) -> usize {
-    8 + values.iter().map(|ty| ty.size()).sum::<usize>()
+    8 + values.iter().map(Type::size).sum::<usize>()
 }
 
 /// Entries of the loss counters (a per-CPU array of one `u64` each): how many.

@@ -70,6 +70,7 @@ pub(crate) fn agree(name: &str, program: &hir::Program, image: &Image, firings: 
         step_ns: 1_234,
         start_ns: 4_000_000_000,
         ring_bytes: 1 << 14,
+        ..World::default()
     };
     let meant = script::run(program, &mut world.clone(), firings);
     let done = run(name, image, world, firings);

@@ -43,6 +43,11 @@ impl<'a> Choices<'a> {
         from[self.below(from.len())]
     }
 
+    /// As [`Self::pick`] of values that are cloned.
+    pub(crate) fn pick_one<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())].clone()
+    }
+
     /// One of the numbers arithmetic tends to get wrong.
     pub(crate) fn number(&mut self) -> u64 {
         match self.below(8) {

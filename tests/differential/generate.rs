@@ -6,9 +6,11 @@
 //! Names are few and maps small, so that keys meet and maps run full.
 
 use crate::choices::Choices;
+use hetsync_probe::interp::Memory;
 use hetsync_probe::layout;
 use hetsync_probe::sema::hir::*;
 use hetsync_probe::span::Span;
+use std::sync::Arc;
 
 /// A program and what it is run on.
 #[derive(Clone)]
@@ -30,6 +32,8 @@ pub(crate) struct Flavour {
     pub(crate) clock: bool,
     /// Probes of functions, with their arguments and return values.
     pub(crate) functions: bool,
+    /// Reads of the memory in [`memory`]; without it every read is of an address that has none.
+    pub(crate) memory: bool,
 }
 
 /// How a program is compiled.
@@ -122,14 +126,125 @@ fn stmt(kind: StmtKind) -> Stmt {
     }
 }
 
-/// A value of a type as bytes.
-fn value_bytes(choices: &mut Choices<'_>, ty: Type, names: usize) -> Vec<u8> {
+/// Where the memory of a space starts.
+fn address(space: Space) -> u64 {
+    match space {
+        Space::Kernel => 0xffff_8880_0010_0000,
+        Space::User => 0x5555_0000_1000,
+    }
+}
+
+/// Bytes of each space that can be read.
+const MEMORY_BYTES: usize = 120;
+
+/// What lies in memory: bytes with some NULs among them, others in each space.
+pub(crate) fn memory(space: Space) -> Memory {
+    let factor = match space {
+        Space::Kernel => 37,
+        Space::User => 91,
+    };
+    let byte = |i: usize| match i % 7 {
+        3 => 0,
+        _ => (i * factor) as u8,
+    };
+    let mut memory = Memory::default();
+    memory.add(address(space), (0..MEMORY_BYTES).map(byte).collect());
+    memory
+}
+
+/// A record of C with members of all kinds, some at odd places.
+fn record_type() -> Type {
+    let int = |bits, signed| Type::Int { bits, signed };
+    let array = |of, len| Type::Array {
+        of: Arc::new(of),
+        len,
+    };
+    let fields = [
+        (int(8, false), 0),
+        (int(16, true), 2),
+        (int(32, false), 4),
+        (Type::Text(5), 8),
+        (array(int(8, false), 6), 13),
+        (int(32, true), 21),
+        (Type::INT, 32),
+        (array_type(), 40),
+    ];
+    Type::Record(Arc::new(Record {
+        name: Arc::new(RecordName {
+            id: RecordId(0),
+            name: "struct mixed".into(),
+        }),
+        size: 50,
+        fields: (fields.into_iter().enumerate())
+            .map(|(i, (ty, offset))| Field {
+                name: format!("m{i}"),
+                ty,
+                offset,
+                bits: None,
+            })
+            .collect(),
+    }))
+}
+
+fn array_type() -> Type {
+    Type::Array {
+        of: Arc::new(Type::Int {
+            bits: 16,
+            signed: false,
+        }),
+        len: 5,
+    }
+}
+
+/// Everything in a record: its type and offset.
+fn pieces(ty: &Type, offset: usize, found: &mut Vec<(Type, usize)>) {
     match ty {
-        Type::Int { .. } => choices.number().to_le_bytes().to_vec(),
+        Type::Record(record) => {
+            for field in &record.fields {
+                let at = offset + field.offset as usize;
+                found.push((field.ty.clone(), at));
+                pieces(&field.ty, at, found);
+            }
+        }
+        Type::Array { of, len } => {
+            for i in 0..*len as usize {
+                found.push(((**of).clone(), offset + i * of.memory_size()));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a type is an integer of a whole register.
+fn is_wide(ty: &Type) -> bool {
+    matches!(ty, Type::Int { bits: 64, .. })
+}
+
+/// A value of a type as bytes.
+fn value_bytes(choices: &mut Choices<'_>, ty: &Type, names: usize) -> Vec<u8> {
+    match ty {
+        Type::Int { .. } | Type::Enum(_) | Type::Mac | Type::Pointer { .. } => {
+            let word = layout::extend(choices.number(), ty.memory_size(), ty.is_signed());
+            word.to_le_bytes().to_vec()
+        }
+        Type::Bool => (choices.below(2) as u64).to_le_bytes().to_vec(),
         Type::Name => (choices.below(names) as u64).to_le_bytes().to_vec(),
         Type::Str { capacity } => {
-            let mut bytes = choices.text(usize::from(capacity) - 1);
-            bytes.resize(capacity.into(), 0);
+            let mut bytes = choices.text(usize::from(*capacity) - 1);
+            bytes.resize((*capacity).into(), 0);
+            bytes
+        }
+        Type::Tuple(parts) => {
+            let parts = parts.iter();
+            parts
+                .flat_map(|ty| value_bytes(choices, ty, names))
+                .collect()
+        }
+        _ => {
+            let mut bytes: Vec<u8> = (0..ty.memory_size())
+                .map(|_| choices.below(256) as u8)
+                .collect();
+            bytes.resize(ty.size(), 0);
             bytes
         }
     }
@@ -149,11 +264,44 @@ impl Generator<'_> {
     }
 
     fn ty(&mut self) -> Type {
-        match self.choices.below(7) {
+        match self.choices.below(12) {
             0..3 => Type::INT,
             3 => Type::UINT,
             4 => Type::Name,
+            5 => self.narrow_type(),
+            6 => Type::Bool,
+            7 | 8 => self.tuple_type(1),
+            9 => self.choices.pick_one(&[record_type(), array_type()]),
             _ => self.string_type(),
+        }
+    }
+
+    fn narrow_type(&mut self) -> Type {
+        Type::Int {
+            bits: self.choices.pick(&[8, 16, 32]),
+            signed: self.choices.chance(50),
+        }
+    }
+
+    /// A tuple that may hold others, `deeper` levels of them.
+    fn tuple_type(&mut self, deeper: usize) -> Type {
+        let parts = 1 + self.choices.below(3);
+        Type::tuple((0..parts).map(|_| match self.choices.below(8) {
+            0..3 => Type::INT,
+            3 => self.narrow_type(),
+            4 => Type::Bool,
+            5 if deeper > 0 => self.tuple_type(deeper - 1),
+            6 => self.choices.pick_one(&[record_type(), array_type()]),
+            _ => self.string_type(),
+        }))
+    }
+
+    /// A type whose values may be put into a place of type `ty`: strings of any capacity.
+    fn varied(&mut self, ty: &Type) -> Type {
+        match ty {
+            Type::Str { .. } => self.string_type(),
+            Type::Tuple(parts) => Type::tuple(parts.iter().map(|part| self.varied(part))),
+            other => other.clone(),
         }
     }
 
@@ -250,7 +398,7 @@ impl Generator<'_> {
                         let parts = map.key.iter();
                         let choices = &mut self.choices;
                         parts
-                            .flat_map(|ty| value_bytes(choices, *ty, names))
+                            .flat_map(|ty| value_bytes(choices, ty, names))
                             .collect()
                     }
                 };
@@ -260,7 +408,7 @@ impl Generator<'_> {
                 let value = match &map.value {
                     MapValue::Scalar(_) if id.0 == 0 => self.known_number().to_le_bytes().to_vec(),
                     MapValue::Scalar(ty) => {
-                        let mut value = value_bytes(&mut self.choices, *ty, names);
+                        let mut value = value_bytes(&mut self.choices, ty, names);
                         if map.key.is_empty() {
                             value.extend_from_slice(&1u64.to_le_bytes());
                         }
@@ -410,21 +558,17 @@ impl Generator<'_> {
         let locals = self.locals.len();
         let at = self.choices.below(locals + scalars.len());
         let (place, ty) = if at < locals {
-            (Place::Local(LocalId(at as u32)), self.locals[at].ty)
+            (Place::Local(LocalId(at as u32)), self.locals[at].ty.clone())
         } else {
             let map = scalars[at - locals];
-            let MapValue::Scalar(ty) = self.program.maps[map.0 as usize].value else {
+            let MapValue::Scalar(ty) = self.program.maps[map.0 as usize].value.clone() else {
                 unreachable!("chosen among scalars");
             };
             let key = self.key(map, DEPTH - 1);
             (Place::Map { map, key }, ty)
         };
-        // A string of any capacity may be put into any place.
-        let ty = match ty {
-            Type::Str { .. } => self.string_type(),
-            _ => ty,
-        };
-        let value = self.value(ty, DEPTH);
+        let ty = self.varied(&ty);
+        let value = self.value(&ty, DEPTH);
         StmtKind::Assign { place, value }
     }
 
@@ -449,12 +593,12 @@ impl Generator<'_> {
         let args: Vec<Expr> = (0..self.choices.below(5))
             .map(|_| {
                 let ty = self.ty();
-                self.value(ty, 3)
+                self.value(&ty, 3)
             })
             .collect();
         self.program.formats.push(Format {
             pieces: vec![Piece::Conversion(Conversion::default()); args.len()],
-            args: args.iter().map(|arg| arg.ty).collect(),
+            args: args.iter().map(|arg| arg.ty.clone()).collect(),
         });
         let format = FormatId(self.program.formats.len() as u32 - 1);
         StmtKind::Printf { format, args }
@@ -463,7 +607,8 @@ impl Generator<'_> {
     fn print(&mut self) -> StmtKind {
         let (what, args) = if self.choices.chance(50) {
             let ty = self.ty();
-            (PrintWhat::Value(ty), vec![self.value(ty, 3)])
+            let value = self.value(&ty, 3);
+            (PrintWhat::Value(ty), vec![value])
         } else {
             let map = self.choices.below(self.program.maps.len());
             (PrintWhat::Map(MapId(map as u32)), Vec::new())
@@ -503,29 +648,143 @@ impl Generator<'_> {
             .into_iter()
             .map(|ty| match ty {
                 // Small numbers meet again.
-                Type::Int { .. } if self.choices.chance(50) => {
+                Type::Int { bits: 64, .. } if self.choices.chance(50) => {
                     expr(ExprKind::Int(self.choices.below(4) as u64), ty)
                 }
-                _ => self.value(ty, depth),
+                _ => {
+                    let ty = self.varied(&ty);
+                    self.value(&ty, depth)
+                }
             })
             .collect();
         self.keys.push((map, key.clone()));
         key
     }
 
-    fn value(&mut self, ty: Type, depth: usize) -> Expr {
+    fn value(&mut self, ty: &Type, depth: usize) -> Expr {
         match ty {
-            Type::Int { .. } => {
+            Type::Int { bits: 64, .. } => {
                 let value = self.int(depth);
-                Expr { ty, ..value }
+                match value.kind {
+                    // What is computed depends on the type.
+                    ExprKind::Cast(_) | ExprKind::Part { .. } | ExprKind::Read { .. } => {
+                        expr(ExprKind::Cast(Box::new(value)), ty.clone())
+                    }
+                    kind => expr(kind, ty.clone()),
+                }
             }
-            Type::Str { capacity } => self.string(capacity, depth),
+            Type::Str { capacity } => self.string(*capacity, depth),
             Type::Name => self.name(),
+            ty if ty.is_word() => self.narrow(ty, depth),
+            ty => self.bytes(ty, depth),
         }
     }
 
-    fn local_of(&mut self, ty: Type) -> Option<Expr> {
-        let fits = |local: &Local| local.ty == ty || (local.ty.is_int() && ty.is_int());
+    /// A word narrower than a register.
+    fn narrow(&mut self, ty: &Type, depth: usize) -> Expr {
+        let below = depth.saturating_sub(1);
+        let found = match self.choices.below(if depth == 0 { 3 } else { 6 }) {
+            0 => self.local_of(ty),
+            1 => self.get(ty, 0),
+            3 => self.piece(ty, below),
+            4 => Some(self.read(ty, below)),
+            5 => Some(self.ternary_of(ty, below)),
+            _ => None,
+        };
+        found.unwrap_or_else(|| {
+            let inner = self.int(below);
+            expr(ExprKind::Cast(Box::new(inner)), ty.clone())
+        })
+    }
+
+    /// A tuple, a record or an array.
+    fn bytes(&mut self, ty: &Type, depth: usize) -> Expr {
+        let below = depth.saturating_sub(1);
+        let found = match self.choices.below(if depth == 0 { 3 } else { 6 }) {
+            0 => self.local_of(ty),
+            1 => self.get(ty, 0),
+            2 | 3 => None,
+            4 => self.piece(ty, below),
+            _ => Some(self.ternary_of(ty, below)),
+        };
+        if let Some(found) = found {
+            return found;
+        }
+        let Type::Tuple(types) = ty else {
+            return self.read(ty, below);
+        };
+        let parts = types.iter().map(|ty| self.value(ty, below)).collect();
+        expr(ExprKind::Tuple(parts), ty.clone())
+    }
+
+    fn ternary_of(&mut self, ty: &Type, depth: usize) -> Expr {
+        let cond = Box::new(self.int(depth));
+        let (then, otherwise) = (self.value(ty, depth), self.value(ty, depth));
+        let kind = ExprKind::Ternary {
+            cond,
+            then: Box::new(then),
+            otherwise: Box::new(otherwise),
+        };
+        expr(kind, ty.clone())
+    }
+
+    /// A piece of this type out of a tuple, a record or an array.
+    fn piece(&mut self, ty: &Type, depth: usize) -> Option<Expr> {
+        let (whole, offset, bytes) = match self.choices.chance(50) {
+            true => {
+                let before = self
+                    .choices
+                    .pick_one(&[Type::INT, Type::Str { capacity: 24 }]);
+                let offset = before.size();
+                (Type::tuple([before, ty.clone()]), offset, ty.size())
+            }
+            false => {
+                let mut places = Vec::new();
+                pieces(&record_type(), 0, &mut places);
+                let fits = |piece: &Type| match (piece, ty) {
+                    (Type::Text(_), Type::Str { capacity }) => *capacity == 16,
+                    (piece, ty) => piece == ty,
+                };
+                places.retain(|(piece, _)| fits(piece));
+                let (piece, offset) = places.get(self.choices.below(places.len()))?.clone();
+                (record_type(), offset, piece.memory_size())
+            }
+        };
+        let of = Box::new(self.value(&whole, depth));
+        let kind = ExprKind::Part {
+            of,
+            offset: offset as u32,
+            bytes: bytes as u32,
+        };
+        Some(expr(kind, ty.clone()))
+    }
+
+    /// An object of this type in memory.
+    fn read(&mut self, ty: &Type, depth: usize) -> Expr {
+        let bytes = match ty {
+            Type::Str { capacity } => self.choices.pick(&[*capacity as u32 - 1, 4, 60]),
+            ty => ty.memory_size() as u32,
+        };
+        let space = self.choices.pick(&[Space::Kernel, Space::User]);
+        let address = match self.flavour.memory {
+            false => self.choices.below(100) as u64,
+            true => address(space) + self.choices.below(MEMORY_BYTES + 20) as u64 - 10,
+        };
+        let mut address = expr(ExprKind::Int(address), Type::UINT);
+        if self.flavour.memory && self.choices.chance(20) {
+            // Most of these lead nowhere.
+            address = self.int(depth);
+        }
+        let kind = ExprKind::Read {
+            address: Box::new(address),
+            bytes,
+            space,
+        };
+        expr(kind, ty.clone())
+    }
+
+    fn local_of(&mut self, ty: &Type) -> Option<Expr> {
+        let fits = |local: &Local| local.ty == *ty || (is_wide(&local.ty) && is_wide(ty));
         let known: Vec<usize> = (0..self.locals.len())
             .filter(|&i| fits(&self.locals[i]))
             .collect();
@@ -533,12 +792,12 @@ impl Generator<'_> {
             return None;
         }
         let local = LocalId(self.choices.pick(&known) as u32);
-        Some(expr(ExprKind::Local(local), ty))
+        Some(expr(ExprKind::Local(local), ty.clone()))
     }
 
-    fn get(&mut self, ty: Type, depth: usize) -> Option<Expr> {
-        let maps = self.maps_where(|map| match map.value {
-            MapValue::Scalar(scalar) => scalar == ty || (scalar.is_int() && ty.is_int()),
+    fn get(&mut self, ty: &Type, depth: usize) -> Option<Expr> {
+        let maps = self.maps_where(|map| match &map.value {
+            MapValue::Scalar(scalar) => scalar == ty || (is_wide(scalar) && is_wide(ty)),
             MapValue::Aggregate(_) => false,
         });
         if maps.is_empty() {
@@ -546,7 +805,7 @@ impl Generator<'_> {
         }
         let map = self.choices.pick(&maps);
         let key = self.key(map, depth.saturating_sub(1));
-        Some(expr(ExprKind::MapGet { map, key }, ty))
+        Some(expr(ExprKind::MapGet { map, key }, ty.clone()))
     }
 
     /// Something the compiler cannot know.
@@ -558,14 +817,14 @@ impl Generator<'_> {
 
     fn int(&mut self, depth: usize) -> Expr {
         let below = depth.saturating_sub(1);
-        let kind = match self.choices.below(if depth == 0 { 6 } else { 20 }) {
+        let kind = match self.choices.below(if depth == 0 { 6 } else { 23 }) {
             0 => ExprKind::Int(self.choices.number()),
             1..3 => return self.unknown_int(),
-            3 => match self.local_of(Type::INT) {
+            3 => match self.local_of(&Type::INT) {
                 Some(local) => return local,
                 None => return self.unknown_int(),
             },
-            4 => match self.get(Type::INT, 0) {
+            4 => match self.get(&Type::INT, 0) {
                 Some(get) => return get,
                 None => return self.unknown_int(),
             },
@@ -589,9 +848,15 @@ impl Generator<'_> {
                 otherwise: Box::new(self.int(below)),
             },
             18 => return self.increment(below),
+            19 | 20 => {
+                let ty = self.narrow_type();
+                let narrow = self.narrow(&ty, below);
+                ExprKind::Cast(Box::new(narrow))
+            }
+            21 => return self.read(&Type::INT, below),
             _ => {
                 return self
-                    .get(Type::INT, below)
+                    .get(&Type::INT, below)
                     .unwrap_or_else(|| self.unknown_int());
             }
         };
@@ -640,21 +905,27 @@ impl Generator<'_> {
 
     fn compare(&mut self, depth: usize) -> ExprKind {
         let equal = self.choices.chance(50);
+        let other = match self.choices.below(6) {
+            0 => Some(self.tuple_type(1)),
+            1 => Some(self.choices.pick_one(&[record_type(), array_type()])),
+            _ => None,
+        };
         let mut side = |_| {
-            let ty = match self.choices.chance(25) {
-                true => Type::Name,
-                false => self.string_type(),
+            let ty = match &other {
+                Some(ty) => self.varied(ty),
+                None if self.choices.chance(25) => Type::Name,
+                None => self.string_type(),
             };
-            Box::new(self.value(ty, depth))
+            Box::new(self.value(&ty, depth))
         };
         let (lhs, rhs) = (side(0), side(1));
-        ExprKind::StrCompare { equal, lhs, rhs }
+        ExprKind::Compare { equal, lhs, rhs }
     }
 
     fn increment(&mut self, depth: usize) -> Expr {
-        let maps = self.maps_where(|map| matches!(map.value, MapValue::Scalar(ty) if ty.is_int()));
+        let maps = self.maps_where(|map| matches!(&map.value, MapValue::Scalar(ty) if is_wide(ty)));
         let locals: Vec<usize> = (0..self.locals.len())
-            .filter(|&i| self.locals[i].ty.is_int())
+            .filter(|&i| is_wide(&self.locals[i].ty))
             .collect();
         let at = self.choices.below(locals.len() + maps.len());
         let place = if at < locals.len() {
@@ -674,12 +945,14 @@ impl Generator<'_> {
 
     fn string(&mut self, capacity: u16, depth: usize) -> Expr {
         let ty = Type::Str { capacity };
-        let found = match self.choices.below(if depth == 0 { 4 } else { 7 }) {
+        let found = match self.choices.below(if depth == 0 { 4 } else { 9 }) {
             0 => None,
-            1 => self.local_of(ty),
-            2 if capacity == 16 => Some(expr(ExprKind::Builtin(Builtin::Comm), ty)),
-            2 | 3 => self.get(ty, 0),
-            4 => self.get(ty, depth - 1),
+            1 => self.local_of(&ty),
+            2 if capacity == 16 => Some(expr(ExprKind::Builtin(Builtin::Comm), ty.clone())),
+            2 | 3 => self.get(&ty, 0),
+            4 => self.get(&ty, depth - 1),
+            5 => self.piece(&ty, depth - 1),
+            6 => Some(self.read(&ty, depth - 1)),
             _ => Some(self.string_ternary(capacity, depth - 1)),
         };
         found.unwrap_or_else(|| {
@@ -711,8 +984,8 @@ impl Generator<'_> {
         let found = match self.choices.below(4) {
             0 => None,
             1 => Some(expr(ExprKind::Builtin(Builtin::Func), Type::Name)),
-            2 => self.local_of(Type::Name),
-            _ => self.get(Type::Name, 0),
+            2 => self.local_of(&Type::Name),
+            _ => self.get(&Type::Name, 0),
         };
         found.unwrap_or_else(|| expr(ExprKind::Builtin(Builtin::Probe), Type::Name))
     }

@@ -1,11 +1,11 @@
 //! The opinions that need no kernel: what a case leaves behind by the script and by the compiled code.
 
-use crate::generate::Case;
+use crate::generate::{self, Case};
 use hetsync_probe::image::{self, Image, ProgramKind};
 use hetsync_probe::interp::ebpf::Machine;
 use hetsync_probe::interp::script::{self, Store};
 use hetsync_probe::interp::{Contents, Firing, World};
-use hetsync_probe::sema::hir::{MapValue, PointKind};
+use hetsync_probe::sema::hir::{MapValue, PointKind, Space};
 
 /// What all opinions of a case share: the thread that fires and the machine it is on.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ impl Scene {
             step_ns: 0,
             start_ns: 2_000_000_000,
             ring_bytes: case.ring_bytes,
+            kernel: generate::memory(Space::Kernel),
+            user: generate::memory(Space::User),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! rbpf 0.4 has no atomic instructions, zero-extends negative immediates of 64-bit comparisons, keeps the upper
 //! half of a 32-bit remainder by a zero register, and panics at the negation of the smallest number in builds
-//! with overflow checks. Programs with such instructions are left out.
+//! with overflow checks. Programs with such instructions, or that read other memory than their own, are left out.
 
 use crate::generate::Case;
 use crate::opinions::{Scene, program};
@@ -244,7 +244,13 @@ fn sound(insn: &Insn) -> bool {
     let negative = jumps && insn.code & op::X == 0 && insn.imm < 0;
     let remainder = insn.code == op::ALU | op::MOD | op::X;
     let negation = insn.code == op::ALU64 | op::NEG;
-    !(atomic || negative || remainder || negation)
+    let reads = class == op::JMP
+        && insn.code & 0xf0 == op::CALL
+        && matches!(
+            insn.imm,
+            helper::PROBE_READ_USER..=helper::PROBE_READ_KERNEL_STR
+        );
+    !(atomic || negative || remainder || negation || reads)
 }
 
 /// What a case leaves behind in rbpf; `None` where its programs use what rbpf gets wrong, or

@@ -126,7 +126,7 @@ fn key_expressions_have_exactly_the_types_of_the_key() {
                 place: sema::hir::Place::Map { key: parts, .. },
                 ..
             } => {
-                let types: Vec<Type> = parts.iter().map(|part| part.ty).collect();
+                let types: Vec<Type> = parts.iter().map(|part| part.ty.clone()).collect();
                 assert_eq!(&types, key);
             }
             other => panic!("{other:?}"),
@@ -334,7 +334,7 @@ fn casts_cut_and_extend() {
     let program =
         program("kretprobe:f { @a = (int32)retval; @b = (uint8)retval; @c = (int64)retval; }");
     let kind = |n: usize| match &program.probes[0].body[n].kind {
-        StmtKind::Assign { value, .. } => (&value.kind, value.ty),
+        StmtKind::Assign { value, .. } => (&value.kind, value.ty.clone()),
         other => panic!("{other:?}"),
     };
     assert!(matches!(

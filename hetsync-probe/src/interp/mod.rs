@@ -9,7 +9,9 @@
 //! Neither attaches anything, and neither is used to run scripts for people.
 
 pub mod ebpf;
+mod memory;
 pub mod script;
 mod world;
 
+pub use memory::Memory;
 pub use world::{Contents, Firing, Ring, Table, World};

@@ -3,6 +3,8 @@
 use crate::sema::hir;
 use std::collections::BTreeMap;
 
+use super::Memory;
+
 /// The machine around the probes. Time advances only when it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
@@ -16,6 +18,10 @@ pub struct World {
     pub start_ns: u64,
     /// Bytes of the ring buffer of events, a power of two. Nothing is taken out while probes fire.
     pub ring_bytes: u32,
+    /// The kernel's memory.
+    pub kernel: Memory,
+    /// The memory of the process that fires.
+    pub user: Memory,
 }
 
 impl Default for World {
@@ -26,11 +32,21 @@ impl Default for World {
             step_ns: 0,
             start_ns: 0,
             ring_bytes: 1 << 20,
+            kernel: Memory::default(),
+            user: Memory::default(),
         }
     }
 }
 
 impl World {
+    /// The memory of a space.
+    pub fn memory(&self, space: hir::Space) -> &Memory {
+        match space {
+            hir::Space::Kernel => &self.kernel,
+            hir::Space::User => &self.user,
+        }
+    }
+
     /// Reads the clock and moves it on.
     pub fn read_clock_ns(&mut self) -> u64 {
         let now = self.now_ns;

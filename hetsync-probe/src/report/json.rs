@@ -152,7 +152,17 @@ impl Serialize for Scalar {
         match self {
             Scalar::Signed(n) => serializer.serialize_i64(*n),
             Scalar::Unsigned(n) => serializer.serialize_u64(*n),
+            Scalar::Bool(truth) => serializer.serialize_bool(*truth),
+            Scalar::Enum(n, None) => serializer.serialize_i64(*n),
+            Scalar::Pointer(address) => serializer.serialize_u64(*address),
             Scalar::Text(bytes) => serializer.serialize_str(&readable(bytes)),
+            Scalar::Enum(_, Some(_)) | Scalar::Bytes(_) | Scalar::Mac(_) | Scalar::Inet(_) => {
+                serializer.collect_str(self)
+            }
+            Scalar::Tuple(items) | Scalar::Array(items) => serializer.collect_seq(items),
+            Scalar::Record(members) => {
+                serializer.collect_map(members.iter().map(|(name, value)| (name, value)))
+            }
         }
     }
 }

@@ -24,10 +24,12 @@ pub fn render(format: &Format, args: &[Scalar]) -> Vec<u8> {
 fn convert(text: &mut Vec<u8>, conversion: &Conversion, arg: &Scalar) {
     use ConversionKind::*;
     let bits = match arg {
-        Scalar::Signed(n) => *n as u64,
-        Scalar::Unsigned(n) => *n,
-        // A number asked of a string: the type checker refuses it; shown as what it is.
         Scalar::Text(bytes) => return string(text, conversion, bytes),
+        arg => match arg.as_integer() {
+            Some(n) => n as u64,
+            // A number asked of something else: the type checker refuses it; shown as what it is.
+            None => return string(text, conversion, arg.to_string().as_bytes()),
+        },
     };
     match conversion.kind {
         Str => string(text, conversion, arg.to_string().as_bytes()),

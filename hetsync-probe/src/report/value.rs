@@ -4,11 +4,13 @@
 //! histogram bucket by bucket; so a merged value equals the one a single CPU would have recorded.
 
 use std::fmt;
+use std::fmt::Write;
+use std::net::IpAddr;
 
 use crate::layout::{self, bias, word};
 use crate::report::histogram::{Histogram, Scale};
 use crate::report::summary::Summary;
-use crate::sema::hir::{Aggregation, Map, MapValue, Type};
+use crate::sema::hir::{Aggregation, Field, Map, MapValue, Type};
 
 /// A plain value: a key part, a scalar map's value, an argument of `printf`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,28 +19,97 @@ pub enum Scalar {
     Signed(i64),
     /// An unsigned integer.
     Unsigned(u64),
+    /// A truth value.
+    Bool(bool),
+    /// A value of an enum, with its name if it has one.
+    Enum(i64, Option<String>),
+    /// An address.
+    Pointer(u64),
     /// A string's bytes up to its first NUL; not always UTF-8.
     Text(Vec<u8>),
+    /// Bytes that are no text.
+    Bytes(Vec<u8>),
+    /// The 6 bytes of a hardware address.
+    Mac([u8; 6]),
+    /// An internet address; `None` where none was put in.
+    Inet(Option<IpAddr>),
+    /// The parts of a tuple.
+    Tuple(Vec<Scalar>),
+    /// The elements of an array.
+    Array(Vec<Scalar>),
+    /// The members of a record by name, those without one too.
+    Record(Vec<(String, Scalar)>),
 }
 
 impl Scalar {
     /// Reads a value of type `ty` from the start of `bytes`; `names` are [`crate::sema::hir::Program::names`].
     /// `None` if there are too few bytes. A name's number outside the table reads as `?`.
-    pub fn decode(ty: Type, bytes: &[u8], names: &[String]) -> Option<Scalar> {
-        let bytes = bytes.get(..ty.size())?;
+    pub fn decode(ty: &Type, bytes: &[u8], names: &[String]) -> Option<Scalar> {
+        Self::from_memory(ty, bytes.get(..ty.size())?, names)
+    }
+
+    /// Reads an object of type `ty` as it lies in memory; values in a record or an array are not padded to words.
+    fn from_memory(ty: &Type, bytes: &[u8], names: &[String]) -> Option<Scalar> {
+        let bytes = bytes.get(..ty.memory_size())?;
+        let word = || layout::narrow_word(ty, bytes);
         Some(match ty {
-            Type::Int { signed } => Scalar::int(word(bytes, 0), signed),
-            Type::Str { .. } => {
+            Type::Int { signed, .. } => Scalar::int(word(), *signed),
+            Type::Bool => Scalar::Bool(word() != 0),
+            Type::Enum(of) => {
+                let bits = word() as i64;
+                let name = of.values.iter().find(|(_, value)| *value == bits);
+                Scalar::Enum(bits, name.map(|(name, _)| name.clone()))
+            }
+            Type::Pointer { .. } => Scalar::Pointer(word()),
+            Type::Mac => {
+                let mut mac = [0; 6];
+                mac.copy_from_slice(&bytes[..6]);
+                Scalar::Mac(mac)
+            }
+            Type::Name => {
+                let name = usize::try_from(word()).ok().and_then(|at| names.get(at));
+                Scalar::Text(name.map_or_else(|| b"?".to_vec(), |n| n.clone().into_bytes()))
+            }
+            Type::Str { .. } | Type::Text(_) => {
                 let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
                 Scalar::Text(bytes[..end].to_vec())
             }
-            Type::Name => {
-                let name = usize::try_from(word(bytes, 0))
-                    .ok()
-                    .and_then(|at| names.get(at));
-                Scalar::Text(name.map_or_else(|| b"?".to_vec(), |n| n.clone().into_bytes()))
+            Type::Inet => Scalar::Inet(internet_address(bytes)),
+            Type::Buffer { capacity } => {
+                let len = (layout::word(bytes, 0) as usize).min(usize::from(*capacity));
+                Scalar::Bytes(bytes[8..8 + len].to_vec())
             }
+            Type::Tuple(types) => Scalar::Tuple(decode_values(types, bytes, names)?),
+            Type::Array { of, len } => {
+                let size = of.memory_size();
+                let element = |i| Self::from_memory(of, bytes.get(i * size..)?, names);
+                Scalar::Array((0..*len as usize).map(element).collect::<Option<_>>()?)
+            }
+            Type::Record(record) => {
+                let member = |field: &Field| {
+                    let at = bytes.get(field.offset as usize..)?;
+                    let mut value = Self::from_memory(&field.ty, at, names)?;
+                    if let Some((low, bits)) = field.bits {
+                        value = value.bit_field(low, bits);
+                    }
+                    Some((field.name.clone(), value))
+                };
+                Scalar::Record(record.fields.iter().map(member).collect::<Option<_>>()?)
+            }
+            Type::Incomplete(_) | Type::Void => Scalar::Array(Vec::new()),
         })
+    }
+
+    /// Some bits of an integer, by its own sign.
+    fn bit_field(self, low: u8, bits: u8) -> Scalar {
+        let up = 64 - u32::from(low) - u32::from(bits);
+        let down = 64 - u32::from(bits);
+        match self {
+            Scalar::Signed(n) => Scalar::Signed(n.wrapping_shl(up).wrapping_shr(down)),
+            Scalar::Unsigned(n) => Scalar::Unsigned(n.wrapping_shl(up).wrapping_shr(down)),
+            Scalar::Bool(_) => self,
+            other => other,
+        }
     }
 
     /// An integer from its bits.
@@ -50,40 +121,92 @@ impl Scalar {
         }
     }
 
-    /// The integer, widened; `None` for a string.
+    /// The integer, widened; `None` for what is none.
     pub fn as_integer(&self) -> Option<i128> {
         match *self {
-            Scalar::Signed(n) => Some(n.into()),
-            Scalar::Unsigned(n) => Some(n.into()),
-            Scalar::Text(_) => None,
+            Scalar::Signed(n) | Scalar::Enum(n, _) => Some(n.into()),
+            Scalar::Unsigned(n) | Scalar::Pointer(n) => Some(n.into()),
+            Scalar::Bool(truth) => Some(truth.into()),
+            _ => None,
         }
     }
 
-    /// The value divided by `div`, truncated toward zero; a string stays itself.
+    /// The value divided by `div`, truncated toward zero; what is no integer stays itself.
     pub fn divided(&self, div: u64) -> Scalar {
         // The quotient of a 64-bit number by one of at least 1 fits its own type again.
         match *self {
             Scalar::Signed(n) => Scalar::Signed((i128::from(n) / i128::from(div.max(1))) as i64),
             Scalar::Unsigned(n) => Scalar::Unsigned(n / div.max(1)),
-            Scalar::Text(ref text) => Scalar::Text(text.clone()),
+            ref other => other.clone(),
         }
     }
 }
 
 impl fmt::Display for Scalar {
-    /// Integers in decimal; bytes of a string that are not UTF-8 as `\xff`.
+    /// Integers in decimal, addresses in hexadecimal; bytes of a string that are not UTF-8, and of a buffer that are not
+    /// printable, as `\xff`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, items: &[Scalar], comma: &str| {
+            items.iter().enumerate().try_for_each(|(i, item)| {
+                f.write_str(if i == 0 { "" } else { comma })?;
+                item.fmt(f)
+            })
+        };
         match self {
-            Scalar::Signed(n) => n.fmt(f),
+            Scalar::Signed(n) | Scalar::Enum(n, None) => n.fmt(f),
+            Scalar::Enum(_, Some(name)) => f.write_str(name),
             Scalar::Unsigned(n) => n.fmt(f),
+            Scalar::Bool(truth) => truth.fmt(f),
+            Scalar::Pointer(address) => write!(f, "{address:#x}"),
             Scalar::Text(bytes) => f.write_str(&readable(bytes)),
+            Scalar::Bytes(bytes) => bytes.iter().try_for_each(|&byte| match byte {
+                b' '..=b'~' => f.write_char(byte.into()),
+                _ => write!(f, "\\x{byte:02x}"),
+            }),
+            Scalar::Mac(mac) => mac.iter().enumerate().try_for_each(|(i, byte)| {
+                f.write_str(if i == 0 { "" } else { ":" })?;
+                write!(f, "{byte:02X}")
+            }),
+            Scalar::Inet(Some(address)) => address.fmt(f),
+            Scalar::Inet(None) => Ok(()),
+            Scalar::Tuple(parts) => {
+                f.write_str("(")?;
+                list(f, parts, ", ")?;
+                f.write_str(")")
+            }
+            Scalar::Array(elements) => {
+                f.write_str("[")?;
+                list(f, elements, ",")?;
+                f.write_str("]")
+            }
+            Scalar::Record(members) => {
+                f.write_str("{ ")?;
+                for (i, (name, value)) in members.iter().enumerate() {
+                    let comma = if i == 0 { "" } else { ", " };
+                    write!(f, "{comma}.{name} = {value}")?;
+                }
+                f.write_str(" }")
+            }
         }
+    }
+}
+
+/// The address in 24 bytes of [`Type::Inet`].
+fn internet_address(bytes: &[u8]) -> Option<IpAddr> {
+    let mut octets = [0; 16];
+    octets.copy_from_slice(bytes.get(8..24)?);
+    match layout::word(bytes, 0) {
+        layout::FAMILY_V4 => {
+            let [a, b, c, d, ..] = octets;
+            Some(IpAddr::from([a, b, c, d]))
+        }
+        layout::FAMILY_V6 => Some(IpAddr::from(octets)),
+        _ => None,
     }
 }
 
 /// Text of bytes: UTF-8 as it is, any other byte as `\xff`.
 pub fn readable(bytes: &[u8]) -> String {
-    use fmt::Write;
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
@@ -138,7 +261,7 @@ pub fn decode(map: &Map, names: &[String], per_cpu: &[&[u8]]) -> Option<Value> {
     match &map.value {
         MapValue::Scalar(ty) => {
             let assigned = !unkeyed || word(&per_cpu[0][ty.size()..], 0) != 0;
-            assigned.then(|| Scalar::decode(*ty, per_cpu[0], names).map(Value::Scalar))?
+            assigned.then(|| Scalar::decode(ty, per_cpu[0], names).map(Value::Scalar))?
         }
         MapValue::Aggregate(aggregation) => {
             let (samples, value) = merge(aggregation, per_cpu);
@@ -150,7 +273,7 @@ pub fn decode(map: &Map, names: &[String], per_cpu: &[&[u8]]) -> Option<Value> {
 /// The typed parts of a key; empty for a map without keys, `None` if there are too few bytes.
 pub fn decode_key(map: &Map, names: &[String], mut bytes: &[u8]) -> Option<Vec<Scalar>> {
     let mut parts = Vec::with_capacity(map.key.len());
-    for &ty in &map.key {
+    for ty in &map.key {
         parts.push(Scalar::decode(ty, bytes, names)?);
         bytes = &bytes[ty.size()..];
     }
@@ -160,7 +283,7 @@ pub fn decode_key(map: &Map, names: &[String], mut bytes: &[u8]) -> Option<Vec<S
 /// The values of an event record behind its 8-byte head; `None` if there are too few bytes.
 pub fn decode_values(types: &[Type], mut bytes: &[u8], names: &[String]) -> Option<Vec<Scalar>> {
     let mut values = Vec::with_capacity(types.len());
-    for &ty in types {
+    for ty in types {
         values.push(Scalar::decode(ty, bytes, names)?);
         bytes = &bytes[ty.size()..];
     }

@@ -179,7 +179,7 @@ impl Checker<'_> {
             let value = match &info.value {
                 Some((Value::Scalar(shape), _)) => MapValue::Scalar(shape.ty()),
                 Some((Value::Aggregate(aggregation, shape), _)) => {
-                    MapValue::Aggregate(with_sign(aggregation, *shape))
+                    MapValue::Aggregate(with_sign(aggregation, shape))
                 }
                 // Reported where it is used.
                 None => MapValue::Scalar(hir::Type::INT),
@@ -229,7 +229,7 @@ impl Checker<'_> {
 }
 
 /// The aggregation for samples of a shape.
-fn with_sign(aggregation: &Aggregation, shape: Shape) -> Aggregation {
+fn with_sign(aggregation: &Aggregation, shape: &Shape) -> Aggregation {
     let signed = shape.is_signed();
     match aggregation {
         Aggregation::Sum { .. } => Aggregation::Sum { signed },

@@ -302,7 +302,7 @@ impl Checker<'_> {
                         .with_place(args[0].span, "not a map"),
                     );
                 }
-                (PrintWhat::Value(value.expr.ty), vec![value.expr])
+                (PrintWhat::Value(value.expr.ty.clone()), vec![value.expr])
             }
         };
         let top = self.print_limit(args.get(1), "top", 0, i64::from(u32::MAX))?;

@@ -37,33 +37,42 @@ impl Typed {
         self.expr.span
     }
 
-    /// The expression as a value of exactly this type, which is one its shape fits.
-    pub(super) fn into_type(self, ty: Type) -> hir::Expr {
-        let mut expr = self.expr;
-        if expr.ty == ty {
-            return expr;
-        }
-        match (&expr.kind, ty) {
-            // Signedness is only a way to look at the bits, and a literal has any room it needs.
-            (_, Type::Int { .. }) | (hir::ExprKind::Str(_), Type::Str { .. }) => expr.ty = ty,
-            // The arm of a `?:` may be shorter than the whole: the one conversion of strings there is.
-            (_, Type::Str { .. }) => {
-                let span = expr.span;
-                let leaf = |kind, ty| Box::new(hir::Expr { kind, ty, span });
-                expr = hir::Expr {
-                    kind: hir::ExprKind::Ternary {
-                        cond: leaf(hir::ExprKind::Int(1), Type::INT),
-                        otherwise: leaf(hir::ExprKind::Str(Vec::new()), ty),
-                        then: Box::new(expr),
-                    },
-                    ty,
-                    span,
-                };
-            }
-            (_, Type::Name) => {}
-        }
-        expr
+    /// The expression as a value of this type, which is one its shape fits. Only words and literals change: any other
+    /// value is fitted where it is put.
+    pub(super) fn into_type(self, ty: &Type) -> hir::Expr {
+        convert(self.expr, ty)
     }
+}
+
+fn convert(mut expr: hir::Expr, ty: &Type) -> hir::Expr {
+    use hir::ExprKind::{Cast, Part, Read, Str, Ternary, Tuple};
+    if expr.ty == *ty {
+        return expr;
+    }
+    match (expr.kind, ty) {
+        // Where the type says what is computed, it stays.
+        (kind @ (Read { .. } | Part { .. } | Cast(_)), ty) if ty.is_word() => {
+            let span = expr.span;
+            expr.kind = Cast(Box::new(hir::Expr { kind, ..expr }));
+            expr.span = span;
+            expr.ty = ty.clone();
+        }
+        (kind, ty) if ty.is_word() => {
+            expr.kind = kind;
+            expr.ty = ty.clone();
+        }
+        (Tuple(parts), Type::Tuple(types)) => {
+            let parts = parts.into_iter().zip(types.iter());
+            expr.kind = Tuple(parts.map(|(part, ty)| convert(part, ty)).collect());
+            expr.ty = Type::Tuple(types.clone());
+        }
+        (kind @ (Str(_) | Ternary { .. }), ty @ Type::Str { .. }) => {
+            expr.kind = kind;
+            expr.ty = ty.clone();
+        }
+        (kind, _) => expr.kind = kind,
+    }
+    expr
 }
 
 /// State of a round.

@@ -6,9 +6,9 @@ use std::fmt::Write;
 use super::aggregate;
 use super::hir::{
     Aggregation, BinaryOp, Expr, ExprKind, Format, Map, MapId, MapValue, Piece, Place, PointKind,
-    PrintWhat, Probe, Program, Stmt, StmtKind, UnaryOp,
+    PrintWhat, Probe, Program, Space, Stmt, StmtKind, UnaryOp,
 };
-use super::names::{builtin_name, type_name};
+use super::names::builtin_name;
 
 /// A text form of a checked script, for `--emit types`.
 pub fn dump(program: &Program) -> String {
@@ -28,14 +28,14 @@ pub fn dump(program: &Program) -> String {
 }
 
 fn describe_map(map: &Map) -> String {
-    let key: Vec<String> = map.key.iter().map(|ty| type_name(*ty)).collect();
+    let key: Vec<String> = map.key.iter().map(|ty| ty.to_string()).collect();
     let mut text = format!("@{}", map.name);
     if !key.is_empty() {
         let _ = write!(text, "[{}; {} keys]", key.join(", "), map.max_entries);
     }
     match &map.value {
         MapValue::Scalar(ty) => {
-            let _ = write!(text, ": {}", type_name(*ty));
+            let _ = write!(text, ": {}", ty.to_string());
         }
         MapValue::Aggregate(aggregation) => {
             let _ = write!(text, ": {}", describe_aggregation(aggregation));
@@ -98,7 +98,7 @@ impl<'a> Dump<'a> {
             self.line(0, &format!("probe {name}{period}"));
         }
         for local in &probe.locals {
-            self.line(1, &format!("let ${}: {}", local.name, type_name(local.ty)));
+            self.line(1, &format!("let ${}: {}", local.name, local.ty));
         }
         if let Some(predicate) = &probe.predicate {
             let predicate = self.expr(predicate);
@@ -207,6 +207,22 @@ impl<'a> Dump<'a> {
             ExprKind::Builtin(builtin) => return builtin_name(*builtin),
             ExprKind::Local(id) => return self.local(id.0),
             ExprKind::MapGet { map, key } => return self.map(*map, key),
+            ExprKind::Tuple(parts) => format!("({})", self.list(parts)),
+            ExprKind::Part { of, offset, bytes } => {
+                format!("{}+{offset}..{bytes}", self.expr(of))
+            }
+            ExprKind::Read {
+                address,
+                bytes,
+                space,
+            } => {
+                let space = match space {
+                    Space::Kernel => "kernel",
+                    Space::User => "user",
+                };
+                format!("read {bytes} {space} {}", self.expr(address))
+            }
+            ExprKind::Cast(of) => format!("cast {}", self.expr(of)),
             ExprKind::Unary(op, operand) => {
                 let symbol = match op {
                     UnaryOp::Neg => "-",
@@ -228,7 +244,7 @@ impl<'a> Dump<'a> {
                     self.expr(rhs)
                 )
             }
-            ExprKind::StrCompare { equal, lhs, rhs } => {
+            ExprKind::Compare { equal, lhs, rhs } => {
                 let symbol = if *equal { "==" } else { "!=" };
                 format!("({} {symbol} {})", self.expr(lhs), self.expr(rhs))
             }
@@ -262,7 +278,7 @@ impl<'a> Dump<'a> {
                 }
             }
         };
-        format!("{text}:{}", type_name(expr.ty))
+        format!("{text}:{}", expr.ty)
     }
 }
 
@@ -303,7 +319,7 @@ fn describe_format(format: &Format) -> String {
     let pieces = format.pieces.iter().map(|piece| match piece {
         Piece::Text(text) => text.escape_debug().to_string(),
         Piece::Conversion(conversion) => {
-            let ty = args.next().map_or("?".into(), |ty| type_name(*ty));
+            let ty = args.next().map_or("?".into(), super::hir::Type::to_string);
             format!("{{{:?} {ty}}}", conversion.kind)
         }
     });

@@ -2,15 +2,14 @@
 
 use super::aggregate;
 use super::checker::{Checker, Typed};
-use super::hir::{self, BinaryOp, ExprKind, MapId, Place};
+use super::hir::{self, ExprKind, MapId, Place, Type};
 use super::later;
-use super::operator;
 use super::shape::{Join, Shape};
 use super::tables::Value;
 use crate::diagnostic::Diagnostic;
-use crate::limits;
 use crate::span::Span;
 use crate::syntax::{self, ast};
+use crate::{layout, limits};
 
 impl Checker<'_> {
     /// An expression; none if a mistake in it was reported.
@@ -28,7 +27,7 @@ impl Checker<'_> {
             ast::ExprKind::Variable(name) => {
                 let index = self.used_local(name, span)?;
                 let local = self.local(index);
-                let (shape, unit) = (local.shape, local.unit.get());
+                let (shape, unit) = (local.shape.clone(), local.unit.get());
                 let kind = ExprKind::Local(hir::LocalId(index as u32));
                 Some(Typed {
                     unit,
@@ -81,6 +80,7 @@ impl Checker<'_> {
                 let value = self.integer(value, "a cast")?;
                 Some(cast(name, value, span))
             }
+            ast::ExprKind::Tuple(parts) => self.tuple(parts, span),
             ast::ExprKind::Paren(inner) => self.expr(inner),
             kind @ (ast::ExprKind::Bool(_)
             | ast::ExprKind::In { .. }
@@ -92,8 +92,7 @@ impl Checker<'_> {
             | ast::ExprKind::Offsetof { .. }
             | ast::ExprKind::Type(_)
             | ast::ExprKind::Comptime(_)
-            | ast::ExprKind::Block(_)
-            | ast::ExprKind::Tuple(_)) => self.fail(later::expr(kind, span)),
+            | ast::ExprKind::Block(_)) => self.fail(later::expr(kind, span)),
         }
     }
 
@@ -178,6 +177,14 @@ impl Checker<'_> {
         ))
     }
 
+    fn tuple(&mut self, parts: &[ast::Expr], span: Span) -> Option<Typed> {
+        let parts: Vec<Option<Typed>> = parts.iter().map(|part| self.expr(part)).collect();
+        let parts: Vec<Typed> = parts.into_iter().collect::<Option<_>>()?;
+        let shape = Shape::Tuple(parts.iter().map(|part| part.shape.clone()).collect());
+        let kind = ExprKind::Tuple(parts.into_iter().map(|part| part.expr).collect());
+        Some(Typed::new(kind, shape, span))
+    }
+
     fn map_value(
         &mut self,
         name: &str,
@@ -191,7 +198,7 @@ impl Checker<'_> {
         let key = key?;
         let info = &self.tables.maps[map];
         let (shape, unit) = match &info.value {
-            Some((Value::Scalar(shape), _)) => (*shape, info.unit.get()),
+            Some((Value::Scalar(shape), _)) => (shape.clone(), info.unit.get()),
             Some((Value::Aggregate(aggregation, _), first)) => {
                 let was = aggregate::name(aggregation);
                 let diagnostic = Diagnostic::error(
@@ -225,7 +232,7 @@ impl Checker<'_> {
         otherwise: Typed,
         span: Span,
     ) -> Option<Typed> {
-        let shape = match then.shape.join(otherwise.shape) {
+        let shape = match then.shape.join(&otherwise.shape) {
             Join::Fits(shape) => shape,
             Join::Mixed(_) => Shape::UNSIGNED,
             Join::Mismatch => {
@@ -246,10 +253,11 @@ impl Checker<'_> {
         } else {
             None
         };
-        let arm = |arm: Typed| match shape {
+        let ty = shape.ty();
+        let arm = |arm: Typed| match ty.is_word() {
+            true => Box::new(arm.into_type(&ty)),
             // A shorter string fits as it is.
-            Shape::Str(_) => Box::new(arm.expr),
-            _ => Box::new(arm.into_type(shape.ty())),
+            false => Box::new(arm.expr),
         };
         let kind = ExprKind::Ternary {
             cond: Box::new(cond),
@@ -274,7 +282,7 @@ impl Checker<'_> {
                 let index = self.used_local(name, target.span)?;
                 (
                     Place::Local(hir::LocalId(index as u32)),
-                    self.local(index).shape,
+                    self.local(index).shape.clone(),
                 )
             }
             ast::ExprKind::Map {
@@ -287,7 +295,7 @@ impl Checker<'_> {
                 let one = int(1, target.span);
                 self.assign_scalar(map, &one, target.span)?;
                 let shape = match &self.tables.maps[map].value {
-                    Some((Value::Scalar(shape), _)) => *shape,
+                    Some((Value::Scalar(shape), _)) => shape.clone(),
                     _ => Shape::Unknown,
                 };
                 let map = MapId(map as u32);
@@ -333,8 +341,7 @@ fn is_int_type(name: &str) -> bool {
     syntax::INT_TYPES.iter().any(|(known, ..)| *known == name)
 }
 
-/// A cast: the low bits, taken as signed or not. The language's integers have 64 bits, so a narrow type is
-/// made by masking, or by shifting its sign up and down again.
+/// A cast of an integer to an integer type: the low bits, taken as signed or not.
 fn cast(ty: &str, value: Typed, span: Span) -> Typed {
     let Some((_, bits, signed)) = syntax::INT_TYPES
         .iter()
@@ -343,37 +350,25 @@ fn cast(ty: &str, value: Typed, span: Span) -> Typed {
     else {
         return value;
     };
-    let shape = Shape::Int { signed };
+    let ty = Type::Int { bits, signed };
     let unit = value.unit;
-    let mut cast = if bits == 64 {
-        Typed {
-            expr: value.into_type(shape.ty()),
-            shape,
-            unit,
+    let kind = match value.expr.kind {
+        ExprKind::Int(number) => {
+            ExprKind::Int(layout::extend(number, usize::from(bits) / 8, signed))
         }
-    } else if signed {
-        let shift = || int(u64::from(64 - bits), span);
-        let widest = Typed {
-            expr: value.into_type(shape.ty()),
-            shape,
-            unit,
-        };
-        operator::integers(
-            BinaryOp::Shr,
-            operator::integers(BinaryOp::Shl, widest, shift(), span),
-            shift(),
-            span,
-        )
-    } else {
-        let mask = int((1 << bits) - 1, span);
-        let widest = Typed {
-            expr: value.into_type(shape.ty()),
-            shape,
-            unit,
-        };
-        operator::integers(BinaryOp::And, widest, mask, span)
+        _ if bits == 64 => {
+            let mut expr = value.into_type(&ty);
+            expr.span = span;
+            return Typed {
+                expr,
+                shape: Shape::Is(ty),
+                unit,
+            };
+        }
+        _ => ExprKind::Cast(Box::new(value.expr)),
     };
-    cast.expr.span = span;
-    cast.unit = unit;
-    cast
+    Typed {
+        unit,
+        ..Typed::new(kind, Shape::Is(ty), span)
+    }
 }

@@ -110,7 +110,7 @@ impl Checker<'_> {
         if wrong {
             return None;
         }
-        let types = values.iter().map(|value| value.expr.ty).collect();
+        let types = values.iter().map(|value| value.expr.ty.clone()).collect();
         let id = FormatId(self.program.formats.len() as u32);
         self.program.formats.push(Format {
             pieces: pieces.into_iter().map(|parsed| parsed.piece).collect(),

@@ -6,7 +6,8 @@
 //!
 //! # Semantics both engines implement
 //!
-//! * Integers are 64 bits wide and wrap. `x / 0` is 0 and `x % 0` is `x`
+//! * Words are 64 bits and operators on them wrap at 64; a narrower integer, an enum or a `bool` is
+//!   kept extended to the whole word, and only [`ExprKind::Cast`], [`ExprKind::Read`] and [`ExprKind::Part`] narrow. `x / 0` is 0 and `x % 0` is `x`
 //!   (the eBPF machine's rule); `i64::MIN / -1` wraps, its remainder is 0. Signed
 //!   division truncates toward zero. Shift counts are taken modulo 64; a
 //!   signed `>>` keeps the sign. Comparisons and logical operators give 0 or 1.
@@ -15,10 +16,15 @@
 //! * A string value of capacity `n` is `n` bytes, zero from its first NUL to its end; a longer
 //!   one is cut to `n - 1` bytes when it is put into a smaller place.
 //!   Equality of strings is equality after zero-extension to the longer capacity.
-//! * Reading a map's missing key gives 0 or "" and does not create the key.
-//! * A `$` variable that was never assigned on this path is 0 or "".
+//! * A value put into a place whose type differs in the capacity of strings alone is cut or extended part by part; nothing
+//!   else is converted there.
+//! * Reading a map's missing key gives zeros and does not create the key.
+//! * A `$` variable that was never assigned on this path is zeros.
+//! * Memory that cannot be read is zeros: all of the value, or of a string all of it.
 
 use crate::span::Span;
+
+pub use super::types::{Enumeration, Field, Record, RecordId, RecordName, Space, Type};
 
 /// Index into [`Program::maps`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,46 +124,9 @@ pub enum PointKind {
     },
 }
 
-/// A type of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Type {
-    /// A 64-bit integer.
-    Int {
-        /// Whether division, `>>`, comparison and printing are signed.
-        signed: bool,
-    },
-    /// A string of at most `capacity - 1` bytes; `capacity` is a multiple of 8, at most [`crate::limits::STRING_BYTES`].
-    Str {
-        /// Bytes it takes, the closing NUL included.
-        capacity: u16,
-    },
-    /// A [`NameId`] in 8 bytes, shown as its string.
-    Name,
-}
-
-impl Type {
-    /// A signed integer.
-    pub const INT: Type = Type::Int { signed: true };
-    /// An unsigned integer.
-    pub const UINT: Type = Type::Int { signed: false };
-
-    /// Bytes a value of this type takes in a map key, a map value or an event; a multiple of 8.
-    pub fn size(self) -> usize {
-        match self {
-            Type::Int { .. } | Type::Name => 8,
-            Type::Str { capacity } => capacity as usize,
-        }
-    }
-
-    /// Whether values are integers.
-    pub fn is_int(self) -> bool {
-        matches!(self, Type::Int { .. })
-    }
-}
-
 /// An expression with its type and its place.
 ///
-/// The signedness in an integer's `ty` says how the *reader* of the value takes it and may differ from what
+/// The signedness in a 64-bit integer's `ty` says how the *reader* of the value takes it and may differ from what
 /// its parts suggest (a variable's type, an operator's `signed`): the bits are the same, so such a conversion has
 /// no node of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,9 +154,31 @@ pub enum ExprKind {
     MapGet {
         /// Which map; its value is [`MapValue::Scalar`].
         map: MapId,
-        /// One expression a key part, of exactly the map's key types.
+        /// One expression a key part, of the map's key types but for the capacity of strings.
         key: Vec<Expr>,
     },
+    /// Values side by side; `ty` is [`Type::Tuple`] with as many parts, of which strings may be longer than here.
+    Tuple(Vec<Expr>),
+    /// A piece of a value that is bytes: a part of a tuple, a member of a record, an element of an array.
+    Part {
+        /// The whole.
+        of: Box<Expr>,
+        /// Bytes from its start.
+        offset: u32,
+        /// Bytes taken: for a string those looked at for its NUL, else the memory size of the type.
+        bytes: u32,
+    },
+    /// An object in memory: an integer of its own width, a string up to its NUL, a record as it is.
+    Read {
+        /// Its address, a word.
+        address: Box<Expr>,
+        /// Bytes read: for a string at most this many, else the memory size of the type.
+        bytes: u32,
+        /// Whose memory.
+        space: Space,
+    },
+    /// A word made a value of this expression's type: cut to its width and extended, or for `bool` compared with 0.
+    Cast(Box<Expr>),
     /// An operator on one integer.
     Unary(UnaryOp, Box<Expr>),
     /// An operator on two integers.
@@ -201,8 +192,9 @@ pub enum ExprKind {
         /// Right operand.
         rhs: Box<Expr>,
     },
-    /// `==` or `!=` of two strings or of a [`Type::Name`] and a string or name.
-    StrCompare {
+    /// `==` or `!=` of two strings, of a [`Type::Name`] and a string or name, or of two other values that are bytes and
+    /// whose types differ in the capacity of strings alone.
+    Compare {
         /// True for `==`.
         equal: bool,
         /// Left operand.
@@ -219,7 +211,7 @@ pub enum ExprKind {
         /// Right operand.
         rhs: Box<Expr>,
     },
-    /// `cond ? then : otherwise`; both arms have the expression's type, but a string arm
+    /// `cond ? then : otherwise`; both arms have the expression's type, but strings in an arm
     /// may have a smaller capacity.
     Ternary {
         /// The integer tested against 0.

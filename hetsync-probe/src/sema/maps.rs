@@ -52,7 +52,7 @@ impl Checker<'_> {
         let mut problem = None;
         let mut types = Vec::new();
         for ((shape, seen), part) in known.parts.iter_mut().zip(&lowered) {
-            match shape.join(part.shape) {
+            match shape.join(&part.shape) {
                 Join::Fits(joined) => {
                     if *shape == Shape::Unknown {
                         *seen = part.span();
@@ -61,7 +61,9 @@ impl Checker<'_> {
                 }
                 // Equal bits are the same key; the first use says how they are shown.
                 Join::Mixed(_) => {}
-                Join::Mismatch => problem = Some((*shape, *seen, part.shape, part.span())),
+                Join::Mismatch => {
+                    problem = Some((shape.clone(), *seen, part.shape.clone(), part.span()))
+                }
             }
             types.push(shape.ty());
         }
@@ -84,7 +86,7 @@ impl Checker<'_> {
             lowered
                 .into_iter()
                 .zip(types)
-                .map(|(part, ty)| part.into_type(ty))
+                .map(|(part, ty)| part.into_type(&ty))
                 .collect(),
         )
     }
@@ -94,8 +96,8 @@ impl Checker<'_> {
         let info = &mut self.tables.maps[map];
         let name = info.name.clone();
         let Some((held, first)) = &mut info.value else {
-            info.value = Some((Value::Scalar(value.shape), span));
-            info.unit.add(value.unit, value.shape);
+            info.value = Some((Value::Scalar(value.shape.clone()), span));
+            info.unit.add(value.unit, &value.shape);
             return Some(());
         };
         let first = *first;
@@ -112,14 +114,14 @@ impl Checker<'_> {
                 .with_help("use two maps");
                 self.fail(diagnostic)
             }
-            Value::Scalar(shape) => match shape.join(value.shape) {
+            Value::Scalar(shape) => match shape.join(&value.shape) {
                 Join::Fits(joined) => {
                     *shape = joined;
-                    info.unit.add(value.unit, value.shape);
+                    info.unit.add(value.unit, &value.shape);
                     Some(())
                 }
                 Join::Mixed(_) => {
-                    self.report(mixed_signs(&format!("@{name}"), span, first, value.shape));
+                    self.report(mixed_signs(&format!("@{name}"), span, first, &value.shape));
                     Some(())
                 }
                 Join::Mismatch => {
@@ -178,7 +180,7 @@ fn describe_key(parts: usize) -> String {
 }
 
 /// A place that gets signed and unsigned values.
-pub(super) fn mixed_signs(place: &str, span: Span, first: Span, is: Shape) -> Diagnostic {
+pub(super) fn mixed_signs(place: &str, span: Span, first: Span, is: &Shape) -> Diagnostic {
     let (now, before) = if is.is_signed() {
         ("signed", "unsigned")
     } else {

@@ -23,6 +23,8 @@ mod points;
 mod shape;
 mod stmt;
 mod tables;
+pub mod types;
+mod walk;
 
 pub use dump::dump;
 

@@ -133,8 +133,8 @@ pub(super) const LATER_FUNCTIONS: [&str; 62] = [
 /// The shape of a built-in's value. Only sizes and signs that bpftrace gives them: a return value is unsigned there too.
 pub(super) fn builtin_shape(builtin: Builtin) -> Shape {
     match builtin {
-        Builtin::Comm => Shape::Str(16),
-        Builtin::Func | Builtin::Probe => Shape::Name,
+        Builtin::Comm => Shape::Is(Type::Str { capacity: 16 }),
+        Builtin::Func | Builtin::Probe => Shape::Is(Type::Name),
         Builtin::Pid
         | Builtin::Tid
         | Builtin::Nsecs
@@ -170,16 +170,6 @@ pub(super) fn builtin_name(builtin: Builtin) -> String {
         Builtin::Retval => "retval".into(),
         Builtin::Func => "func".into(),
         Builtin::Probe => "probe".into(),
-    }
-}
-
-/// How a type is written in dumps.
-pub(super) fn type_name(ty: Type) -> String {
-    match ty {
-        Type::Int { signed: true } => "i64".into(),
-        Type::Int { signed: false } => "u64".into(),
-        Type::Str { capacity } => format!("str{capacity}"),
-        Type::Name => "name".into(),
     }
 }
 

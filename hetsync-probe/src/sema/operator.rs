@@ -36,7 +36,7 @@ impl Checker<'_> {
                 if value.shape.is_signed() {
                     Shape::SIGNED
                 } else {
-                    value.shape
+                    value.shape.clone()
                 },
             ),
             ast::UnaryOp::Not => (UnaryOp::Not, Shape::Flexible),
@@ -95,7 +95,7 @@ impl Checker<'_> {
     ) -> Option<Typed> {
         let comparison = matches!(op, ast::BinaryOp::Eq | ast::BinaryOp::Ne);
         if comparison && lhs.shape.is_text() && rhs.shape.is_text() {
-            let kind = ExprKind::StrCompare {
+            let kind = ExprKind::Compare {
                 equal: op == ast::BinaryOp::Eq,
                 lhs: Box::new(lhs.expr),
                 rhs: Box::new(rhs.expr),
@@ -109,7 +109,7 @@ impl Checker<'_> {
                 op_span,
                 format!("{left} cannot be compared with {right}"),
             )
-            .with_place(lhs.span(), left)
+            .with_place(lhs.span(), left.clone())
             .with_place(rhs.span(), right);
             return self.fail(diagnostic);
         }
@@ -226,12 +226,13 @@ pub(super) fn integers(op: BinaryOp, lhs: Typed, rhs: Typed, span: Span) -> Type
     if let Some(bits) = fold(op, &lhs, &rhs) {
         return Typed::new(ExprKind::Int(bits), Shape::Flexible, span);
     }
-    let common = match (op, lhs.shape, rhs.shape) {
-        (Shl | Shr, Shape::Flexible, _) => Shape::SIGNED,
-        (Shl | Shr, left, _) => left,
-        (_, Shape::Flexible, Shape::Flexible) => Shape::SIGNED,
-        (_, Shape::Unknown, other) | (_, other, Shape::Unknown) => other,
-        (_, Shape::Flexible, other) | (_, other, Shape::Flexible) => other,
+    let common = match (op, &lhs.shape, &rhs.shape) {
+        (Shl | Shr, left, _) => word(left),
+        (_, Shape::Unknown, other) | (_, other, Shape::Unknown) => match other {
+            Shape::Unknown => Shape::Unknown,
+            known => word(known),
+        },
+        (_, Shape::Flexible, other) | (_, other, Shape::Flexible) => word(other),
         (_, left, right) if left.is_signed() && right.is_signed() => Shape::SIGNED,
         _ => Shape::UNSIGNED,
     };
@@ -243,12 +244,12 @@ pub(super) fn integers(op: BinaryOp, lhs: Typed, rhs: Typed, span: Span) -> Type
     };
     let shape = match op {
         Eq | Ne | Lt | Le | Gt | Ge => Shape::Flexible,
-        _ => common,
+        _ => common.clone(),
     };
     let ty = common.ty();
     let operand = |side: Typed| match op {
         Shl | Shr => Box::new(side.expr),
-        _ => Box::new(side.into_type(ty)),
+        _ => Box::new(side.into_type(&ty)),
     };
     let kind = ExprKind::Binary {
         op,
@@ -259,6 +260,15 @@ pub(super) fn integers(op: BinaryOp, lhs: Typed, rhs: Typed, span: Span) -> Type
     Typed {
         unit,
         ..Typed::new(kind, shape, span)
+    }
+}
+
+/// The 64-bit integer an operand is taken as.
+fn word(shape: &Shape) -> Shape {
+    match shape {
+        Shape::Unknown => Shape::Unknown,
+        known if known.is_signed() => Shape::SIGNED,
+        _ => Shape::UNSIGNED,
     }
 }
 

@@ -121,7 +121,7 @@ impl Checker<'_> {
             });
         }
         let value = self.expr(expr)?;
-        if !has_effect(&value.expr) {
+        if !value.expr.has_effect() {
             self.report(
                 Diagnostic::warning("W0003", expr.span, "this value is computed and not used")
                     .with_label("has no effect"),
@@ -174,7 +174,7 @@ impl Checker<'_> {
             Some(op) => {
                 let index = self.used_local(name, name_span)?;
                 let local = self.local(index);
-                let (shape, unit) = (local.shape, local.unit.get());
+                let (shape, unit) = (local.shape.clone(), local.unit.get());
                 let old = Typed {
                     unit,
                     ..Typed::new(
@@ -193,13 +193,13 @@ impl Checker<'_> {
         let value = value?;
         let local = self.local(index);
         let first = local.span;
-        match local.shape.join(value.shape) {
+        match local.shape.join(&value.shape) {
             Join::Fits(joined) => {
                 local.shape = joined;
-                local.unit.add(value.unit, value.shape);
+                local.unit.add(value.unit, &value.shape);
             }
             Join::Mixed(_) => {
-                let warning = mixed_signs(&format!("${name}"), name_span, first, value.shape);
+                let warning = mixed_signs(&format!("${name}"), name_span, first, &value.shape);
                 self.report(warning);
             }
             Join::Mismatch => {
@@ -219,11 +219,7 @@ impl Checker<'_> {
         let ty = self.local(index).shape.ty();
         Some(StmtKind::Assign {
             place: Place::Local(hir::LocalId(index as u32)),
-            value: if value.shape.is_int() {
-                value.into_type(ty)
-            } else {
-                value.expr
-            },
+            value: value.into_type(&ty),
         })
     }
 
@@ -241,7 +237,7 @@ impl Checker<'_> {
         let (key, mut value) = (key?, value?);
         let id = MapId(map as u32);
         if let Some(op) = op {
-            if let Some(effect) = key.iter().find(|part| has_effect(part)) {
+            if let Some(effect) = key.iter().find(|part| part.has_effect()) {
                 return self.fail(
                     Diagnostic::error(
                         "E0312",
@@ -253,17 +249,9 @@ impl Checker<'_> {
                 );
             }
             let shape = match &self.tables.maps[map].value {
-                Some((Value::Scalar(shape), _)) => *shape,
+                Some((Value::Scalar(shape), _)) => shape.clone(),
                 _ => Shape::Flexible,
             };
-            let old = Typed::new(
-                ExprKind::MapGet {
-                    map: id,
-                    key: key.clone(),
-                },
-                shape,
-                target_span,
-            );
             if !shape.is_int() {
                 let diagnostic = Diagnostic::error(
                     "E0305",
@@ -273,6 +261,14 @@ impl Checker<'_> {
                 .with_label(shape.describe());
                 return self.fail(diagnostic);
             }
+            let old = Typed::new(
+                ExprKind::MapGet {
+                    map: id,
+                    key: key.clone(),
+                },
+                shape,
+                target_span,
+            );
             value = self.binary(op, target_span, Some(old), Some(value), span)?;
         }
         self.assign_scalar(map, &value, target_span)?;
@@ -282,11 +278,7 @@ impl Checker<'_> {
         };
         Some(StmtKind::Assign {
             place: Place::Map { map: id, key },
-            value: if value.shape.is_int() {
-                value.into_type(ty)
-            } else {
-                value.expr
-            },
+            value: value.into_type(&ty),
         })
     }
 
@@ -333,18 +325,21 @@ impl Checker<'_> {
         let info = &mut self.tables.maps[map];
         let name = info.name.clone();
         let Some((held, first)) = &mut info.value else {
-            info.value = Some((Value::Aggregate(aggregation.clone(), sample.shape), span));
-            info.unit.add(sample.unit, sample.shape);
+            info.value = Some((
+                Value::Aggregate(aggregation.clone(), sample.shape.clone()),
+                span,
+            ));
+            info.unit.add(sample.unit, &sample.shape);
             return Some(());
         };
         let (first, is) = (*first, aggregate::name(aggregation));
         let (was, was_label) = match held {
             Value::Scalar(_) => ("plain values".to_string(), "a plain value".to_string()),
             Value::Aggregate(known, shape) if known == aggregation => {
-                return match shape.join(sample.shape) {
+                return match shape.join(&sample.shape) {
                     Join::Fits(joined) => {
                         *shape = joined;
-                        if !info.unit.add(sample.unit, sample.shape) {
+                        if !info.unit.add(sample.unit, &sample.shape) {
                             let warning = Diagnostic::warning(
                                 "W0005",
                                 span,
@@ -357,7 +352,7 @@ impl Checker<'_> {
                         Some(())
                     }
                     _ => {
-                        self.report(mixed_signs(&format!("@{name}"), span, first, sample.shape));
+                        self.report(mixed_signs(&format!("@{name}"), span, first, &sample.shape));
                         Some(())
                     }
                 };
@@ -381,23 +376,5 @@ impl Checker<'_> {
             .with_place(first, was_label)
             .with_help("use two maps"),
         )
-    }
-}
-
-/// Whether evaluating an expression changes something.
-pub(super) fn has_effect(expr: &hir::Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Increment { .. } => true,
-        ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Builtin(_) | ExprKind::Local(_) => false,
-        ExprKind::MapGet { key, .. } => key.iter().any(has_effect),
-        ExprKind::Unary(_, operand) => has_effect(operand),
-        ExprKind::Binary { lhs, rhs, .. }
-        | ExprKind::StrCompare { lhs, rhs, .. }
-        | ExprKind::Logical { lhs, rhs, .. } => has_effect(lhs) || has_effect(rhs),
-        ExprKind::Ternary {
-            cond,
-            then,
-            otherwise,
-        } => has_effect(cond) || has_effect(then) || has_effect(otherwise),
     }
 }

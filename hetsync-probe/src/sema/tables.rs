@@ -59,7 +59,7 @@ pub(super) enum UnitInfo {
 
 impl UnitInfo {
     /// Takes note of one more value; gives false if it has another unit than the first. Literals have none and fit any.
-    pub(super) fn add(&mut self, unit: Option<Unit>, shape: Shape) -> bool {
+    pub(super) fn add(&mut self, unit: Option<Unit>, shape: &Shape) -> bool {
         if unit.is_none() && matches!(shape, Shape::Unknown | Shape::Flexible) {
             return true;
         }
@@ -122,19 +122,16 @@ impl Tables {
             .flatten()
             .map(|local| &mut local.shape);
         let mut any = false;
-        for shape in values
-            .chain(locals)
-            .filter(|shape| **shape == Shape::Unknown)
-        {
-            *shape = Shape::Flexible;
+        for shape in values.chain(locals).filter(|shape| shape.has_unknown()) {
+            *shape = shape.settled();
             any = true;
         }
         let keys = self.maps.iter_mut().filter_map(|map| map.key.as_mut());
         for (shape, _) in keys
             .flat_map(|key| &mut key.parts)
-            .filter(|part| part.0 == Shape::Unknown)
+            .filter(|part| part.0.has_unknown())
         {
-            *shape = Shape::Flexible;
+            *shape = shape.settled();
             any = true;
         }
         any

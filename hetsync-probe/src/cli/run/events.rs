@@ -235,7 +235,7 @@ impl Sink<'_> {
             let Some(print) = self.program.prints.get(id) else {
                 return Ok(());
             };
-            match print.what {
+            match &print.what {
                 PrintWhat::Map(map) => {
                     let report = self.contents.show(session, map.0 as usize)?;
                     let report = report.arranged(print.top, print.div);
@@ -253,8 +253,8 @@ impl Sink<'_> {
         } else if kind == EventKind::Zero as u32 {
             self.contents.zero(session, id)?;
         } else if kind == EventKind::Exit as u32 {
-            let code =
-                value::Scalar::decode(Type::UINT, values, names).and_then(|code| code.as_integer());
+            let code = value::Scalar::decode(&Type::UINT, values, names)
+                .and_then(|code| code.as_integer());
             // The first one counts; others may have been on their way.
             self.exit.get_or_insert(code.unwrap_or(0) as u8);
         }

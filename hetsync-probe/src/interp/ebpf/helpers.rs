@@ -56,11 +56,21 @@ impl Run<'_> {
                 self.write_bytes(self.registers[1], size, &name)?;
                 status(0)
             }
-            helper::PROBE_READ_KERNEL => {
+            helper::PROBE_READ_KERNEL | helper::PROBE_READ_USER => {
                 let size = self.size(number, 2)?;
-                let address = self.number(number, 3)?;
-                let found = context::kernel_memory(self.firing, address, size);
+                let found = self.probed(number, size, false)?;
                 let code = if found.is_some() { 0 } else { errno::FAULT };
+                let bytes = found.unwrap_or_else(|| vec![0; size]);
+                self.write_bytes(self.registers[1], size, &bytes)?;
+                status(code)
+            }
+            helper::PROBE_READ_KERNEL_STR | helper::PROBE_READ_USER_STR => {
+                let size = self.size(number, 2)?;
+                let found = self.probed(number, size, true)?;
+                let code = found
+                    .as_ref()
+                    .map_or(errno::FAULT, |text| text.len() as i64);
+                // What follows the NUL stays as it was; after a fault everything is zeros.
                 let bytes = found.unwrap_or_else(|| vec![0; size]);
                 self.write_bytes(self.registers[1], size, &bytes)?;
                 status(code)
@@ -107,6 +117,40 @@ impl Run<'_> {
             }
             _ => Err(FaultKind::Helper(number)),
         }
+    }
+
+    /// What a probe read finds at the address in register 3; a string with its NUL, cut to `size` bytes.
+    fn probed(&self, helper: i32, size: usize, text: bool) -> Result<Option<Vec<u8>>, FaultKind> {
+        let from = self.register(3)?;
+        let user = matches!(
+            helper,
+            helper::PROBE_READ_USER | helper::PROBE_READ_USER_STR
+        );
+        // Memory of the program's own is kernel memory as any other.
+        if let (Tag::Pointer(_), false) = (from.tag, user) {
+            if !text {
+                return Ok(Some(self.read_bytes(from, size)?));
+            }
+            let mut found = Vec::new();
+            while found.len() + 1 < size && found.last() != Some(&0) {
+                found = self.read_bytes(from, found.len() + 1)?;
+            }
+            if found.last() != Some(&0) {
+                found.push(0);
+            }
+            return Ok(Some(found));
+        }
+        let address = self.number(helper, 3)?;
+        let memory = if user {
+            &self.world.user
+        } else {
+            &self.world.kernel
+        };
+        if text {
+            return Ok(memory.read_text(address, size - 1));
+        }
+        let stack = context::kernel_memory(self.firing, address, size).filter(|_| !user);
+        Ok(stack.or_else(|| memory.read(address, size)))
     }
 
     fn release(&mut self, helper: i32, state: RecordState) -> Result<Word, FaultKind> {

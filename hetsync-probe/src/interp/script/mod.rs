@@ -13,10 +13,10 @@ pub use store::Store;
 pub use value::Value;
 
 use super::{Contents, Firing, World};
-use crate::layout::EventKind;
+use crate::layout::{self, EventKind};
 use crate::sema::hir::{
-    AttachPoint, Builtin, Expr, ExprKind, MapId, NameId, Place, Probe, Program, Stmt, StmtKind,
-    Type,
+    AttachPoint, Builtin, Expr, ExprKind, MapId, NameId, Place, Probe, Program, Space, Stmt,
+    StmtKind, Type,
 };
 use std::ops::ControlFlow;
 
@@ -35,7 +35,7 @@ pub fn fire(program: &Program, world: &mut World, store: &mut Store, firing: &Fi
     let mut body = Body {
         program,
         point: &probe.points[firing.point.1],
-        locals: probe.locals.iter().map(|l| Value::zero(l.ty)).collect(),
+        locals: probe.locals.iter().map(|l| Value::zero(&l.ty)).collect(),
         probe,
         world,
         store,
@@ -73,7 +73,7 @@ impl Body<'_> {
                 Place::Local(local) => {
                     let value = self.eval(value);
                     let index = local.0 as usize;
-                    self.locals[index] = value.fit(self.probe.locals[index].ty);
+                    self.locals[index] = value.fit(&self.probe.locals[index].ty);
                 }
                 Place::Map { map, key } => {
                     let key = self.key(*map, key);
@@ -99,7 +99,7 @@ impl Body<'_> {
                 self.event(EventKind::Printf, format.0, args, types);
             }
             StmtKind::Print { print, args } => {
-                let types: Vec<Type> = args.iter().map(|arg| arg.ty).collect();
+                let types: Vec<Type> = args.iter().map(|arg| arg.ty.clone()).collect();
                 self.event(EventKind::Print, print.0, args, &types);
             }
             StmtKind::Clear(map) => self.event(EventKind::Clear, map.0, &[], &[]),
@@ -111,7 +111,7 @@ impl Body<'_> {
             StmtKind::Exit { code } => {
                 let bits = code.as_ref().map_or(0, |code| self.bits(code));
                 let mut record = header(EventKind::Exit, 0);
-                Value::Int(bits).write(Type::INT, &mut record);
+                Value::Int(bits).write(&Type::INT, &mut record);
                 self.store.event(record);
                 return ControlFlow::Break(());
             }
@@ -125,7 +125,7 @@ impl Body<'_> {
     fn event(&mut self, kind: EventKind, id: u32, args: &[Expr], types: &[Type]) {
         let mut record = header(kind, id);
         for (arg, ty) in args.iter().zip(types) {
-            self.eval(arg).write(*ty, &mut record);
+            self.eval(arg).write(ty, &mut record);
         }
         self.store.event(record);
     }
@@ -164,11 +164,27 @@ impl Body<'_> {
                 let right = self.bits(rhs);
                 Value::Int(binary(*op, *signed, left, right))
             }
-            ExprKind::StrCompare { equal, lhs, rhs } => {
-                let left = self.text(lhs);
-                let right = self.text(rhs);
+            ExprKind::Compare { equal, lhs, rhs } => {
+                let left = self.comparable(lhs);
+                let right = self.comparable(rhs);
                 Value::Int(u64::from((left == right) == *equal))
             }
+            ExprKind::Tuple(parts) => {
+                Value::Tuple(parts.iter().map(|part| self.eval(part)).collect()).fit(&expr.ty)
+            }
+            ExprKind::Part { of, offset, bytes } => {
+                let whole = self.eval(of);
+                whole.part(&of.ty, *offset as usize, *bytes as usize, &expr.ty)
+            }
+            ExprKind::Read {
+                address,
+                bytes,
+                space,
+            } => {
+                let address = self.bits(address);
+                self.memory(address, *bytes as usize, *space, &expr.ty)
+            }
+            ExprKind::Cast(of) => Value::Int(cast(self.bits(of), &expr.ty)),
             ExprKind::Logical { and, lhs, rhs } => {
                 let decided = self.truth(lhs) != *and;
                 let value = if decided { !*and } else { self.truth(rhs) };
@@ -180,7 +196,7 @@ impl Body<'_> {
                 otherwise,
             } => {
                 let taken = if self.truth(cond) { then } else { otherwise };
-                self.eval(taken).fit(expr.ty)
+                self.eval(taken).fit(&expr.ty)
             }
             ExprKind::Increment {
                 place,
@@ -190,15 +206,27 @@ impl Body<'_> {
         }
     }
 
-    /// The bytes of a string, or of the string a name stands for.
-    fn text(&mut self, expr: &Expr) -> Vec<u8> {
+    /// A value as it is compared: a name as the string it stands for.
+    fn comparable(&mut self, expr: &Expr) -> Value {
         match self.eval(expr) {
-            Value::Str(text) => text,
-            Value::Int(name) => usize::try_from(name)
-                .ok()
-                .and_then(|name| self.program.names.get(name))
-                .map_or_else(Vec::new, |name| name.clone().into_bytes()),
+            Value::Int(name) if expr.ty == Type::Name => Value::Str(
+                usize::try_from(name)
+                    .ok()
+                    .and_then(|name| self.program.names.get(name))
+                    .map_or_else(Vec::new, |name| name.clone().into_bytes()),
+            ),
+            value => value,
         }
+    }
+
+    /// What lies at an address; zeros where it cannot be read.
+    fn memory(&mut self, address: u64, bytes: usize, space: Space, ty: &Type) -> Value {
+        let memory = self.world.memory(space);
+        let found = match ty {
+            Type::Str { .. } => memory.read_text(address, bytes),
+            _ => memory.read(address, bytes),
+        };
+        Value::read(ty, &found.unwrap_or_else(|| vec![0; bytes]))
     }
 
     fn increment(&mut self, place: &Place, delta: i64, postfix: bool) -> Value {
@@ -241,6 +269,14 @@ impl Body<'_> {
             Builtin::Func => name(self.point.func_name),
             Builtin::Probe => name(self.point.probe_name),
         })
+    }
+}
+
+/// A word made a value of a type that is one.
+fn cast(bits: u64, ty: &Type) -> u64 {
+    match ty {
+        Type::Bool => u64::from(bits != 0),
+        ty => layout::extend(bits, ty.memory_size(), ty.is_signed()),
     }
 }
 

@@ -63,14 +63,14 @@ impl Store {
         }
         let mut key = Vec::new();
         for (part, ty) in parts.into_iter().zip(types) {
-            part.write(*ty, &mut key);
+            part.write(ty, &mut key);
         }
         key
     }
 
     /// A scalar map's value at a key.
     pub fn get(&self, id: MapId, key: &[u8]) -> Value {
-        let MapValue::Scalar(ty) = self.maps[id.0 as usize].value else {
+        let MapValue::Scalar(ty) = &self.maps[id.0 as usize].value else {
             return Value::Int(0);
         };
         match self.contents.map(id).get(key) {
@@ -82,7 +82,7 @@ impl Store {
     /// Assigns a scalar map's value at a key; a full map counts a loss instead.
     pub fn set(&mut self, id: MapId, key: Vec<u8>, value: Value) {
         let map = &self.maps[id.0 as usize];
-        let MapValue::Scalar(ty) = map.value else {
+        let MapValue::Scalar(ty) = &map.value else {
             return;
         };
         let mut bytes = Vec::new();

@@ -1,7 +1,7 @@
 //! Events for user space: room in the ring buffer, filled in place, handed over.
 
 use super::super::{Address, Arg, Cond, MapRef, SlotId, Val, Width};
-use super::{Lowerer, expr};
+use super::Lowerer;
 use crate::codegen::insn::helper;
 use crate::layout::{self, EventKind};
 use crate::sema::hir::{Expr, Type};
@@ -9,15 +9,15 @@ use crate::sema::hir::{Expr, Type};
 /// A value worked out before there was room for it.
 enum Ready {
     Value(Val),
-    Bytes(SlotId, usize),
+    Bytes(SlotId),
 }
 
 impl<'a> Lowerer<'a> {
     /// An event with the values of `args`.
     pub(super) fn event(&mut self, kind: EventKind, id: u32, args: &'a [Expr]) {
-        let types: Vec<Type> = args.iter().map(|e| e.ty).collect();
+        let types: Vec<Type> = args.iter().map(|e| e.ty.clone()).collect();
         // What changes something happens whether or not there is room for the event.
-        let early = args.iter().any(expr::has_effects);
+        let early = args.iter().any(Expr::has_effect);
         let ready: Vec<Ready> = if early {
             args.iter().map(|e| self.ready(e)).collect()
         } else {
@@ -27,10 +27,11 @@ impl<'a> Lowerer<'a> {
             let mut at = record.plus(8);
             for (i, expr) in args.iter().enumerate() {
                 match ready.get(i) {
-                    None => this.write(at, expr),
+                    None => this.write(at, &expr.ty, expr),
                     Some(Ready::Value(value)) => this.b.store(Width::D, at, *value),
-                    Some(Ready::Bytes(slot, size)) => {
-                        this.copy(Address::slot(*slot), *size, at, *size);
+                    Some(Ready::Bytes(slot)) => {
+                        let size = expr.ty.size();
+                        this.copy(Address::slot(*slot), size, at, size);
                     }
                 }
                 at = at.plus(expr.ty.size() as i32);
@@ -39,15 +40,12 @@ impl<'a> Lowerer<'a> {
     }
 
     fn ready(&mut self, expr: &'a Expr) -> Ready {
-        match expr.ty {
-            Type::Str { capacity } => {
-                let size = usize::from(capacity);
-                let slot = self.b.slot(size, "a string to print");
-                self.write_string(Address::slot(slot), size, expr);
-                Ready::Bytes(slot, size)
-            }
-            _ => Ready::Value(self.value(expr)),
+        if expr.ty.is_word() {
+            return Ready::Value(self.value(expr));
         }
+        let slot = self.b.slot(expr.ty.size(), "a value to print");
+        self.write(Address::slot(slot), &expr.ty, expr);
+        Ready::Bytes(slot)
     }
 
     /// `exit()` or `exit(code)`.

@@ -1,12 +1,12 @@
-//! Expressions whose value is an integer (or a name, which travels as one).
+//! Expressions whose value is a word.
 
 use super::super::{Alu, Arg, Cond, Op, Unary, V, Val, simplify};
 use super::Lowerer;
 use crate::codegen::insn::helper;
-use crate::sema::hir::{BinaryOp, Builtin, Expr, ExprKind, Place, UnaryOp};
+use crate::sema::hir::{BinaryOp, Builtin, Expr, ExprKind, Place, Type, UnaryOp};
 
 impl<'a> Lowerer<'a> {
-    /// The value of an integer expression.
+    /// The value of an expression that is a word.
     pub(super) fn value(&mut self, expr: &'a Expr) -> Val {
         let outer = std::mem::replace(&mut self.b.span, expr.span);
         let value = self.value_inner(expr);
@@ -19,7 +19,7 @@ impl<'a> Lowerer<'a> {
             ExprKind::Int(bits) => Val::Imm(*bits as i64),
             ExprKind::Builtin(builtin) => self.builtin(*builtin),
             ExprKind::Local(id) => self.local(*id),
-            ExprKind::MapGet { map, key } => self.get_integer(*map, key),
+            ExprKind::MapGet { map, key } => self.get_word(*map, key),
             ExprKind::Unary(op, inner) => {
                 let value = self.value(inner);
                 match op {
@@ -38,7 +38,7 @@ impl<'a> Lowerer<'a> {
                 let r = self.value(rhs);
                 self.binary(*op, *signed, l, r)
             }
-            ExprKind::Logical { .. } | ExprKind::StrCompare { .. } => self.truth(expr),
+            ExprKind::Logical { .. } | ExprKind::Compare { .. } => self.truth(expr),
             ExprKind::Ternary {
                 cond,
                 then,
@@ -57,7 +57,41 @@ impl<'a> Lowerer<'a> {
                 }
                 Place::Map { map, key } => self.increment_map(*map, key, *delta, Some(*postfix)),
             },
-            ExprKind::Str(_) => unreachable!("a string where an integer is wanted"),
+            ExprKind::Part { of, offset, .. } => self.part_word(of, *offset, &expr.ty),
+            ExprKind::Read {
+                address,
+                bytes,
+                space,
+            } => {
+                let address = self.value(address);
+                self.read_word(address, *bytes as usize, *space, &expr.ty)
+            }
+            ExprKind::Cast(of) => {
+                let value = self.value(of);
+                match expr.ty {
+                    Type::Bool => self.b.set(Cond::Ne, value, Val::Imm(0)),
+                    _ => self.extend(value, &expr.ty),
+                }
+            }
+            ExprKind::Str(_) | ExprKind::Tuple(_) => unreachable!("bytes where a word is wanted"),
+        }
+    }
+
+    /// The low bytes of a word as a value of this type.
+    pub(super) fn extend(&mut self, value: Val, ty: &Type) -> Val {
+        let bytes = ty.memory_size();
+        if bytes >= 8 {
+            return value;
+        }
+        if ty.is_signed() {
+            let unused = Val::Imm(64 - 8 * bytes as i64);
+            let up = self.b.alu(Alu::Shl, value, unused);
+            return self.b.alu(Alu::Sar, up, unused);
+        }
+        match bytes {
+            1 => self.b.alu(Alu::And, value, Val::Imm(0xff)),
+            2 => self.b.alu(Alu::And, value, Val::Imm(0xffff)),
+            _ => self.b.unary(Unary::Low32, value),
         }
     }
 
@@ -140,7 +174,7 @@ impl<'a> Lowerer<'a> {
             Builtin::Probe => Val::Imm(i64::from(point.probe_name.0)),
             Builtin::Arg(n) => self.argument(n),
             Builtin::Retval => self.return_value(),
-            Builtin::Comm => unreachable!("a string where an integer is wanted"),
+            Builtin::Comm => unreachable!("bytes where a word is wanted"),
         }
     }
 
@@ -169,22 +203,4 @@ pub(super) fn comparison(op: BinaryOp, signed: bool) -> Option<Cond> {
         (BinaryOp::Ge, true) => Cond::SGe,
         _ => return None,
     })
-}
-
-/// Whether evaluating an expression changes anything.
-pub(super) fn has_effects(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Builtin(_) | ExprKind::Local(_) => false,
-        ExprKind::MapGet { key, .. } => key.iter().any(has_effects),
-        ExprKind::Unary(_, e) => has_effects(e),
-        ExprKind::Binary { lhs, rhs, .. }
-        | ExprKind::StrCompare { lhs, rhs, .. }
-        | ExprKind::Logical { lhs, rhs, .. } => has_effects(lhs) || has_effects(rhs),
-        ExprKind::Ternary {
-            cond,
-            then,
-            otherwise,
-        } => has_effects(cond) || has_effects(then) || has_effects(otherwise),
-        ExprKind::Increment { .. } => true,
-    }
 }

@@ -3,7 +3,7 @@
 use super::super::{Address, Arg, SlotId, Val, Width};
 use super::Lowerer;
 use crate::layout;
-use crate::sema::hir::{Builtin, Expr, ExprKind, MapId, Type};
+use crate::sema::hir::{Builtin, Expr, ExprKind, MapId};
 
 /// How many equal keys or reads are looked at, newest first: enough for any script a person writes.
 pub(super) const CANDIDATES: usize = 4;
@@ -11,7 +11,7 @@ pub(super) const CANDIDATES: usize = 4;
 /// A part of a key as far as it is known here; equal parts have equal bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum KeyPart {
-    /// An integer or a name.
+    /// A word.
     Value(Val),
     /// `comm` in this many bytes.
     Comm(usize),
@@ -39,24 +39,24 @@ impl<'a> Lowerer<'a> {
     pub(super) fn key(&mut self, map: MapId, exprs: &'a [Expr]) -> Key {
         let what = format!("key of {}", self.map_name(map));
         let size = layout::key_size(self.map(map));
+        let types = &self.cx.program.maps[map.0 as usize].key;
         let simple = exprs.iter().all(|e| {
-            !matches!(e.ty, Type::Str { .. })
-                || matches!(e.kind, ExprKind::Str(_) | ExprKind::Builtin(Builtin::Comm))
+            e.ty.is_word() || matches!(e.kind, ExprKind::Str(_) | ExprKind::Builtin(Builtin::Comm))
         });
         if !simple {
             let slot = self.b.slot(size, what);
             let mut at = Address::slot(slot);
-            for expr in exprs {
-                self.write(at, expr);
-                at = at.plus(expr.ty.size() as i32);
+            for (expr, ty) in exprs.iter().zip(types) {
+                self.write(at, ty, expr);
+                at = at.plus(ty.size() as i32);
             }
             return Key { slot, parts: None };
         }
         let mut parts = Vec::with_capacity(exprs.len());
-        for expr in exprs {
+        for (expr, ty) in exprs.iter().zip(types) {
             parts.push(match &expr.kind {
-                ExprKind::Str(bytes) => KeyPart::Literal(bytes.clone(), expr.ty.size()),
-                ExprKind::Builtin(Builtin::Comm) => KeyPart::Comm(expr.ty.size()),
+                ExprKind::Str(bytes) => KeyPart::Literal(bytes.clone(), ty.size()),
+                ExprKind::Builtin(Builtin::Comm) => KeyPart::Comm(ty.size()),
                 _ => KeyPart::Value(self.value(expr)),
             });
         }
@@ -68,12 +68,12 @@ impl<'a> Lowerer<'a> {
         }
         let slot = self.b.slot(size, what);
         let mut at = Address::slot(slot);
-        for (part, expr) in parts.iter().zip(exprs) {
+        for ((part, expr), ty) in parts.iter().zip(exprs).zip(types) {
             match part {
                 KeyPart::Value(value) => self.b.store(Width::D, at, *value),
-                _ => self.write(at, expr),
+                _ => self.write(at, ty, expr),
             }
-            at = at.plus(expr.ty.size() as i32);
+            at = at.plus(ty.size() as i32);
         }
         if let [KeyPart::Comm(_), ..] = parts[..] {
             self.note_comm(slot);
@@ -110,17 +110,6 @@ impl<'a> Lowerer<'a> {
 
     fn note_key(&mut self, parts: &[KeyPart], slot: SlotId) {
         self.keys.push((parts.to_vec(), self.b.here(), slot));
-    }
-
-    /// Writes a value of any type to memory.
-    pub(super) fn write(&mut self, to: Address, expr: &'a Expr) {
-        match expr.ty {
-            Type::Str { capacity } => self.write_string(to, usize::from(capacity), expr),
-            _ => {
-                let value = self.value(expr);
-                self.b.store(Width::D, to, value);
-            }
-        }
     }
 
     /// The argument of a key built by [`Self::key`].

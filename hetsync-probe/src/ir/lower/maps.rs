@@ -5,7 +5,7 @@ use super::Lowerer;
 use super::keys::{CANDIDATES, Key};
 use crate::codegen::insn::{NOEXIST, helper};
 use crate::layout;
-use crate::sema::hir::{Expr, Map, MapId, MapValue, Program, Stmt, StmtKind, Type};
+use crate::sema::hir::{Expr, Map, MapId, MapValue, Program, StmtKind, Type};
 
 impl<'a> Lowerer<'a> {
     pub(super) fn map(&self, id: MapId) -> &'a Map {
@@ -47,8 +47,8 @@ impl<'a> Lowerer<'a> {
         Address::reg(self.b.pure(Op::MapValue(MapRef::Script(map), 0)))
     }
 
-    /// The integer at a key, 0 where there is none.
-    pub(super) fn get_integer(&mut self, map: MapId, key: &'a [Expr]) -> Val {
+    /// The word at a key, 0 where there is none.
+    pub(super) fn get_word(&mut self, map: MapId, key: &'a [Expr]) -> Val {
         if key.is_empty() {
             let at = self.array_value(map);
             return self.b.load(Width::D, at);
@@ -98,15 +98,14 @@ impl<'a> Lowerer<'a> {
         self.b.branch(Cond::Ne, value, Val::Imm(0), then, otherwise);
     }
 
-    /// Writes the string at a key to a place, an empty one where there is none.
-    pub(super) fn get_string(&mut self, map: MapId, key: &'a [Expr], to: Address, size: usize) {
-        let MapValue::Scalar(Type::Str { capacity }) = self.map(map).value else {
-            unreachable!("not a map of strings");
+    /// Writes the value at a key to a place, zeros where there is none.
+    pub(super) fn get_bytes(&mut self, map: MapId, key: &'a [Expr], to: Address, ty: &Type) {
+        let MapValue::Scalar(from_ty) = &self.map(map).value else {
+            unreachable!("not a map of plain values");
         };
-        let from_size = usize::from(capacity);
         if key.is_empty() {
             let from = self.array_value(map);
-            return self.copy(from, from_size, to, size);
+            return self.copy_value(from, from_ty, to, ty);
         }
         let key = self.key(map, key);
         let found = self.lookup(MapRef::Script(map), key.arg());
@@ -114,22 +113,22 @@ impl<'a> Lowerer<'a> {
         self.b
             .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, missing);
         self.b.start(have);
-        self.copy(Address::reg(found), from_size, to, size);
+        self.copy_value(Address::reg(found), from_ty, to, ty);
         self.b.jump(join);
         self.b.start(missing);
-        self.clear_bytes(to, 0, size);
+        self.clear_bytes(to, 0, ty.size());
         self.b.jump(join);
         self.b.start(join);
     }
 
     /// `@m[key] = value`.
     pub(super) fn assign_map(&mut self, map: MapId, key: &'a [Expr], value: &'a Expr) {
-        let MapValue::Scalar(ty) = self.map(map).value else {
+        let MapValue::Scalar(ty) = &self.map(map).value else {
             unreachable!("an aggregation is not assigned");
         };
         if key.is_empty() {
             self.assign_single(map, ty, value);
-        } else if ty.is_int() || ty == Type::Name {
+        } else if ty.is_word() {
             let key = self.key(map, key);
             let value = self.value(value);
             if self.deleted[map.0 as usize] {
@@ -142,21 +141,21 @@ impl<'a> Lowerer<'a> {
             let slot = self
                 .b
                 .slot(ty.size(), format!("value of {}", self.map_name(map)));
-            self.write_string(Address::slot(slot), ty.size(), value);
+            self.write(Address::slot(slot), ty, value);
             self.update(map, &key, Arg::Slot(slot, 0));
         }
         self.writes[map.0 as usize] += 1;
     }
 
     /// The value of a map without keys, and the word that says it has one.
-    fn assign_single(&mut self, map: MapId, ty: Type, value: &'a Expr) {
+    fn assign_single(&mut self, map: MapId, ty: &Type, value: &'a Expr) {
         let size = ty.size();
-        if let Type::Str { .. } = ty {
+        if !ty.is_word() {
             // Written to the side first: the old value may be part of the new one.
             let slot = self
                 .b
                 .slot(size, format!("value of {}", self.map_name(map)));
-            self.write_string(Address::slot(slot), size, value);
+            self.write(Address::slot(slot), ty, value);
             let to = self.array_value(map);
             self.copy(Address::slot(slot), size, to, size);
         } else {
@@ -347,23 +346,13 @@ impl<'a> Lowerer<'a> {
 
 /// The maps that any probe deletes keys of: their keys come and go, so a look-up before an assignment would mostly be in vain.
 pub(super) fn deleted(program: &Program) -> Vec<bool> {
-    fn mark(statements: &[Stmt], deleted: &mut [bool]) {
-        for statement in statements {
-            match &statement.kind {
-                StmtKind::Delete { map, .. } => deleted[map.0 as usize] = true,
-                StmtKind::If {
-                    then, otherwise, ..
-                } => {
-                    mark(then, deleted);
-                    mark(otherwise, deleted);
-                }
-                _ => {}
-            }
-        }
-    }
     let mut deleted = vec![false; program.maps.len()];
     for probe in &program.probes {
-        mark(&probe.body, &mut deleted);
+        probe.each_stmt(&mut |stmt| {
+            if let StmtKind::Delete { map, .. } = stmt.kind {
+                deleted[map.0 as usize] = true;
+            }
+        });
     }
     deleted
 }

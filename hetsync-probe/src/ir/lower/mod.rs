@@ -5,6 +5,7 @@
 //! their bytes, a scalar read in the predicate is not looked up again in the body.
 
 mod aggregate;
+mod bytes;
 mod context;
 mod event;
 mod expr;
@@ -18,7 +19,7 @@ use super::{BlockId, Cond, Function, SlotId, Val, cleanup, verify};
 use crate::diagnostic::Diagnostic;
 use crate::image::ProgramKind;
 use crate::sema::hir::{
-    BinaryOp, Expr, ExprKind, LocalId, MapId, Place, Probe, Program, Stmt, StmtKind, Type, UnaryOp,
+    BinaryOp, Expr, ExprKind, LocalId, MapId, Place, Probe, Program, Stmt, StmtKind, UnaryOp,
 };
 
 /// What is lowered, and for which kernel.
@@ -108,12 +109,12 @@ struct Lowerer<'a> {
 /// Where a `$` variable lives.
 #[derive(Debug, Clone, Copy)]
 enum LocalPlace {
-    /// An integer, in registers.
+    /// A word, in registers.
     Value(Var),
-    /// An integer, in memory.
+    /// A word, in memory.
     Word(SlotId),
-    /// A string of this capacity.
-    Memory(SlotId, usize),
+    /// A value that is bytes.
+    Memory(SlotId),
 }
 
 impl<'a> Lowerer<'a> {
@@ -145,20 +146,20 @@ impl<'a> Lowerer<'a> {
     fn declare_locals(&mut self) {
         let probe = self.probe;
         for (i, local) in probe.locals.iter().enumerate() {
-            let place = match local.ty {
-                Type::Int { .. } | Type::Name if self.cx.locals_in_memory => {
+            let size = local.ty.size();
+            let place = match local.ty.is_word() {
+                true if self.cx.locals_in_memory => {
                     let slot = self.b.slot(8, format!("${}", local.name));
                     self.clear_bytes(super::Address::slot(slot), 0, 8);
                     LocalPlace::Word(slot)
                 }
-                Type::Int { .. } | Type::Name => LocalPlace::Value(self.b.var(Val::Imm(0))),
-                Type::Str { capacity } => {
-                    let size = usize::from(capacity);
+                true => LocalPlace::Value(self.b.var(Val::Imm(0))),
+                false => {
                     let slot = self.b.slot(size, format!("${}", local.name));
                     if !mentions::assigned_first(probe, LocalId(i as u32)) {
                         self.clear_bytes(super::Address::slot(slot), 0, size);
                     }
-                    LocalPlace::Memory(slot, size)
+                    LocalPlace::Memory(slot)
                 }
             };
             self.locals.push(place);
@@ -221,9 +222,7 @@ impl<'a> Lowerer<'a> {
     fn assign(&mut self, place: &'a Place, value: &'a Expr) {
         match place {
             Place::Local(id) => match self.locals[id.0 as usize] {
-                LocalPlace::Memory(slot, size) => {
-                    self.write_string(super::Address::slot(slot), size, value);
-                }
+                LocalPlace::Memory(slot) => self.assign_bytes(*id, slot, value),
                 _ => {
                     let value = self.value(value);
                     self.set_local(*id, value);
@@ -233,16 +232,34 @@ impl<'a> Lowerer<'a> {
         }
     }
 
-    /// The value of an integer variable.
+    /// Puts a value that is bytes into a variable.
+    fn assign_bytes(&mut self, id: LocalId, slot: SlotId, value: &'a Expr) {
+        let ty = &self.probe.locals[id.0 as usize].ty;
+        let to = super::Address::slot(slot);
+        // The old value may be part of the new one; a plain copy of itself needs no care.
+        let of_itself =
+            value.any(&|part| matches!(part.kind, ExprKind::Local(local) if local == id));
+        if !of_itself || matches!(value.kind, ExprKind::Local(_)) {
+            return self.write(to, ty, value);
+        }
+        let aside = self.b.slot(
+            ty.size(),
+            format!("new ${}", self.probe.locals[id.0 as usize].name),
+        );
+        self.write(super::Address::slot(aside), ty, value);
+        self.copy(super::Address::slot(aside), ty.size(), to, ty.size());
+    }
+
+    /// The value of a variable that is a word.
     fn local(&mut self, id: LocalId) -> Val {
         match self.locals[id.0 as usize] {
             LocalPlace::Value(var) => self.b.get(var),
             LocalPlace::Word(slot) => self.b.load(super::Width::D, super::Address::slot(slot)),
-            LocalPlace::Memory(..) => unreachable!("a string where an integer is wanted"),
+            LocalPlace::Memory(_) => unreachable!("bytes where a word is wanted"),
         }
     }
 
-    /// Changes an integer variable.
+    /// Changes a variable that is a word.
     fn set_local(&mut self, id: LocalId, value: Val) {
         match self.locals[id.0 as usize] {
             LocalPlace::Value(var) => self.b.set_var(var, value),
@@ -250,7 +267,7 @@ impl<'a> Lowerer<'a> {
                 let to = super::Address::slot(slot);
                 self.b.store(super::Width::D, to, value);
             }
-            LocalPlace::Memory(..) => unreachable!("an integer where a string is wanted"),
+            LocalPlace::Memory(_) => unreachable!("a word where bytes are wanted"),
         }
     }
 
@@ -265,14 +282,12 @@ impl<'a> Lowerer<'a> {
             } => {
                 self.increment_map(*map, key, *delta, None);
             }
-            _ if !expr::has_effects(expr) => {}
-            _ if expr.ty.is_int() || expr.ty == Type::Name => {
+            _ if !expr.has_effect() => {}
+            _ if expr.ty.is_word() => {
                 self.value(expr);
             }
             _ => {
-                let size = expr.ty.size();
-                let slot = self.b.slot(size, "a string");
-                self.write_string(super::Address::slot(slot), size, expr);
+                self.place(expr);
             }
         }
     }
@@ -311,13 +326,13 @@ impl<'a> Lowerer<'a> {
                 let cond = expr::comparison(*op, *signed).unwrap_or(Cond::Ne);
                 self.b.branch(cond, l, r, then, otherwise);
             }
-            ExprKind::StrCompare { equal, lhs, rhs } => {
+            ExprKind::Compare { equal, lhs, rhs } => {
                 let (same, different) = if *equal {
                     (then, otherwise)
                 } else {
                     (otherwise, then)
                 };
-                self.compare_strings(lhs, rhs, same, different);
+                self.compare(lhs, rhs, same, different);
             }
             ExprKind::MapGet { map, key } if !key.is_empty() => {
                 self.map_condition(*map, key, then, otherwise);

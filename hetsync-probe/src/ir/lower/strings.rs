@@ -1,7 +1,7 @@
-//! Strings: written straight to where they are wanted (a key, a variable, an event), compared word by word.
+//! Strings: literals and `comm`, and comparison word by word up to the NUL of a literal.
 
 use super::super::{Address, Arg, Base, BlockId, Cond, SlotId, Val, Width};
-use super::{LocalPlace, Lowerer};
+use super::Lowerer;
 use crate::codegen::insn::helper;
 use crate::sema::hir::{Builtin, Expr, ExprKind, Type};
 
@@ -17,68 +17,15 @@ enum Side {
 }
 
 impl<'a> Lowerer<'a> {
-    /// Writes a string of capacity `size` to `to`; every byte is written.
-    pub(super) fn write_string(&mut self, to: Address, size: usize, expr: &'a Expr) {
-        let outer = std::mem::replace(&mut self.b.span, expr.span);
-        match &expr.kind {
-            ExprKind::Str(bytes) => self.write_literal(to, size, bytes),
-            ExprKind::Builtin(_) => self.write_comm(to, size),
-            ExprKind::Local(id) => {
-                if let LocalPlace::Memory(slot, from_size) = self.locals[id.0 as usize] {
-                    self.copy(Address::slot(slot), from_size, to, size);
-                }
-            }
-            ExprKind::MapGet { map, key } => self.get_string(*map, key, to, size),
-            ExprKind::Ternary {
-                cond,
-                then,
-                otherwise,
-            } => {
-                let blocks = [self.b.block(), self.b.block()];
-                let join = self.b.block();
-                self.condition(cond, blocks[0], blocks[1]);
-                for (block, arm) in blocks.into_iter().zip([&**then, &**otherwise]) {
-                    self.b.start(block);
-                    // An arm may be shorter than the whole, and the whole longer than its place: two cuts in
-                    // a row cut where the shorter one does, so one step to the final size is the same.
-                    self.write_string(to, size, arm);
-                    self.b.jump(join);
-                }
-                self.b.start(join);
-            }
-            _ => unreachable!("an integer where a string is wanted"),
-        }
-        self.b.span = outer;
-    }
-
-    fn write_literal(&mut self, to: Address, size: usize, bytes: &[u8]) {
+    /// Writes a literal to a place of this capacity.
+    pub(super) fn write_literal(&mut self, to: Address, size: usize, bytes: &[u8]) {
         for (i, word) in words(bytes, size).into_iter().enumerate() {
             self.b.store_word(to.plus(8 * i as i32), word);
         }
     }
 
-    /// Zeros bytes `from..to` (multiples of 8) past an address.
-    pub(super) fn clear_bytes(&mut self, at: Address, from: usize, to: usize) {
-        for offset in (from..to).step_by(8) {
-            self.b.store(Width::D, at.plus(offset as i32), Val::Imm(0));
-        }
-    }
-
-    /// Copies a string of one capacity to a place of another.
-    pub(super) fn copy(&mut self, from: Address, from_size: usize, to: Address, size: usize) {
-        for offset in (0..from_size.min(size)).step_by(8) {
-            let offset = offset as i32;
-            let word = self.b.load(Width::D, from.plus(offset));
-            self.b.store(Width::D, to.plus(offset), word);
-        }
-        self.clear_bytes(to, from_size, size);
-        if from_size > size {
-            self.b
-                .store(Width::B, to.plus(size as i32 - 1), Val::Imm(0));
-        }
-    }
-
-    fn write_comm(&mut self, to: Address, size: usize) {
+    /// Writes `comm` to a place of this capacity.
+    pub(super) fn write_comm(&mut self, to: Address, size: usize) {
         if let Some(slot) = self.known_comm() {
             return self.copy(Address::slot(slot), COMM, to, size);
         }
@@ -173,15 +120,7 @@ impl<'a> Lowerer<'a> {
         match &expr.kind {
             ExprKind::Str(bytes) => Side::Literal(words(bytes, size)),
             ExprKind::Builtin(Builtin::Comm) => Side::Memory(Address::slot(self.comm()), COMM / 8),
-            ExprKind::Local(id) => match self.locals[id.0 as usize] {
-                LocalPlace::Memory(slot, size) => Side::Memory(Address::slot(slot), size / 8),
-                _ => unreachable!("an integer where a string is wanted"),
-            },
-            _ => {
-                let slot = self.b.slot(size, "a string compared");
-                self.write_string(Address::slot(slot), size, expr);
-                Side::Memory(Address::slot(slot), size / 8)
-            }
+            _ => Side::Memory(self.place(expr), size / 8),
         }
     }
 

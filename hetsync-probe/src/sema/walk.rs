@@ -1,0 +1,115 @@
+//! Walks over the checked script: the one list of what expressions and statements are made of.
+
+use super::hir::{Expr, ExprKind, Place, Probe, Stmt, StmtKind};
+
+impl Expr {
+    /// Calls `visit` with each direct part, in the order of evaluation.
+    pub fn each_part<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        match &self.kind {
+            ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Builtin(_) | ExprKind::Local(_) => {}
+            ExprKind::MapGet { key, .. } | ExprKind::Tuple(key) => key.iter().for_each(visit),
+            ExprKind::Unary(_, of)
+            | ExprKind::Cast(of)
+            | ExprKind::Part { of, .. }
+            | ExprKind::Read { address: of, .. } => visit(of),
+            ExprKind::Binary { lhs, rhs, .. }
+            | ExprKind::Compare { lhs, rhs, .. }
+            | ExprKind::Logical { lhs, rhs, .. } => {
+                visit(lhs);
+                visit(rhs);
+            }
+            ExprKind::Ternary {
+                cond,
+                then,
+                otherwise,
+            } => {
+                visit(cond);
+                visit(then);
+                visit(otherwise);
+            }
+            ExprKind::Increment { place, .. } => place.key().iter().for_each(visit),
+        }
+    }
+
+    /// Whether `wanted` holds of this expression or of any part of it.
+    pub fn any(&self, wanted: &dyn Fn(&Expr) -> bool) -> bool {
+        if wanted(self) {
+            return true;
+        }
+        let mut found = false;
+        self.each_part(&mut |part| found = found || part.any(wanted));
+        found
+    }
+
+    /// Whether evaluating it changes something.
+    pub fn has_effect(&self) -> bool {
+        self.any(&|expr| matches!(expr.kind, ExprKind::Increment { .. }))
+    }
+}
+
+impl Place {
+    /// The parts of the key of a map's place.
+    pub fn key(&self) -> &[Expr] {
+        match self {
+            Place::Local(_) => &[],
+            Place::Map { key, .. } => key,
+        }
+    }
+}
+
+impl Stmt {
+    /// Calls `visit` with each expression of the statement itself, in the order of evaluation; not with those of its blocks.
+    pub fn each_expr<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        match &self.kind {
+            StmtKind::Assign { place, value } => {
+                place.key().iter().for_each(&mut *visit);
+                visit(value);
+            }
+            StmtKind::Aggregate { key, sample, .. } => key.iter().chain(sample).for_each(visit),
+            StmtKind::If { cond, .. } => visit(cond),
+            StmtKind::Printf { args, .. } | StmtKind::Print { args, .. } => {
+                args.iter().for_each(visit);
+            }
+            StmtKind::Clear(_) | StmtKind::Zero(_) => {}
+            StmtKind::Delete { key, .. } => key.iter().for_each(visit),
+            StmtKind::Exit { code } => code.iter().for_each(visit),
+            StmtKind::Expr(expr) => visit(expr),
+        }
+    }
+
+    /// The blocks inside the statement.
+    pub fn blocks(&self) -> impl Iterator<Item = &[Stmt]> {
+        let blocks: [&[Stmt]; 2] = match &self.kind {
+            StmtKind::If {
+                then, otherwise, ..
+            } => [then, otherwise],
+            _ => [&[], &[]],
+        };
+        blocks.into_iter()
+    }
+
+    /// Calls `visit` with this statement and every one inside it, in the order of the text.
+    pub fn each<'a>(&'a self, visit: &mut dyn FnMut(&'a Stmt)) {
+        visit(self);
+        for block in self.blocks() {
+            block.iter().for_each(|stmt| stmt.each(visit));
+        }
+    }
+}
+
+impl Probe {
+    /// Calls `visit` with every statement of the body.
+    pub fn each_stmt<'a>(&'a self, visit: &mut dyn FnMut(&'a Stmt)) {
+        self.body.iter().for_each(|stmt| stmt.each(visit));
+    }
+
+    /// Calls `visit` with every expression of the predicate and the body, parts included.
+    pub fn each_expr<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        fn all<'a>(expr: &'a Expr, visit: &mut dyn FnMut(&'a Expr)) {
+            visit(expr);
+            expr.each_part(&mut |part| all(part, visit));
+        }
+        self.predicate.iter().for_each(|expr| all(expr, visit));
+        self.each_stmt(&mut |stmt| stmt.each_expr(&mut |expr| all(expr, visit)));
+    }
+}
