@@ -115,7 +115,7 @@ fn a_string_place_is_as_wide_as_its_widest_value() {
 }
 
 #[test]
-fn key_expressions_have_exactly_the_types_of_the_key() {
+fn key_expressions_fit_the_types_of_the_key() {
     let program = program(
         "begin { @k[comm, 1] = 1; @k[\"a text that is longer than a name\", pid] = 2; @k[\"\", -3] = 3; }",
     );
@@ -126,8 +126,14 @@ fn key_expressions_have_exactly_the_types_of_the_key() {
                 place: sema::hir::Place::Map { key: parts, .. },
                 ..
             } => {
-                let types: Vec<Type> = parts.iter().map(|part| part.ty.clone()).collect();
-                assert_eq!(&types, key);
+                for (part, ty) in parts.iter().zip(key) {
+                    match (&part.ty, ty) {
+                        (Type::Str { capacity: is }, Type::Str { capacity }) => {
+                            assert!(is <= capacity)
+                        }
+                        (is, ty) => assert_eq!(is, ty),
+                    }
+                }
             }
             other => panic!("{other:?}"),
         }
@@ -319,11 +325,11 @@ fn a_pid_filter_restricts_kprobes_only() {
     );
     let text = sema::dump(&program);
     assert!(
-        text.contains("where ((pid == 42):i64 && (cpu == 0):i64):i64"),
+        text.contains("where ((pid == 42):int64 && (cpu == 0):int64):int64"),
         "{text}"
     );
     assert!(
-        text.contains("probe interval:1s (1000000000 ns)\n  where (cpu == 0):i64"),
+        text.contains("probe interval:1s (1000000000 ns)\n  where (cpu == 0):int64"),
         "{text}"
     );
     assert!(program.probes[2].predicate.is_none());
@@ -337,31 +343,15 @@ fn casts_cut_and_extend() {
         StmtKind::Assign { value, .. } => (&value.kind, value.ty.clone()),
         other => panic!("{other:?}"),
     };
-    assert!(matches!(
-        kind(0),
-        (
-            ExprKind::Binary {
-                op: BinaryOp::Shr,
-                signed: true,
-                ..
-            },
-            Type::INT
-        )
-    ));
-    assert!(matches!(
-        kind(1),
-        (
-            ExprKind::Binary {
-                op: BinaryOp::And,
-                ..
-            },
-            Type::UINT
-        )
-    ));
-    assert!(matches!(
-        kind(2),
-        (ExprKind::Builtin(Builtin::Retval), Type::INT)
-    ));
+    let int = |bits, signed| Type::Int { bits, signed };
+    for (n, bits, signed) in [(0, 32, true), (1, 8, false)] {
+        // A map of narrow integers holds whole words, so the place and the value have the cast's type.
+        let (kind, ty) = kind(n);
+        assert!(matches!(kind, ExprKind::Cast(_)), "{kind:?}");
+        assert_eq!(ty, int(bits, signed));
+    }
+    assert!(matches!(kind(2), (ExprKind::Builtin(_), Type::INT)));
+    assert_eq!(map(&program, "a").value, MapValue::Scalar(int(32, true)));
 }
 
 #[test]
@@ -378,7 +368,7 @@ fn parameters_are_numbers_or_text() {
     let (program, _) = compile("begin { @n = $#; @s = str($1); @m = str($9); }");
     let text = sema::dump(&program.unwrap());
     assert!(
-        text.contains("@n = 2\n  @s = \"tcp\":str8\n  @m = \"\":str8"),
+        text.contains("@n = 2\n  @s = \"tcp\":string[8]\n  @m = \"\":string[8]"),
         "{text}"
     );
 }
@@ -503,7 +493,6 @@ fn later_constructs_are_named() {
             "taking an address with `&` is",
         ),
         ("begin { print(1 ?: 2); }", "the short form `a ?: b` is"),
-        ("begin { print((1, 2)); }", "a tuple as a value is"),
         ("begin { print(sizeof(1)); }", "`sizeof` is"),
         ("begin { print(true); }", "the literal `true` is"),
         (

@@ -35,7 +35,7 @@ fn describe_map(map: &Map) -> String {
     }
     match &map.value {
         MapValue::Scalar(ty) => {
-            let _ = write!(text, ": {}", ty.to_string());
+            let _ = write!(text, ": {ty}");
         }
         MapValue::Aggregate(aggregation) => {
             let _ = write!(text, ": {}", describe_aggregation(aggregation));
@@ -56,7 +56,7 @@ fn describe_aggregation(aggregation: &Aggregation) -> String {
         | Aggregation::Min { signed }
         | Aggregation::Max { signed }
         | Aggregation::Stats { signed } => {
-            format!("{name}({})", if *signed { "i64" } else { "u64" })
+            format!("{name}({})", if *signed { "int64" } else { "uint64" })
         }
         Aggregation::Hist { bits } => format!("hist({bits} bits)"),
         Aggregation::Lhist { min, max, step } => format!("lhist({min}..{max} by {step})"),

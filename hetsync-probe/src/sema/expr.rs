@@ -112,7 +112,7 @@ impl Checker<'_> {
     /// A condition.
     pub(super) fn condition(&mut self, expr: &ast::Expr) -> Option<hir::Expr> {
         let value = self.expr(expr)?;
-        if value.shape.is_int() {
+        if value.shape.is_condition() {
             return Some(value.expr);
         }
         let is = value.shape.describe();

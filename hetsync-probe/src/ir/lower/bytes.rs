@@ -244,7 +244,7 @@ impl<'a> Lowerer<'a> {
     pub(super) fn load_word(&mut self, at: Address, ty: &Type) -> Val {
         let bytes = ty.memory_size();
         // Objects start at multiples of 8, so the offset alone says.
-        if at.offset as usize % bytes != 0 {
+        if !(at.offset as usize).is_multiple_of(bytes) {
             let slot = self.b.slot(8, "a member");
             self.copy_memory(at, bytes, Address::slot(slot), ty);
             return self.load_word(Address::slot(slot), ty);
