@@ -1,7 +1,7 @@
 //! Types, scopes and provider rules, one rule a test.
 
 use hetsync_probe::sema::hir::{
-    Aggregation, BinaryOp, Builtin, ExprKind, Map, MapValue, PointKind, StmtKind, Type, Unit,
+    Aggregation, ExprKind, Map, MapValue, PointKind, StmtKind, Type, Unit,
 };
 use hetsync_probe::sema::{self};
 use hetsync_probe::syntax;
