@@ -76,6 +76,7 @@ fn drain(machine: &mut Machine, now: Time, workers: &mut [Worker]) {
                 let worker = &mut workers[to.0 as usize];
                 worker.ready = Some(now + worker.step);
             }
+            Output::CatchUp { .. } => {}
             Output::Disconnect { conn } => println!("{now:?}: {conn} is thrown out"),
             Output::Event(Event::Closed(report)) if !report.missed.is_empty() => println!(
                 "{now:?}: round {} closed by its deadline with {} in, without {:?}",

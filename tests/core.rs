@@ -30,5 +30,7 @@ mod support;
 mod v1_book;
 #[path = "core/v1_fuzz.rs"]
 mod v1_fuzz;
+#[path = "core/v1_replicas.rs"]
+mod v1_replicas;
 #[path = "core/v1_wire.rs"]
 mod v1_wire;

@@ -77,6 +77,7 @@ impl Pair {
                 policy,
                 aggregate,
                 late,
+                ..Config::default()
             }),
             oracle: Oracle::new(
                 workers,
@@ -186,6 +187,7 @@ impl Pair {
                     let before = self.has_had.insert(to.0, round);
                     assert!(before.is_none_or(|before| before < round), "told twice");
                 }
+                Output::CatchUp { .. } => unreachable!("nobody has an identity"),
                 Output::Disconnect { conn } if got.refused.contains(&conn.0) => {}
                 Output::Disconnect { conn } => got.displaced.push(conn.0),
                 Output::Event(event) => self.note(event, &mut got),
@@ -212,6 +214,7 @@ impl Pair {
             Event::Withdrawn { .. } => got.abandoned += 1,
             Event::HalfClosed { conn } => got.half_closed.push(conn.0),
             Event::Joined { .. } | Event::Left { .. } | Event::ModelLength { .. } => {}
+            Event::Named { .. } | Event::Detached { .. } => unreachable!("nobody has an identity"),
         }
     }
 

@@ -25,6 +25,13 @@ pub trait Aggregate: std::fmt::Debug + Send {
     /// largest or smallest finite value.
     fn reduce(&self, inputs: &[&[u8]], out: &mut [u8]) -> usize;
 
+    /// What a result must be divided by to be a mean, when the weights of
+    /// what is in it add up to `weight`: 1 if the rule itself sees to it.
+    fn divisor(&self, weight: f32) -> f32 {
+        let _ = weight;
+        1.0
+    }
+
     /// Like [`reduce`](Self::reduce), where some of the inputs came late and
     /// were multiplied by a weight below one before. `weight` is the sum of
     /// all weights, those of the fresh ones being one. A rule that divides

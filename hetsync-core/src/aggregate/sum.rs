@@ -15,4 +15,8 @@ impl Aggregate for Sum {
     fn reduce(&self, inputs: &[&[u8]], out: &mut [u8]) -> usize {
         kernel::add_in_order(inputs, 1.0, out)
     }
+
+    fn divisor(&self, weight: f32) -> f32 {
+        weight
+    }
 }

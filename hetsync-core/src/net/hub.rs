@@ -292,6 +292,8 @@ impl State {
                         deliveries.push((Arc::clone(connection), result));
                     }
                 }
+                // Only workers with an identity are told of that.
+                Output::CatchUp { .. } => {}
                 Output::Disconnect { conn } => {
                     if let Some(connection) = self.connections.get(&conn) {
                         connection.condemn(Departure::Refused);

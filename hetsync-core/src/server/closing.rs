@@ -1,7 +1,7 @@
 //! The end of a round: the policy is asked, the gradients that are in are
 //! reduced, and their senders are answered.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Event, Machine, Output, RoundId, RoundReport, RoundResult, WaitFor};
 use crate::policy::{Explanation, Observation, Outcome, RoundView, Verdict};
@@ -71,12 +71,15 @@ impl Machine {
             saturated,
         };
         self.stats.count_round(outcome, why, report.lasted);
+        result.outcome = Some(outcome);
+        result.missed.clone_from(&report.missed);
         self.outputs
             .push_back(Output::Event(Event::Closed(Box::new(report))));
 
         let result = Arc::new(result);
         if let Some(previous) = self.last.replace(Arc::clone(&result)) {
-            self.retired.push(previous);
+            let out = self.history.push(previous, self.config.keep);
+            self.retired.extend(out);
         }
         self.gathering = false;
         self.deliver(now, &result);
@@ -88,10 +91,12 @@ impl Machine {
 
     /// Reduces the open round. Returns how many elements were clamped.
     fn reduce(&self, result: &mut RoundResult) -> usize {
-        let (inputs, weight) = self.round.inputs();
+        let (inputs, weight) = self.round.inputs(&self.names);
         result.round = self.round.id;
         result.contributors = self.round.staged.len();
         result.weight = weight;
+        result.divisor = self.config.aggregate.divisor(weight);
+        result.frame_head = OnceLock::new();
         let out = result.buffer(inputs[0].len());
         match self.round.carried.is_empty() {
             true => self.config.aggregate.reduce(&inputs, out),

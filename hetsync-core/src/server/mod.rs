@@ -43,26 +43,38 @@
 //! the report of its round.
 
 mod closing;
+mod frame;
+mod history;
+mod jobs;
 mod late;
+mod named;
 mod output;
 mod roster;
 mod round;
+mod token;
 
+pub use frame::Frame;
+pub use history::Keep;
+pub use jobs::{Action, Closing, Denial, Jobs, JobsConfig};
 pub use late::{Late, ParseLateError};
+pub use named::{CatchUp, Fate, Join, Position};
 pub use output::{Event, LateAccount, Output, Refusal, RoundReport, RoundResult};
 pub use roster::ConnId;
 pub(crate) use roster::Roster;
 pub use round::RoundId;
+pub use token::Token;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::Name;
 use crate::aggregate::{Aggregate, Sum};
 use crate::payload::{FLOAT_BYTES, Payload};
 use crate::policy::{Deadline, Observation, Policy};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 use crate::wire::WireError;
+use history::History;
 use roster::{Spoke, Standing};
 use round::{Carried, Round};
 
@@ -95,6 +107,11 @@ pub struct Config {
     pub aggregate: Box<dyn Aggregate>,
     /// What becomes of late ones.
     pub late: Late,
+    /// What is kept for workers that missed rounds.
+    pub keep: Keep,
+    /// Makes the epochs of one server others than those of another: from a
+    /// source of randomness, if workers may outlive the server.
+    pub seed: u64,
 }
 
 /// The original's: four workers, two seconds, sum; late gradients dropped.
@@ -107,6 +124,8 @@ impl Default for Config {
             policy: Box::new(Deadline::new(Span::from_secs(2))),
             aggregate: Box::new(Sum),
             late: Late::Drop,
+            keep: Keep::default(),
+            seed: 0,
         }
     }
 }
@@ -142,6 +161,14 @@ pub struct Machine {
     gathering: bool,
     timeout: Option<Time>,
     last: Option<Arc<RoundResult>>,
+    history: History,
+    /// Of the workers that have one.
+    names: HashMap<ConnId, Name>,
+    /// How often the job has started over, and the round that it did with.
+    starts: u64,
+    began: RoundId,
+    /// What the model was before that round, as the first to join said.
+    beginning: Option<Position>,
     /// Results of earlier rounds, kept for their memory.
     retired: Vec<Arc<RoundResult>>,
     spare_buffers: Vec<Vec<u8>>,
@@ -160,6 +187,11 @@ impl Machine {
             gathering: true,
             timeout: None,
             last: None,
+            history: History::default(),
+            names: HashMap::new(),
+            starts: 0,
+            began: RoundId::default(),
+            beginning: None,
             retired: Vec::new(),
             spare_buffers: Vec::new(),
             outputs: VecDeque::new(),
@@ -209,9 +241,26 @@ impl Machine {
                 self.recycle(payload);
                 self.outputs
                     .push_back(Output::Event(Event::Duplicate { conn }));
+                // Its round is closed, and its answer went out before.
+                if let Some(of) = of.filter(|of| *of < self.round.id)
+                    && self.names.contains_key(&conn)
+                {
+                    let first = self.roster.on(conn);
+                    self.roster.catch_up(now, conn, of, self.round.id);
+                    self.catch_up(conn, first, Fate::Repeated);
+                    self.judge(now);
+                }
             }
             Standing::Behind { missed } => self.hand_back(now, conn, missed, payload),
-            Standing::InStep => self.accept(now, conn, payload),
+            Standing::InStep => {
+                // It may know the round's number without the results before.
+                if let Some(first) = self.roster.on(conn).filter(|on| *on < self.round.id)
+                    && self.names.contains_key(&conn)
+                {
+                    self.catch_up(conn, Some(first), Fate::None);
+                }
+                self.accept(now, conn, payload);
+            }
             Standing::Ahead => self.refuse_round(now, conn, of.unwrap_or_default()),
         }
     }
@@ -340,11 +389,26 @@ impl Machine {
         self.refuse(now, conn, Refusal::NoSuchRound { named, open });
     }
 
+    /// Turns away a worker that may or may not be on the roster.
+    fn refuse_join(&mut self, now: Time, conn: ConnId, named: RoundId) {
+        if self.roster.has(conn) {
+            self.refuse_round(now, conn, named);
+            return;
+        }
+        let open = self.round.id;
+        let refusal = Refusal::NoSuchRound { named, open };
+        self.stats.refused += 1;
+        let event = Event::Refused { conn, refusal };
+        self.outputs.push_back(Output::Event(event));
+        self.outputs.push_back(Output::Disconnect { conn });
+    }
+
     /// Takes a connection off the roster. False if it was not on.
     fn take_off(&mut self, now: Time, conn: ConnId) -> bool {
         if self.roster.takes_part(conn) {
             self.observe(now, Observation::Left { conn });
         }
+        self.names.remove(&conn);
         self.roster.disconnect(conn, self.round.id)
     }
 
@@ -391,6 +455,7 @@ impl Machine {
             return;
         };
         self.stats.late += 1;
+        let first = self.roster.on(conn);
         let spoke = self.roster.catch_up(now, conn, of, self.round.id);
         self.note_arrival(now, conn, missed, spoke);
         let weight = self.carry(conn, of, missed, payload);
@@ -400,7 +465,11 @@ impl Machine {
             weight,
             too_late_by: spoke.too_late_by,
         }));
-        self.outputs.push_back(Output::Deliver { to: conn, result });
+        match (self.names.contains_key(&conn), weight) {
+            (false, _) => self.outputs.push_back(Output::Deliver { to: conn, result }),
+            (true, None) => self.catch_up(conn, first, Fate::Dropped),
+            (true, Some(weight)) => self.catch_up(conn, first, Fate::Carried(weight)),
+        }
         let round = self.round.id;
         self.observe(now, Observation::Sent { conn, round });
         // It is waited for again, which may give the round more time.
@@ -494,6 +563,11 @@ impl Machine {
         self.spare_buffers.clear();
         self.retired.clear();
         self.last = None;
+        self.history.clear();
+        self.names.clear();
+        self.starts += 1;
+        self.began = self.round.id;
+        self.beginning = None;
         self.timeout = None;
         self.gathering = true;
         self.model_bytes = self.config.floats.map(model_bytes);

@@ -1,8 +1,9 @@
 //! What the machine wants done, and what it has to tell.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::{ConnId, RoundId};
+use super::{CatchUp, ConnId, RoundId};
+use crate::Name;
 use crate::payload::Payload;
 use crate::policy::{Explanation, Outcome};
 use crate::time::Span;
@@ -19,6 +20,13 @@ pub enum Output {
         /// What to send.
         result: Arc<RoundResult>,
     },
+    /// Tell a worker that has an identity what it has missed.
+    CatchUp {
+        /// The receiver.
+        to: ConnId,
+        /// What to tell.
+        catch_up: CatchUp,
+    },
     /// Close this connection. It is off the roster already.
     Disconnect {
         /// Whose.
@@ -34,6 +42,11 @@ pub struct RoundResult {
     pub(super) round: RoundId,
     pub(super) contributors: usize,
     pub(super) weight: f32,
+    pub(super) divisor: f32,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) missed: Vec<ConnId>,
+    /// What protocol 1 says in front of the vector, once it was needed.
+    pub(super) frame_head: OnceLock<Arc<[u8]>>,
     bytes: Vec<u8>,
 }
 
@@ -52,6 +65,21 @@ impl RoundResult {
     /// in time, less for the late ones.
     pub fn weight(&self) -> f32 {
         self.weight
+    }
+
+    /// What the vector must be divided by to be a mean; 1 if it is one.
+    pub fn divisor(&self) -> f32 {
+        self.divisor
+    }
+
+    /// What closed the round.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    /// Who was waited for and did not come.
+    pub fn missed(&self) -> &[ConnId] {
+        &self.missed
     }
 
     /// The reduced vector: little-endian f32s, all finite.
@@ -123,6 +151,19 @@ pub enum Refusal {
 pub enum Event {
     /// A connection came on the roster.
     Joined {
+        /// Which.
+        conn: ConnId,
+    },
+    /// A worker has said who it is and takes part.
+    Named {
+        /// Which.
+        conn: ConnId,
+        /// Its name.
+        name: Name,
+    },
+    /// The connection of a worker with an identity is lost. It may come
+    /// back.
+    Detached {
         /// Which.
         conn: ConnId,
     },

@@ -64,11 +64,17 @@ struct Member {
     spoken_to: Time,
     /// It has said that its gradient was its last.
     is_leaving: bool,
+    /// Its connection is lost, and it may come back.
+    is_away: bool,
 }
 
 impl Member {
+    fn takes_part(&self) -> bool {
+        !self.is_leaving && !self.is_away
+    }
+
     fn is_awaited(&self, current: RoundId) -> bool {
-        self.on == current && self.came.is_none() && !self.is_leaving
+        self.on == current && self.came.is_none() && self.takes_part()
     }
 
     /// Whose gradient is in is on the current round: a close resets it.
@@ -87,6 +93,8 @@ pub(crate) struct Roster {
     staying: usize,
     /// Speakers that are leaving.
     leaving: usize,
+    /// Speakers that are away.
+    away: usize,
 }
 
 impl Roster {
@@ -98,6 +106,7 @@ impl Roster {
             left_out: None,
             spoken_to: now,
             is_leaving: false,
+            is_away: false,
         };
         if !self.speakers.contains_key(&conn) {
             self.silent.insert(conn, member);
@@ -110,6 +119,7 @@ impl Roster {
             self.awaited -= usize::from(member.is_awaited(current));
             self.staying -= usize::from(member.is_staying());
             self.leaving -= usize::from(member.is_leaving);
+            self.away -= usize::from(member.is_away);
             return true;
         }
         self.silent.remove(&conn).is_some()
@@ -118,7 +128,61 @@ impl Roster {
     /// Whether it has sent a gradient and will send more.
     pub(super) fn takes_part(&self, conn: ConnId) -> bool {
         let member = self.speakers.get(&conn);
-        member.is_some_and(|member| !member.is_leaving)
+        member.is_some_and(Member::takes_part)
+    }
+
+    /// It takes part from now on and is on the round `current`, whether it
+    /// is new or was away. `seen` is what is known of it from before.
+    pub(super) fn join(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        current: RoundId,
+        seen: Option<RoundId>,
+    ) {
+        self.connect(conn, current, now);
+        let was_away = self.speakers.get(&conn).is_some_and(|m| m.is_away);
+        self.away -= usize::from(was_away);
+        self.update(now, conn, current, |member| {
+            if member.on < current {
+                member.on = current;
+                member.came = None;
+            }
+            member.is_away = false;
+            member.seen = member.seen.max(seen);
+            member.spoken_to = now;
+        });
+    }
+
+    /// Its connection is lost. False if it took no part.
+    pub(super) fn detach(&mut self, now: Time, conn: ConnId, current: RoundId) -> bool {
+        if !self.takes_part(conn) {
+            return false;
+        }
+        self.update(now, conn, current, |member| member.is_away = true);
+        self.away += 1;
+        true
+    }
+
+    /// Whether it is on.
+    pub(super) fn has(&self, conn: ConnId) -> bool {
+        self.speakers.contains_key(&conn) || self.silent.contains_key(&conn)
+    }
+
+    /// The first round whose result it has not been sent.
+    pub(super) fn on(&self, conn: ConnId) -> Option<RoundId> {
+        self.speakers.get(&conn).map(|member| member.on)
+    }
+
+    /// Whether its gradient is in the round `current`.
+    pub(super) fn is_in(&self, conn: ConnId, current: RoundId) -> bool {
+        let member = self.speakers.get(&conn);
+        member.is_some_and(|member| member.on == current && member.came.is_some())
+    }
+
+    /// The newest round of which a gradient of its was seen.
+    pub(super) fn seen(&self, conn: ConnId) -> Option<RoundId> {
+        self.speakers.get(&conn)?.seen
     }
 
     /// Its gradient is in and is its last. False if it has none in: then
@@ -140,6 +204,7 @@ impl Roster {
         self.awaited = 0;
         self.staying = 0;
         self.leaving = 0;
+        self.away = 0;
         std::mem::take(&mut self.speakers).into_keys()
     }
 
@@ -251,7 +316,7 @@ impl Roster {
             spoken_to: now,
             ..*member
         };
-        self.awaited += usize::from(!member.is_leaving);
+        self.awaited += usize::from(member.takes_part());
         true
     }
 
@@ -278,7 +343,10 @@ impl Roster {
     /// Those who had fallen behind before `closing` and have not spoken
     /// since.
     pub(super) fn overdue(&self, closing: RoundId) -> Vec<ConnId> {
-        let behind = self.speakers.iter().filter(|(_, m)| m.on < closing);
+        let behind = self
+            .speakers
+            .iter()
+            .filter(|(_, m)| m.on < closing && m.takes_part());
         behind.map(|(conn, _)| *conn).collect()
     }
 
@@ -292,7 +360,7 @@ impl Roster {
 
     /// All who take part, as seen from the round `current`.
     pub(crate) fn members(&self, current: RoundId) -> impl Iterator<Item = MemberView> + use<'_> {
-        let stayers = self.speakers.iter().filter(|(_, m)| !m.is_leaving);
+        let stayers = self.speakers.iter().filter(|(_, m)| m.takes_part());
         stayers.map(move |(conn, member)| MemberView {
             conn: *conn,
             came: member.came.filter(|_| member.on == current),
@@ -303,7 +371,7 @@ impl Roster {
 
     /// How many take part.
     pub(super) fn stayers(&self) -> usize {
-        self.speakers.len() - self.leaving
+        self.speakers.len() - self.leaving - self.away
     }
 
     /// How many are in step and have no gradient in.
@@ -321,9 +389,10 @@ impl Roster {
         self.speakers.len()
     }
 
-    /// Whether somebody who has sent a gradient will send more.
+    /// Whether somebody who has sent a gradient will send more, those
+    /// included whose connection is lost for now.
     pub(super) fn has_stayers(&self) -> bool {
-        self.stayers() > 0
+        self.speakers.len() > self.leaving
     }
 
     /// How many are connected.

@@ -3,9 +3,11 @@
 //! Invariants: gradients are kept in roster order, one per worker; `opened`
 //! is set exactly while there is at least one.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::{ConnId, LateAccount};
+use crate::Name;
 use crate::payload::Payload;
 use crate::time::{Span, Time};
 
@@ -83,10 +85,16 @@ impl Round {
         Ok(())
     }
 
-    /// What is to be reduced: the fresh gradients in roster order, then the
-    /// late ones; and the sum of their weights.
-    pub(super) fn inputs(&self) -> (Vec<&[u8]>, f32) {
-        let fresh = self.staged.iter().map(|staged| staged.payload.as_bytes());
+    /// What is to be reduced: the fresh gradients in roster order, those of
+    /// workers with a name behind the others and in the order of names, then
+    /// the late ones; and the sum of their weights.
+    pub(super) fn inputs(&self, names: &HashMap<ConnId, Name>) -> (Vec<&[u8]>, f32) {
+        let mut fresh: Vec<&Staged> = self.staged.iter().collect();
+        if !names.is_empty() {
+            // Stable: those without a name stay in the order of connection.
+            fresh.sort_by_key(|staged| names.get(&staged.conn));
+        }
+        let fresh = fresh.into_iter().map(|staged| staged.payload.as_bytes());
         let late = self.carried.iter().map(|late| late.payload.as_bytes());
         let weights = self.carried.iter().map(|late| late.account.weight);
         let weight = weights.fold(self.staged.len() as f32, |sum, weight| sum + weight);

@@ -12,7 +12,7 @@ use hetsync_core::net::{Departure, Notice};
 use hetsync_core::policy::Outcome;
 use hetsync_core::server::{ConnId, Event, RoundReport};
 use hetsync_core::stats::{Histogram, Stats};
-use hetsync_core::{Span, Time};
+use hetsync_core::{Name, Span, Time};
 
 /// How much to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -33,6 +33,8 @@ pub(crate) struct Log<W> {
     level: Level,
     out: W,
     peers: HashMap<ConnId, SocketAddr>,
+    /// Of workers that have said who they are.
+    names: HashMap<ConnId, Name>,
     even: Option<EvenRounds>,
 }
 
@@ -51,6 +53,7 @@ impl<W: FnMut(&str)> Log<W> {
             level,
             out,
             peers: HashMap::new(),
+            names: HashMap::new(),
             even: None,
         }
     }
@@ -132,6 +135,18 @@ impl<W: FnMut(&str)> Log<W> {
     fn event(&mut self, now: Time, event: &Event) {
         match event {
             Event::Joined { .. } | Event::Left { .. } => {}
+            Event::Named { conn, name } => {
+                self.names.insert(*conn, name.clone());
+                let text = format!("{} takes part", self.name(*conn));
+                self.say(now, Level::Normal, &text);
+            }
+            Event::Detached { conn } => {
+                let text = format!(
+                    "{} lost its connection: not waited for until it is back",
+                    self.name(*conn)
+                );
+                self.say(now, Level::Normal, &text);
+            }
             Event::ModelLength { conn, floats } => {
                 let text = format!("model has {floats} floats, says {}", self.name(*conn));
                 self.say(now, Level::Normal, &text);
@@ -306,6 +321,9 @@ impl<W: FnMut(&str)> Log<W> {
     }
 
     fn name(&self, conn: ConnId) -> String {
+        if let Some(name) = self.names.get(&conn) {
+            return format!("{conn} ({name})");
+        }
         match self.peers.get(&conn) {
             Some(peer) => format!("{conn} ({peer})"),
             None => conn.to_string(),

@@ -1,0 +1,465 @@
+//! Several jobs on one server: who is connected, to which job, as whom.
+//!
+//! It stands between connections, which come and go, and the machines, one
+//! for each job, which know workers. A connection that speaks protocol 0 is
+//! a worker of the default job for as long as it lasts. One that speaks
+//! protocol 1 says who it is, and its worker outlives it: the worker keeps
+//! the number of the first connection that it came on.
+//!
+//! Like the machines it is without sockets and clock and keeps to the drain
+//! rule: one change, then [`poll_action`](Jobs::poll_action) until `None`.
+//!
+//! # Invariants
+//! A worker has at most one connection; a new one replaces the old. What a
+//! job does to its workers touches no other job. The number of workers that
+//! are remembered is capped.
+
+mod session;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::{ConnId, Event, Frame, Machine, Output, Refusal, RoundId, Token};
+use crate::Name;
+use crate::payload::Payload;
+use crate::stats::Stats;
+use crate::time::{Span, Time};
+use crate::wire::WireError;
+use crate::wire::v1::ErrorCode;
+use crate::wire::v1::message::Tensor;
+
+/// One thing to be done by whoever drives the jobs.
+#[derive(Debug)]
+pub enum Action {
+    /// Send these frames, in order, behind those before.
+    Send {
+        /// On which connection.
+        to: ConnId,
+        /// What.
+        frames: Vec<Frame>,
+        /// They answer a gradient.
+        is_answer: bool,
+    },
+    /// Close this connection, once the frame has been sent.
+    Close {
+        /// Which.
+        conn: ConnId,
+        /// The reason, for a peer that can be told.
+        farewell: Option<Frame>,
+        /// The reason.
+        why: Closing,
+    },
+    /// Something worth a line in the log.
+    Event {
+        /// In which job.
+        job: Name,
+        /// What. Its numbers are those of workers.
+        event: Event,
+    },
+}
+
+/// Why a connection is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closing {
+    /// A machine has refused its worker, and an event has told why.
+    Refused,
+    /// It was turned away before it came to that.
+    Denied(Denial),
+    /// Its worker takes part no more.
+    Left,
+}
+
+/// Why a connection is turned away.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Denial {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub text: String,
+}
+
+/// What [`Jobs`] are told once.
+#[derive(Debug)]
+pub struct JobsConfig {
+    /// What workers must know. Those that speak protocol 0 cannot say it,
+    /// and are not served if there is one.
+    pub token: Option<Token>,
+    /// Longest gradient that is taken, in bytes; told to workers.
+    pub max_tensor_bytes: u64,
+    /// How long a worker that lost its connection is remembered as part of
+    /// the job, with a gradient of its that is in.
+    pub linger: Span,
+    /// Workers with an identity, in each job.
+    pub max_workers: usize,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self {
+            token: None,
+            max_tensor_bytes: 1 << 30,
+            linger: Span::from_secs(30),
+            max_workers: 4096,
+        }
+    }
+}
+
+/// The jobs of a server. The first is the default one.
+#[derive(Debug)]
+pub struct Jobs {
+    config: JobsConfig,
+    jobs: Vec<Job>,
+    sessions: HashMap<ConnId, Session>,
+    /// When to forget which worker, in order.
+    lingering: VecDeque<(Time, usize, Name)>,
+    actions: VecDeque<Action>,
+}
+
+#[derive(Debug)]
+struct Job {
+    name: Name,
+    machine: Machine,
+    workers: HashMap<Name, Worker>,
+    names: HashMap<ConnId, Name>,
+    /// The tensors of the model, and the epoch in which that was said.
+    layout: Option<(u64, Arc<[Tensor]>)>,
+}
+
+/// A worker with an identity.
+#[derive(Debug)]
+struct Worker {
+    id: ConnId,
+    session: Option<ConnId>,
+    /// When its connection was lost.
+    lost: Option<Time>,
+    /// The newest round of which a gradient of its was seen, and its epoch.
+    seen: Option<(u64, RoundId)>,
+}
+
+/// A connection.
+#[derive(Debug)]
+enum Session {
+    /// Speaks protocol 0.
+    Old,
+    /// Speaks protocol 1 and has not said who it is.
+    Stranger,
+    /// Is a worker of a job.
+    Known {
+        job: usize,
+        name: Name,
+        /// As which worker it takes part, and since which epoch.
+        joined: Option<(ConnId, u64)>,
+    },
+}
+
+impl Jobs {
+    /// A server with one job, to which nobody has connected.
+    pub fn new(config: JobsConfig, name: Name, machine: Machine) -> Self {
+        let mut jobs = Self {
+            config,
+            jobs: Vec::new(),
+            sessions: HashMap::new(),
+            lingering: VecDeque::new(),
+            actions: VecDeque::new(),
+        };
+        jobs.add(name, machine);
+        jobs
+    }
+
+    /// One more job. False if there is one of that name.
+    pub fn add(&mut self, name: Name, machine: Machine) -> bool {
+        let is_new = self.jobs.iter().all(|job| job.name != name);
+        if is_new {
+            self.jobs.push(Job {
+                name,
+                machine,
+                workers: HashMap::new(),
+                names: HashMap::new(),
+                layout: None,
+            });
+        }
+        is_new
+    }
+
+    /// A connection that speaks protocol 0. `conn` must be new, and larger
+    /// than those before it.
+    pub fn handle_old_connect(&mut self, now: Time, conn: ConnId) {
+        if self.config.token.is_some() {
+            let text = "it speaks protocol 0, which has no token, and this server demands one (--token-file)";
+            self.deny(now, conn, ErrorCode::Unauthorized, text);
+            return;
+        }
+        self.sessions.insert(conn, Session::Old);
+        self.on(0, |machine| machine.handle_connect(now, conn));
+    }
+
+    /// A gradient from a connection that speaks protocol 0.
+    pub fn handle_old_gradient(&mut self, now: Time, conn: ConnId, payload: Payload) {
+        self.on(0, |machine| {
+            machine.handle_gradient(now, conn, None, payload)
+        });
+    }
+
+    /// A connection that speaks protocol 0 has ended its side.
+    pub fn handle_half_close(&mut self, now: Time, conn: ConnId) {
+        if let Some(Session::Old) = self.sessions.get(&conn) {
+            self.on(0, |machine| machine.handle_half_close(now, conn));
+        }
+    }
+
+    /// A connection that speaks protocol 0 broke it.
+    pub fn handle_wire_error(&mut self, now: Time, conn: ConnId, error: WireError) {
+        self.on(0, |machine| machine.handle_wire_error(now, conn, error));
+    }
+
+    /// There is no memory for what a peer sends. `limit` is in bytes.
+    pub fn handle_no_memory(&mut self, now: Time, conn: ConnId, limit: usize) {
+        match self.sessions.get(&conn) {
+            Some(Session::Old) => {
+                self.on(0, |machine| machine.handle_no_memory(now, conn, limit));
+            }
+            _ => {
+                let text = Refusal::NoMemory { limit }.to_string();
+                self.deny(now, conn, ErrorCode::NoMemory, text);
+            }
+        }
+    }
+
+    /// A connection is gone, whatever the cause.
+    pub fn handle_disconnect(&mut self, now: Time, conn: ConnId) {
+        match self.sessions.remove(&conn) {
+            Some(Session::Old) => self.on(0, |machine| machine.handle_disconnect(now, conn)),
+            Some(Session::Known {
+                job,
+                name,
+                joined: Some((id, _)),
+            }) => {
+                let worker = self.jobs[job].workers.get_mut(&name);
+                let Some(worker) = worker.filter(|worker| worker.session == Some(conn)) else {
+                    return;
+                };
+                worker.session = None;
+                worker.lost = Some(now);
+                self.lingering
+                    .push_back((now + self.config.linger, job, name));
+                self.on(job, |machine| machine.handle_detach(now, id));
+            }
+            Some(Session::Stranger | Session::Known { joined: None, .. }) | None => {}
+        }
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) named has come.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while self.lingering.front().is_some_and(|(at, ..)| *at <= now) {
+            if let Some((_, job, name)) = self.lingering.pop_front() {
+                self.forget(now, job, &name);
+            }
+        }
+        for job in 0..self.jobs.len() {
+            if self.jobs[job]
+                .machine
+                .poll_timeout()
+                .is_some_and(|at| at <= now)
+            {
+                self.on(job, |machine| machine.handle_timeout(now));
+            }
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), if at all.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let rounds = self
+            .jobs
+            .iter()
+            .filter_map(|job| job.machine.poll_timeout());
+        rounds
+            .chain(self.lingering.front().map(|(at, ..)| *at))
+            .min()
+    }
+
+    /// The next thing to be done.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether a policy has something to think over.
+    pub fn has_work(&self) -> bool {
+        self.jobs.iter().any(|job| job.machine.has_work())
+    }
+
+    /// Lets the policies think for a moment.
+    pub fn handle_idle(&mut self, now: Time) {
+        for job in &mut self.jobs {
+            if job.machine.has_work() {
+                job.machine.handle_idle(now);
+            }
+        }
+    }
+
+    /// Whether a round of any job is open.
+    pub fn has_open_round(&self) -> bool {
+        self.jobs.iter().any(|job| job.machine.has_open_round())
+    }
+
+    /// The default job's machine.
+    pub fn default_machine(&self) -> &Machine {
+        &self.jobs[0].machine
+    }
+
+    /// What each job has counted.
+    pub fn stats(&self) -> impl Iterator<Item = (&Name, &Stats)> {
+        self.jobs.iter().map(|job| (&job.name, job.machine.stats()))
+    }
+
+    /// A buffer to read a gradient of this connection's job into.
+    pub fn spare_buffer(&mut self, conn: ConnId) -> Option<Vec<u8>> {
+        let job = match self.sessions.get(&conn)? {
+            Session::Old => 0,
+            Session::Stranger => return None,
+            Session::Known { job, .. } => *job,
+        };
+        self.jobs[job].machine.spare_buffer()
+    }
+
+    /// Whether a gradient of this worker, whose connection may be gone,
+    /// waits in an open round.
+    pub fn is_in(&self, worker: ConnId) -> bool {
+        self.jobs.iter().any(|job| job.machine.is_in(worker))
+    }
+
+    /// The worker behind a connection.
+    pub fn worker(&self, conn: ConnId) -> Option<ConnId> {
+        match self.sessions.get(&conn)? {
+            Session::Old => Some(conn),
+            Session::Stranger => None,
+            Session::Known { joined, .. } => joined.map(|(id, _)| id),
+        }
+    }
+
+    /// Changes one machine and turns what it wants into actions.
+    fn on(&mut self, job: usize, change: impl FnOnce(&mut Machine)) {
+        change(&mut self.jobs[job].machine);
+        let mut refusal = None;
+        while let Some(output) = self.jobs[job].machine.poll_output() {
+            match output {
+                Output::Deliver { to, result } => self.deliver(job, to, result),
+                Output::CatchUp { to, catch_up } => {
+                    let job = &self.jobs[job];
+                    let Some(conn) = job.session_of(to) else {
+                        continue;
+                    };
+                    let mut frames = vec![Frame::catch_up(&catch_up)];
+                    let results = catch_up.results.into_iter().flatten();
+                    frames.extend(results.map(|result| job.result_frame(result)));
+                    let is_answer = catch_up.fate != super::Fate::None;
+                    self.actions.push_back(Action::Send {
+                        to: conn,
+                        frames,
+                        is_answer,
+                    });
+                }
+                Output::Disconnect { conn } => self.disconnect(job, conn, refusal.take()),
+                Output::Event(event) => {
+                    if let Event::Refused { refusal: why, .. } = &event {
+                        refusal = Some(*why);
+                    }
+                    let job = self.jobs[job].name.clone();
+                    self.actions.push_back(Action::Event { job, event });
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, job: usize, to: ConnId, result: Arc<super::RoundResult>) {
+        let job = &self.jobs[job];
+        let (conn, frame) = match job.names.contains_key(&to) {
+            true => match job.session_of(to) {
+                Some(conn) => (conn, job.result_frame(result)),
+                None => return,
+            },
+            false => (to, Frame::v0(result)),
+        };
+        self.actions.push_back(Action::Send {
+            to: conn,
+            frames: vec![frame],
+            is_answer: true,
+        });
+    }
+
+    /// A machine has taken a worker off its roster.
+    fn disconnect(&mut self, job: usize, id: ConnId, refusal: Option<Refusal>) {
+        let job = &mut self.jobs[job];
+        let (conn, farewell) = match job.names.get(&id) {
+            None => (id, None),
+            Some(name) => {
+                let worker = job.workers.get_mut(name);
+                let Some(conn) = worker.and_then(|worker| worker.session.take()) else {
+                    return;
+                };
+                let say = |refusal: Refusal| Frame::error(code_of(&refusal), refusal.to_string());
+                (conn, refusal.map(say))
+            }
+        };
+        // What still comes on it is nobody's.
+        self.sessions.remove(&conn);
+        self.actions.push_back(Action::Close {
+            conn,
+            farewell,
+            why: Closing::Refused,
+        });
+    }
+
+    /// Closes a connection for a reason that no machine knows of.
+    fn deny(&mut self, now: Time, conn: ConnId, code: ErrorCode, text: impl Into<String>) {
+        let text = text.into();
+        let farewell = Some(Frame::error(code, text.clone()));
+        self.handle_disconnect(now, conn);
+        self.actions.push_back(Action::Close {
+            conn,
+            farewell,
+            why: Closing::Denied(Denial { code, text }),
+        });
+    }
+
+    /// A worker that was lost has not come back.
+    fn forget(&mut self, now: Time, job: usize, name: &Name) {
+        let linger = self.config.linger;
+        let Some(worker) = self.jobs[job].workers.get_mut(name) else {
+            return;
+        };
+        // It may have come back, and even been lost again.
+        if worker.session.is_none() && worker.lost.is_some_and(|lost| lost + linger <= now) {
+            worker.lost = None;
+            let id = worker.id;
+            self.on(job, |machine| machine.handle_disconnect(now, id));
+        }
+    }
+}
+
+impl Job {
+    /// The connection of a worker with an identity, if it has one now.
+    fn session_of(&self, id: ConnId) -> Option<ConnId> {
+        self.workers.get(self.names.get(&id)?)?.session
+    }
+
+    fn result_frame(&self, result: Arc<super::RoundResult>) -> Frame {
+        let epoch = self.machine.epoch();
+        let layout = self.layout.as_ref().filter(|(of, _)| *of == epoch);
+        let tensors = layout.map_or(&[][..], |(_, tensors)| tensors);
+        Frame::result(result, tensors, |conn| match self.names.get(&conn) {
+            Some(name) => name.to_string(),
+            // No name has this character, so none can be taken for it.
+            None => format!("#{}", conn.0),
+        })
+    }
+}
+
+fn code_of(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::Wire(_) => ErrorCode::Layout,
+        Refusal::NoMemory { .. } | Refusal::NoShare { .. } => ErrorCode::NoMemory,
+        Refusal::NotFinite { .. } => ErrorCode::NotFinite,
+        Refusal::NoSuchRound { .. } => ErrorCode::Round,
+    }
+}

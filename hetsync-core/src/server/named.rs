@@ -1,0 +1,187 @@
+//! Workers with an identity: they join, are lost and come back, and are told
+//! what they missed.
+//!
+//! A worker that protocol 1 names says of each gradient which round it was
+//! computed for, and when it joins, up to which round it has applied the
+//! results. So the server need not guess what reached it, and its replica of
+//! the model can be brought to the state that all others are in.
+//!
+//! # States of a model
+//! Replicas are equal if they began equal and have applied the same results.
+//! What a job began with is known by what its first worker said: nothing
+//! applied, or all rounds before one of an earlier *epoch*. Whoever joins
+//! with the same beginning, or with a state of this epoch, can be brought up
+//! to date as long as the results are kept; anybody else is told that it
+//! must take its model from elsewhere.
+//!
+//! # Invariants
+//! A gradient is counted once, however often it is sent. The results that a
+//! worker is handed begin with the first that it lacks and have no gap.
+
+use std::sync::Arc;
+
+use super::{ConnId, Event, Keep, Machine, Output, RoundId, RoundResult};
+use crate::Name;
+use crate::policy::Observation;
+use crate::time::Time;
+
+/// Up to where a worker has applied the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Position {
+    /// It has applied none.
+    #[default]
+    Fresh,
+    /// It has applied those of all rounds before this one.
+    Before {
+        /// The first that it has not applied.
+        next: RoundId,
+        /// The epoch that this is a round of.
+        epoch: u64,
+    },
+}
+
+/// A worker that takes part from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// Who it is. Gradients are added in the order of names, whatever the
+    /// order in which their workers connected.
+    pub name: Name,
+    /// Where it stands.
+    pub position: Position,
+    /// The newest round of this epoch of which a gradient of its was seen
+    /// before it was taken off the roster.
+    pub seen: Option<RoundId>,
+}
+
+/// What became of the gradient that is answered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Fate {
+    /// There was none: this answers a join.
+    None,
+    /// It was late and was dropped.
+    Dropped,
+    /// It was late and goes into the next round to close, with this weight.
+    Carried(f32),
+    /// It had come before, and was counted then.
+    Repeated,
+}
+
+/// What a worker has missed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CatchUp {
+    /// The first round whose result it lacks.
+    pub first: RoundId,
+    /// The round that its next gradient is for; it lacks those before.
+    pub next: RoundId,
+    /// What became of its gradient.
+    pub fate: Fate,
+    /// The results that it lacks, in order; `None` if they are not all kept.
+    pub results: Option<Vec<Arc<RoundResult>>>,
+}
+
+impl Machine {
+    /// The worker behind `conn` takes part from now on and is waited for. It
+    /// may be new, come back, or only want to know what it has missed.
+    pub fn handle_join(&mut self, now: Time, conn: ConnId, join: Join) {
+        let current = self.round.id;
+        let mut first = Some(self.began);
+        match join.position {
+            Position::Before { next, epoch } if epoch == self.epoch() => {
+                if next > current {
+                    self.refuse_join(now, conn, next);
+                    return;
+                }
+                first = Some(next);
+            }
+            beginning => {
+                if *self.beginning.get_or_insert(beginning) != beginning {
+                    first = None;
+                }
+            }
+        }
+        self.history.want();
+        let is_news = !self.roster.takes_part(conn);
+        self.roster.join(now, conn, current, join.seen);
+        let event = Event::Named {
+            conn,
+            name: join.name.clone(),
+        };
+        self.names.insert(conn, join.name);
+        self.outputs.push_back(Output::Event(event));
+        if is_news {
+            self.observe(now, Observation::Joined { conn });
+        }
+        if !self.roster.is_in(conn, current) {
+            let round = current;
+            self.observe(now, Observation::Sent { conn, round });
+        }
+        self.catch_up(conn, first, Fate::None);
+        self.judge(now);
+    }
+
+    /// The connection of a worker with an identity is lost. The worker is
+    /// not waited for until it joins again; a gradient of its that is in
+    /// stays in. If it does not come back, a disconnect is to follow.
+    pub fn handle_detach(&mut self, now: Time, conn: ConnId) {
+        if self.roster.detach(now, conn, self.round.id) {
+            self.observe(now, Observation::Left { conn });
+            self.outputs
+                .push_back(Output::Event(Event::Detached { conn }));
+            self.judge(now);
+        }
+    }
+
+    /// Numbers of rounds hold within an epoch, which ends when the job
+    /// starts over.
+    pub fn epoch(&self) -> u64 {
+        // SplitMix64's last step, so that servers with seeds close to each
+        // other share no epoch.
+        let z = self.config.seed ^ self.starts.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// What is kept for workers that missed rounds.
+    pub fn keep(&self) -> Keep {
+        self.config.keep
+    }
+
+    /// The round that is open or will open next.
+    pub fn round(&self) -> RoundId {
+        self.round.id
+    }
+
+    /// Whether this worker is on the roster.
+    pub fn has(&self, conn: ConnId) -> bool {
+        self.roster.has(conn)
+    }
+
+    /// The newest round of which a gradient of this worker was seen.
+    pub fn seen(&self, conn: ConnId) -> Option<RoundId> {
+        self.roster.seen(conn)
+    }
+
+    /// Whether a gradient of this worker waits in the open round.
+    pub fn is_in(&self, conn: ConnId) -> bool {
+        self.roster.is_in(conn, self.round.id)
+    }
+
+    /// Hands a worker what it lacks, from `first` on; `None` if that is not
+    /// known.
+    pub(super) fn catch_up(&mut self, to: ConnId, first: Option<RoundId>, fate: Fate) {
+        let next = self.round.id;
+        let results = match first {
+            Some(first) if first == next => Some(Vec::new()),
+            Some(first) => self.history.since(first, self.last.as_ref()),
+            None => None,
+        };
+        let catch_up = CatchUp {
+            first: first.unwrap_or(self.began),
+            next,
+            fate,
+            results,
+        };
+        self.outputs.push_back(Output::CatchUp { to, catch_up });
+    }
+}
