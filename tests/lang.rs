@@ -4,10 +4,14 @@
 mod book;
 #[path = "lang/codes.rs"]
 mod codes;
+#[path = "lang/fuzz.rs"]
+mod fuzz;
 #[path = "lang/invalid.rs"]
 mod invalid;
 #[path = "lang/kernel.rs"]
 mod kernel;
+#[path = "lang/peer.rs"]
+mod peer;
 #[path = "lang/random.rs"]
 mod random;
 #[path = "lang/shipped.rs"]

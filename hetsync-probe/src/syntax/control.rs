@@ -1,7 +1,6 @@
 //! Statements that start with a word: `if`, loops, `let`, jumps.
 
 use super::ast::{Block, Else, ForOver, Stmt, StmtKind};
-use super::expr::unsupported;
 use super::grammar::{Grammar, Res, expected, refuse};
 use super::token;
 use crate::diagnostic::Diagnostic;
@@ -130,10 +129,17 @@ impl<'a> Grammar<'a> {
             return expected(rest, "a variable");
         }
         let (rest, name) = self.sigil(rest)?;
-        if let ("", _) | (_, true) = (name.text.as_str(), self.is_next("=", rest)) {
+        if self.is_next("=", rest) {
+            let diagnostic = Diagnostic::error(
+                "E0101",
+                self.found(rest),
+                "a `for` goes over a map or a range; it has no three parts",
+            );
             return refuse(
                 rest,
-                unsupported("a `for` with three parts is", word)
+                diagnostic
+                    .with_label("expected `:`")
+                    .with_place(word, "of this `for`")
                     .with_help("write `for $i : 0..10 { .. }`, or use `while`"),
             );
         }

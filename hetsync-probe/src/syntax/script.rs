@@ -75,6 +75,19 @@ impl<'a> Grammar<'a> {
             Ok(found) => found,
             Err(_) => return expected(input, "a probe"),
         };
+        let early = matches!(word, "struct" | "union" | "enum" | "typedef" | "config");
+        if early && let Some(first) = script.probes.first() {
+            self.report(
+                Diagnostic::error(
+                    "E0101",
+                    span,
+                    format!("`{word}` stands before the first probe"),
+                )
+                .with_label("too late")
+                .with_place(first.span, "the first probe")
+                .with_help("put it at the top of the script"),
+            );
+        }
         match word {
             "struct" | "union" | "enum" | "typedef" => {
                 let (rest, definition) = self.type_def(input)?;

@@ -44,11 +44,7 @@ impl<'a> Grammar<'a> {
             let closed = match self.symbol("}", rest) {
                 Ok((after, close)) => Some((after, close)),
                 Err(_) if rest.is_empty() || self.is_hopeless() => {
-                    self.report(
-                        Diagnostic::error("E0108", open, "this block is never closed")
-                            .with_label("opened here")
-                            .with_help("close it with `}`"),
-                    );
+                    self.report_open_block(open);
                     let end = &rest[rest.len()..];
                     Some((end, self.span(end, end)))
                 }
@@ -75,6 +71,18 @@ impl<'a> Grammar<'a> {
                 }
                 Err(nom::Err::Incomplete(_)) => rest = &rest[rest.len()..],
             }
+        }
+    }
+
+    /// A block that the end of the text leaves open. A string or comment that has swallowed the brace is the cause then.
+    fn report_open_block(&self, open: Span) {
+        let swallowed = |found: &Diagnostic| matches!(found.code, "E0102" | "E0103");
+        if !self.diagnostics.borrow().iter().any(swallowed) {
+            self.report(
+                Diagnostic::error("E0108", open, "this block is never closed")
+                    .with_label("opened here")
+                    .with_help("close it with `}`"),
+            );
         }
     }
 
@@ -119,10 +127,11 @@ impl<'a> Grammar<'a> {
         self.report(
             Diagnostic::error(
                 "E0107",
-                Span::new(end, end),
+                self.found(rest),
                 format!("expected `;` or `}}` after this statement, found {found}"),
             )
-            .with_label("expected `;`"),
+            .with_label("not part of the statement before it")
+            .with_place(Span::new(end, end), "`;` is missing here"),
         );
         // On a new line a new statement is likely; on the same one, what follows belongs to the mistake.
         if self.is_on_new_line(rest) {
@@ -187,11 +196,10 @@ impl<'a> Grammar<'a> {
                 rest,
                 Diagnostic::error(
                     "E0110",
-                    target.span,
+                    symbol_span,
                     "only a `$` variable or a map can be assigned",
                 )
-                .with_label("cannot be assigned")
-                .with_place(symbol_span, format!("by this `{symbol}`")),
+                .with_place(target.span, "cannot be assigned"),
             );
         }
         let (rest, value) = self.expr(rest)?;
