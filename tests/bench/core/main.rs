@@ -74,7 +74,7 @@ const FLOOR: Peer = Peer {
     floats: &[SMALL, LARGE, HUGE],
 };
 
-const PEERS: [Peer; 8] = [
+const PEERS: [Peer; 9] = [
     Peer {
         name: "floor that also sums",
         start: |floats| floor::start(floats, true),
@@ -104,6 +104,13 @@ const PEERS: [Peer; 8] = [
         name: "original (two writes)",
         start: |_| original::start(),
         writes: Writes::Apart,
+        floats: &[SMALL, LARGE],
+    },
+    // Its own workers never did, so this is the server by itself.
+    Peer {
+        name: "original, workers that write once",
+        start: |_| original::start(),
+        writes: Writes::Whole,
         floats: &[SMALL, LARGE],
     },
     Peer {
