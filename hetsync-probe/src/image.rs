@@ -66,6 +66,34 @@ pub enum ProgramKind {
         /// How many arguments it has.
         args: u8,
     },
+    /// Tracepoint: its record, as its `format` file describes it.
+    Tracepoint {
+        /// Its category.
+        category: String,
+        /// Its name.
+        name: String,
+    },
+    /// Raw tracepoint: the arguments, 8 bytes each.
+    RawTracepoint {
+        /// Its name.
+        name: String,
+    },
+    /// Samples on every CPU: `struct bpf_perf_event_data`, which begins with `struct pt_regs`.
+    Sampled(hir::Sampling),
+    /// uprobe: `struct pt_regs`.
+    Uprobe {
+        /// The file.
+        path: String,
+        /// Where in the file.
+        offset: u64,
+    },
+    /// uretprobe: `struct pt_regs`.
+    Uretprobe {
+        /// The file.
+        path: String,
+        /// Where in the file.
+        offset: u64,
+    },
 }
 
 /// An immediate load (two slots, at `insn` and `insn + 1`) that needs a number known only when loading.

@@ -93,6 +93,11 @@ pub fn section(kind: &ProgramKind) -> String {
         ProgramKind::Kretprobe { function } => format!("kretprobe/{function}"),
         ProgramKind::Fentry { function, .. } => format!("fentry/{function}"),
         ProgramKind::Fexit { function, .. } => format!("fexit/{function}"),
+        ProgramKind::Tracepoint { category, name } => format!("tracepoint/{category}/{name}"),
+        ProgramKind::RawTracepoint { name } => format!("raw_tp/{name}"),
+        ProgramKind::Sampled(_) => "perf_event".into(),
+        ProgramKind::Uprobe { path, offset } => format!("uprobe/{path}:{offset:#x}"),
+        ProgramKind::Uretprobe { path, offset } => format!("uretprobe/{path}:{offset:#x}"),
     }
 }
 

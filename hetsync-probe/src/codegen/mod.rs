@@ -74,6 +74,28 @@ pub fn plain_kind(point: &PointKind) -> ProgramKind {
         PointKind::Kretprobe { function } => ProgramKind::Kretprobe {
             function: function.clone(),
         },
+        PointKind::Fentry { function, args } => ProgramKind::Fentry {
+            function: function.clone(),
+            args: *args,
+        },
+        PointKind::Fexit { function, args } => ProgramKind::Fexit {
+            function: function.clone(),
+            args: *args,
+        },
+        PointKind::Tracepoint { category, name } => ProgramKind::Tracepoint {
+            category: category.clone(),
+            name: name.clone(),
+        },
+        PointKind::RawTracepoint { name } => ProgramKind::RawTracepoint { name: name.clone() },
+        PointKind::Sampled(sampling) => ProgramKind::Sampled(*sampling),
+        PointKind::Uprobe { path, offset } => ProgramKind::Uprobe {
+            path: path.clone(),
+            offset: *offset,
+        },
+        PointKind::Uretprobe { path, offset } => ProgramKind::Uretprobe {
+            path: path.clone(),
+            offset: *offset,
+        },
     }
 }
 
@@ -221,6 +243,11 @@ fn program_name(kind: &ProgramKind, point: (usize, usize)) -> String {
         ProgramKind::Kretprobe { function } => format!("kr_{function}"),
         ProgramKind::Fentry { function, .. } => format!("f_{function}"),
         ProgramKind::Fexit { function, .. } => format!("fr_{function}"),
+        ProgramKind::Tracepoint { name, .. } => format!("t_{name}"),
+        ProgramKind::RawTracepoint { name } => format!("rt_{name}"),
+        ProgramKind::Sampled(_) => format!("p_{}_{}", point.0, point.1),
+        ProgramKind::Uprobe { offset, .. } => format!("u_{offset:x}"),
+        ProgramKind::Uretprobe { offset, .. } => format!("ur_{offset:x}"),
     };
     maps::kernel_name(&name, "probe")
 }

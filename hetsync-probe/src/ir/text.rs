@@ -189,6 +189,7 @@ pub(crate) fn helper_name(helper: i32) -> &'static str {
         helper::GET_SMP_PROCESSOR_ID => "get_smp_processor_id",
         helper::GET_CURRENT_PID_TGID => "get_current_pid_tgid",
         helper::GET_CURRENT_COMM => "get_current_comm",
+        helper::PROBE_READ_USER => "probe_read_user",
         helper::PROBE_READ_KERNEL => "probe_read_kernel",
         helper::KTIME_GET_BOOT_NS => "ktime_get_boot_ns",
         helper::RINGBUF_OUTPUT => "ringbuf_output",

@@ -79,6 +79,14 @@ impl Kernel for Files {
         self.btf.as_ref()
     }
 
+    fn module_of(&self, function: &str) -> Option<String> {
+        let names = self.functions.as_ref()?;
+        names.contains(function).then(|| {
+            let module = names.module_of(function);
+            module.unwrap_or("vmlinux").to_owned()
+        })
+    }
+
     fn tracepoints(&self, pattern: &str) -> Result<Vec<String>, Unreadable> {
         let mut names = self.tracefs.as_ref().ok_or(Unreadable::NoKernel)?.names()?;
         names.retain(|name| glob::matches(pattern, name));

@@ -6,6 +6,7 @@ pub mod features;
 pub mod files;
 pub mod glob;
 mod names;
+pub(crate) use names::nearest;
 pub mod running;
 pub mod symbols;
 pub mod tracepoint;
@@ -40,6 +41,11 @@ pub trait Kernel {
     fn typed_function(&self, name: &str) -> Option<(&Btf, Function)> {
         let btf = self.btf()?;
         Some((btf, btf.function(name)?))
+    }
+
+    /// The module a function is in, `vmlinux` for the kernel's own; `None` where that is not known.
+    fn module_of(&self, _function: &str) -> Option<String> {
+        None
     }
 
     /// Tracepoints (`category:name`) that match a glob, sorted.

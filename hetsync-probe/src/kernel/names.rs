@@ -98,7 +98,7 @@ fn symbol_of(line: &str) -> Option<&str> {
 }
 
 /// The names nearest to `name` by edit distance, best first; at most three, none that is mostly different.
-pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let most = (name.len() / 3).max(2);
     let mut near: Vec<(usize, &str)> = names
         .filter(|other| other.len().abs_diff(name.len()) <= most)

@@ -129,6 +129,14 @@ impl Kernel for Running {
         })
     }
 
+    fn module_of(&self, function: &str) -> Option<String> {
+        let names = self.names()?;
+        names.contains(function).then(|| {
+            let module = names.module_of(function);
+            module.unwrap_or("vmlinux").to_owned()
+        })
+    }
+
     fn tracepoints(&self, pattern: &str) -> Result<Vec<String>, Unreadable> {
         let mut names = self.tracefs()?.names()?;
         names.retain(|name| glob::matches(pattern, name));

@@ -96,6 +96,19 @@ pub enum Mechanism {
         /// Calls under way it has room for.
         maxactive: u32,
     },
+    /// A perf event of a tracepoint.
+    Tracepoint,
+    /// A raw tracepoint.
+    RawTracepoint,
+    /// Perf events that take samples, one a CPU.
+    Sampled {
+        /// CPUs sampled.
+        cpus: u32,
+    },
+    /// A uprobe of a perf event.
+    Uprobe,
+    /// A uretprobe of a perf event.
+    Uretprobe,
 }
 
 impl fmt::Display for Mechanism {
@@ -112,6 +125,11 @@ impl fmt::Display for Mechanism {
                 "perf kretprobe{}, which may lose returns of calls under way together",
                 by(redbpf)
             ),
+            Mechanism::Tracepoint => f.write_str("tracepoint"),
+            Mechanism::RawTracepoint => f.write_str("raw tracepoint"),
+            Mechanism::Sampled { cpus } => write!(f, "perf samples on {cpus} CPUs"),
+            Mechanism::Uprobe => f.write_str("perf uprobe"),
+            Mechanism::Uretprobe => f.write_str("perf uretprobe"),
             Mechanism::TracefsKretprobe { maxactive } => {
                 write!(f, "tracefs kretprobe maxactive={maxactive}")
             }

@@ -2,21 +2,23 @@
 
 use super::Request;
 use crate::diagnostic::Diagnostic;
-use crate::kernel::FunctionFact;
+use crate::kernel::{FunctionFact, glob};
 use crate::limits;
 use crate::span::Span;
 
-/// The one part an attach point of a function has.
-pub(super) fn only_part<'a>(request: &'a Request<'_>) -> Result<(&'a str, Span), Diagnostic> {
+/// Module, if one is written, and function of an attach point.
+pub(super) fn parts<'a>(
+    request: &'a Request<'_>,
+) -> Result<(Option<&'a str>, &'a str, Span), Diagnostic> {
     match request.parts.as_slice() {
-        [(name, span)] if !name.is_empty() => Ok((name, *span)),
-        [_, (_, span)] => Err(Diagnostic::error(
-            "E0202",
-            request.parts[0].1.to(*span),
-            "a module before the function is not supported yet",
-        )
-        .with_label("not supported yet")
-        .with_help("leave the module out; the function is found without it")),
+        [(name, span)] if !name.is_empty() => Ok((None, name, *span)),
+        [(module, first), (name, span)] if !module.is_empty() && !name.is_empty() => {
+            let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '*' | '?');
+            if !module.chars().all(is_word) {
+                return Err(request.malformed(*first, format!("`{module}` is no module's name")));
+            }
+            Ok((Some(module), name, *span))
+        }
         _ => Err(request.malformed(
             request.span,
             format!("a `{}` needs one function", request.provider.name),
@@ -32,9 +34,34 @@ pub(super) fn is_pattern(name: &str) -> bool {
 /// The functions a name or pattern stands for, as far as the kernel is known; at least one.
 pub(super) fn matching(
     request: &Request<'_>,
+    module: Option<&str>,
     name: &str,
     span: Span,
 ) -> Result<Vec<String>, Diagnostic> {
+    let mut found = named(request, name, span)?;
+    if let Some(module) = module {
+        // Where nothing is known of modules nothing speaks against this one.
+        found.retain(|function| {
+            let of = request.kernel.module_of(function);
+            of.is_none_or(|of| glob::matches(module, &of))
+        });
+        if found.is_empty() {
+            return Err(Diagnostic::error(
+                "E0204",
+                request.span,
+                format!("`{name}` is not in the module `{module}`"),
+            )
+            .with_label("not in that module, or it is not loaded")
+            .with_help("the kernel's own functions are in `vmlinux`; the module may be left out"));
+        }
+    }
+    if found.len() > limits::ATTACH_POINTS {
+        return Err(too_many(span, found.len()));
+    }
+    Ok(found)
+}
+
+fn named(request: &Request<'_>, name: &str, span: Span) -> Result<Vec<String>, Diagnostic> {
     let is_symbol = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '$' | '*' | '?');
     if let Some(bad) = name.chars().find(|c| !is_symbol(*c)) {
         return Err(request.malformed(span, format!("`{bad}` cannot be part of a function's name")));
@@ -77,16 +104,27 @@ fn matching_pattern(
         .with_help(
             "run as root with tracefs mounted at /sys/kernel/tracing, or name the functions",
         )),
-        Some(found) if found.is_empty() => Err(Diagnostic::error(
-            "E0205",
-            span,
-            format!("no function of this kernel matches `{pattern}`"),
-        )
-        .with_label("matches nothing")
-        .with_help("`hetsync-probe list 'kprobe:*'` shows what there is")),
-        Some(found) if found.len() > limits::ATTACH_POINTS => Err(too_many(span, found.len())),
+        Some(found) if found.is_empty() => Err(matches_nothing(request, pattern, span)),
         Some(found) => Ok(found),
     }
+}
+
+/// No function matches a pattern.
+pub(super) fn matches_nothing(request: &Request<'_>, pattern: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(
+        "E0205",
+        span,
+        format!("no function of this kernel matches `{pattern}`"),
+    )
+    .with_label("matches nothing")
+    .with_help(format!(
+        "`hetsync-probe list '{}:*'` shows what there is",
+        if request.provider.name.starts_with('f') {
+            "fentry"
+        } else {
+            "kprobe"
+        }
+    ))
 }
 
 /// More attach points than a script may have.

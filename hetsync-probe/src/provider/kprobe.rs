@@ -9,16 +9,16 @@ use crate::syntax;
 pub(super) static KPROBE: Provider = Provider {
     name: "kprobe",
     aliases: &["k"],
-    usage: "kprobe:FUNCTION[+OFFSET]",
+    usage: "kprobe:FUNCTION[+OFFSET] or kprobe:MODULE:FUNCTION[+OFFSET]",
     filtered_by_pid: true,
     allows: |builtin| builtin != Builtin::Retval,
     expand,
 };
 
 fn expand(request: &Request<'_>) -> Result<Vec<Point>, Diagnostic> {
-    let (written, span) = functions::only_part(request)?;
+    let (module, written, span) = functions::parts(request)?;
     let Some((name, offset_text)) = written.split_once('+') else {
-        return Ok(functions::matching(request, written, span)?
+        return Ok(functions::matching(request, module, written, span)?
             .into_iter()
             .map(|function| point(function, 0))
             .collect());
@@ -29,7 +29,7 @@ fn expand(request: &Request<'_>) -> Result<Vec<Point>, Diagnostic> {
     if functions::is_pattern(name) {
         return Err(request.malformed(span, "a wildcard cannot have an offset"));
     }
-    Ok(functions::matching(request, name, span)?
+    Ok(functions::matching(request, module, name, span)?
         .into_iter()
         .map(|function| point(function, offset))
         .collect())

@@ -8,14 +8,14 @@ use crate::sema::hir::{Builtin, PointKind};
 pub(super) static KRETPROBE: Provider = Provider {
     name: "kretprobe",
     aliases: &["kr"],
-    usage: "kretprobe:FUNCTION",
+    usage: "kretprobe:FUNCTION or kretprobe:MODULE:FUNCTION",
     filtered_by_pid: true,
     allows: |builtin| !matches!(builtin, Builtin::Arg(_)),
     expand,
 };
 
 fn expand(request: &Request<'_>) -> Result<Vec<Point>, Diagnostic> {
-    let (written, span) = functions::only_part(request)?;
+    let (module, written, span) = functions::parts(request)?;
     if written.contains('+') {
         return Err(request.malformed(span, "a return probe cannot have an offset"));
     }
@@ -24,7 +24,7 @@ fn expand(request: &Request<'_>) -> Result<Vec<Point>, Diagnostic> {
         func_name: Some(function.clone()),
         kind: PointKind::Kretprobe { function },
     };
-    Ok(functions::matching(request, written, span)?
+    Ok(functions::matching(request, module, written, span)?
         .into_iter()
         .map(point)
         .collect())

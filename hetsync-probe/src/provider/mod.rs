@@ -9,11 +9,16 @@
 )]
 
 mod begin_end;
+mod fentry;
 mod functions;
 pub(crate) use functions::too_many;
 mod interval;
 mod kprobe;
 mod kretprobe;
+mod rawtracepoint;
+mod sampled;
+mod tracepoint;
+pub(crate) use sampled::{HARDWARE_EVENTS, SOFTWARE_EVENTS};
 
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::kernel::Kernel;
@@ -58,26 +63,26 @@ pub struct Point {
 }
 
 /// Every kind there is.
-pub static ALL: [&Provider; 5] = [
+pub static ALL: [&Provider; 12] = [
     &begin_end::BEGIN,
     &begin_end::END,
     &kprobe::KPROBE,
     &kretprobe::KRETPROBE,
     &interval::INTERVAL,
+    &fentry::FENTRY,
+    &fentry::FEXIT,
+    &tracepoint::TRACEPOINT,
+    &rawtracepoint::RAWTRACEPOINT,
+    &sampled::PROFILE,
+    &sampled::SOFTWARE,
+    &sampled::HARDWARE,
 ];
 
 /// Kinds of bpftrace that are still to come, each with its short names.
-pub const LATER: [&[&str]; 20] = [
-    &["fentry", "f", "kfunc"],
-    &["fexit", "fr", "kretfunc"],
-    &["tracepoint", "t"],
-    &["rawtracepoint", "rt"],
-    &["profile", "p"],
+pub const LATER: [&[&str]; 13] = [
     &["uprobe", "u"],
     &["uretprobe", "ur"],
     &["usdt", "U"],
-    &["software", "s"],
-    &["hardware", "h"],
     &["iter", "it"],
     &["watchpoint", "w"],
     &["asyncwatchpoint", "aw"],
@@ -145,23 +150,24 @@ fn find(kind: &str, span: Span) -> Result<&'static Provider, Diagnostic> {
             format!("`{}` probes are not supported yet", names[0]),
         )
         .with_label("not supported yet")
-        .with_help("supported kinds: begin, end, kprobe, kretprobe, interval"));
+        .with_help(format!("supported kinds: {}", kinds())));
     }
     let known = ALL
         .iter()
         .flat_map(|provider| std::iter::once(&provider.name).chain(provider.aliases));
-    let later = LATER.iter().map(|names| &names[0]);
     let diagnostic = Diagnostic::error("E0201", span, format!("there is no probe kind `{kind}`"))
         .with_label("unknown probe kind");
     Err(
-        match suggest::nearest(
-            kind,
-            known.chain(later).copied().filter(|name| name.len() > 2),
-        ) {
+        match suggest::nearest(kind, known.copied().filter(|name| name.len() > 2)) {
             Some(name) => diagnostic.with_help(format!("did you mean `{name}`?")),
-            None => diagnostic.with_help("probe kinds: begin, end, kprobe, kretprobe, interval"),
+            None => diagnostic.with_help(format!("probe kinds: {}", kinds())),
         },
     )
+}
+
+/// Every kind by name, for messages.
+fn kinds() -> String {
+    ALL.map(|provider| provider.name).join(", ")
 }
 
 /// Replaces `$1`.. by the script's parameters.

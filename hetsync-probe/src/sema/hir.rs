@@ -122,6 +122,66 @@ pub enum PointKind {
         /// The period in nanoseconds, at least 1.
         period_ns: u64,
     },
+    /// On entry to a kernel function, by fentry.
+    Fentry {
+        /// The function's symbol.
+        function: String,
+        /// How many arguments it has; 0 where the kernel's types are not known.
+        args: u8,
+    },
+    /// On return from a kernel function, by fexit.
+    Fexit {
+        /// The function's symbol.
+        function: String,
+        /// How many arguments it has; 0 where the kernel's types are not known.
+        args: u8,
+    },
+    /// A tracepoint, with its record.
+    Tracepoint {
+        /// Its category, e.g. `tcp`.
+        category: String,
+        /// Its name in the category.
+        name: String,
+    },
+    /// A tracepoint, with the arguments the kernel calls it with.
+    RawTracepoint {
+        /// Its name.
+        name: String,
+    },
+    /// Samples on every CPU: `profile`, `software`, `hardware`.
+    Sampled(Sampling),
+    /// On entry to a function of a program or library, or at any of its instructions.
+    Uprobe {
+        /// The file.
+        path: String,
+        /// Where in the file the instruction is.
+        offset: u64,
+    },
+    /// On return from a function of a program or library.
+    Uretprobe {
+        /// The file.
+        path: String,
+        /// Where in the file the function begins.
+        offset: u64,
+    },
+}
+
+/// What makes a CPU take a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sampling {
+    /// So many times a second of its time.
+    Hz(u64),
+    /// After so many nanoseconds of its time.
+    PeriodNs(u64),
+    /// After so many events.
+    Events {
+        /// Counted by the processor, not by the kernel.
+        hardware: bool,
+        /// Which (`PERF_COUNT_*` of include/uapi/linux/perf_event.h).
+        event: u64,
+        /// How many.
+        count: u64,
+    },
 }
 
 /// An expression with its type and its place.

@@ -6,7 +6,8 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "E0201",
         title: "unknown probe kind",
-        explanation: "The word before the first colon names the kind of a probe: `begin`, `end`, `kprobe` (`k`), `kretprobe` (`kr`), `interval` (`i`).",
+        explanation: "The word before the first colon names the kind of a probe: `begin`, `end`, `kprobe` (`k`), `kretprobe` (`kr`), `fentry` (`f`),
+`fexit` (`fr`), `tracepoint` (`t`), `rawtracepoint` (`rt`), `interval` (`i`), `profile` (`p`), `software` (`s`), `hardware` (`h`), and others.",
         wrong: "kporbe:tcp_sendmsg { @ = count(); }",
         mended: "kprobe:tcp_sendmsg { @ = count(); }",
     },
@@ -14,7 +15,7 @@ pub(super) const CODES: &[Code] = &[
         code: "E0202",
         title: "a probe kind or form is not supported yet",
         explanation: "bpftrace has this kind of probe, or this way to write it; this version of hetsync-probe does not.",
-        wrong: "tracepoint:tcp:tcp_probe { @ = count(); }",
+        wrong: "iter:task { @ = count(); }",
         mended: "kprobe:tcp_rcv_established { @ = count(); }",
     },
     Code {
@@ -26,8 +27,8 @@ pub(super) const CODES: &[Code] = &[
     },
     Code {
         code: "E0204",
-        title: "unknown kernel function",
-        explanation: "The kernel's list of functions that can be probed does not have this one. It may be misspelled, inlined by the compiler
+        title: "no such function or tracepoint",
+        explanation: "The kernel's list of functions that can be probed, or of tracepoints, does not have this one. It may be misspelled, inlined by the compiler
 that built the kernel, renamed in this version, or part of a module that is not loaded.",
         wrong: "kprobe:tcp_sendmgs { @ = count(); }",
         mended: "kprobe:tcp_sendmsg { @ = count(); }",

@@ -17,8 +17,14 @@ const KERNEL_STACK: u64 = 0xffff_c900_0012_3e00;
 /// The bytes a program's context pointer leads to.
 pub(super) fn context(kind: &ProgramKind, firing: &Firing) -> Vec<u8> {
     match kind {
-        ProgramKind::Run => Vec::new(),
-        ProgramKind::Kprobe { .. } | ProgramKind::Kretprobe { .. } => {
+        // A record's bytes depend on its tracepoint; here it has none.
+        ProgramKind::Run | ProgramKind::Tracepoint { .. } => Vec::new(),
+        ProgramKind::RawTracepoint { .. } => words(&traced(firing, firing.args.len() as u8)),
+        ProgramKind::Kprobe { .. }
+        | ProgramKind::Kretprobe { .. }
+        | ProgramKind::Uprobe { .. }
+        | ProgramKind::Uretprobe { .. }
+        | ProgramKind::Sampled(_) => {
             let mut regs = vec![0; PT_REGS_BYTES];
             let mut set = |at: usize, word: u64| {
                 regs[at..at + 8].copy_from_slice(&word.to_le_bytes());

@@ -31,10 +31,14 @@ impl Lowerer<'_> {
     /// Argument `n` of the function.
     pub(super) fn argument(&mut self, n: u8) -> Val {
         match self.cx.kind {
-            ProgramKind::Kprobe { .. } => match registers::ARGS.get(usize::from(n)) {
-                Some(&offset) => self.context_word(offset),
-                None => self.stack_argument(n),
-            },
+            ProgramKind::Kprobe { .. } | ProgramKind::Uprobe { .. } => {
+                match registers::ARGS.get(usize::from(n)) {
+                    Some(&offset) => self.context_word(offset),
+                    None => self.stack_argument(n),
+                }
+            }
+            // The verifier lets these be read as plain numbers.
+            ProgramKind::RawTracepoint { .. } => self.context_word(8 * i32::from(n)),
             ProgramKind::Fentry { function, args } | ProgramKind::Fexit { function, args } => {
                 if n >= *args {
                     let message =
@@ -44,16 +48,20 @@ impl Lowerer<'_> {
                 }
                 self.typed_word(8 * i32::from(n), (self.cx.arg_bytes)(n))
             }
-            ProgramKind::Kretprobe { .. } | ProgramKind::Run => {
-                self.not_here(&format!("arg{n}"), "a kprobe")
-            }
+            ProgramKind::Kretprobe { .. }
+            | ProgramKind::Run
+            | ProgramKind::Tracepoint { .. }
+            | ProgramKind::Sampled(_)
+            | ProgramKind::Uretprobe { .. } => self.not_here(&format!("arg{n}"), "a kprobe"),
         }
     }
 
     /// The return value of the function.
     pub(super) fn return_value(&mut self) -> Val {
         match self.cx.kind {
-            ProgramKind::Kretprobe { .. } => self.context_word(registers::RETURN),
+            ProgramKind::Kretprobe { .. } | ProgramKind::Uretprobe { .. } => {
+                self.context_word(registers::RETURN)
+            }
             ProgramKind::Fexit { args, .. } => self.typed_word(8 * i32::from(*args), 8),
             _ => self.not_here("retval", "a kretprobe"),
         }
@@ -98,8 +106,12 @@ impl Lowerer<'_> {
         // A failed read leaves zeros: the helper clears its target then.
         self.b.store(Width::D, Address::slot(slot), Val::Imm(0));
         let source = self.b.reg(address);
+        let read = match self.cx.kind {
+            ProgramKind::Uprobe { .. } => helper::PROBE_READ_USER,
+            _ => helper::PROBE_READ_KERNEL,
+        };
         self.b.call_only(
-            helper::PROBE_READ_KERNEL,
+            read,
             vec![Arg::Slot(slot, 0), Arg::Imm(8), Arg::Reg(source, 0)],
         );
         self.b.load(Width::D, Address::slot(slot))

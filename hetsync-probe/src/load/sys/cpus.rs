@@ -3,6 +3,7 @@
 use std::io;
 
 const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
+const ONLINE: &str = "/sys/devices/system/cpu/online";
 
 /// Number of possible CPUs (not those online): slots in a per-CPU value as user space reads it.
 ///
@@ -10,23 +11,47 @@ const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 /// The kernel's list cannot be read or is not a list of ranges.
 pub fn possible_cpus() -> io::Result<usize> {
     let list = std::fs::read_to_string(POSSIBLE)?;
-    parse(&list).ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{POSSIBLE} holds {list:?}, expected CPU ranges such as 0-3"),
-        )
-    })
+    parse(&list).ok_or_else(|| bad_list(POSSIBLE, &list))
 }
 
-/// `0-3` or `0,2-5`: the kernel sizes per-CPU values by the count, not by the highest number.
+/// Numbers of the CPUs that are online.
+///
+/// # Errors
+/// The kernel's list cannot be read or is not a list of ranges.
+pub(super) fn online_cpus() -> io::Result<Vec<u32>> {
+    let list = std::fs::read_to_string(ONLINE)?;
+    let ranges = ranges(&list).ok_or_else(|| bad_list(ONLINE, &list))?;
+    Ok(ranges
+        .into_iter()
+        .flat_map(|(first, last)| u32::from(first)..=u32::from(last))
+        .collect())
+}
+
+fn bad_list(path: &str, list: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{path} holds {list:?}, expected CPU ranges such as 0-3"),
+    )
+}
+
+/// The kernel sizes per-CPU values by the count, not by the highest number.
 fn parse(list: &str) -> Option<usize> {
-    let mut count = 0usize;
-    for range in list.trim().split(',') {
+    let sizes = ranges(list)?.into_iter();
+    Some(
+        sizes
+            .map(|(first, last)| usize::from(last - first) + 1)
+            .sum(),
+    )
+}
+
+/// First and last of each range in `0-3` or `0,2-5`.
+fn ranges(list: &str) -> Option<Vec<(u16, u16)>> {
+    let range = |range: &str| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
-        count += usize::from(last.checked_sub(first)?) + 1;
-    }
-    Some(count)
+        (first <= last).then_some((first, last))
+    };
+    list.trim().split(',').map(range).collect()
 }
 
 #[cfg(test)]

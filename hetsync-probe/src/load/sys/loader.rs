@@ -1,10 +1,11 @@
 //! The loader by bpf(2) and perf_event_open(2) alone. It can do every kind of program.
 
-use super::link::attach_tracing;
+use super::link::{attach_raw_tracepoint, attach_tracing};
 use super::perf::{PerfProbe, has_kprobe_source};
 use super::program::{Program, ProgramInfo, ProgramType};
 use super::tracefs::{Kretprobe, MAXACTIVE};
 use crate::image::ProgramKind;
+use crate::kernel::tracepoint::Tracefs;
 use crate::load::error::LoadError;
 use crate::load::loader::{Loaded, Loader, Mechanism, Prepared};
 use crate::span::Span;
@@ -40,6 +41,10 @@ impl Loader for SysLoader {
             ProgramKind::Kprobe { .. } | ProgramKind::Kretprobe { .. } => ProgramType::Kprobe,
             ProgramKind::Fentry { .. } => ProgramType::Fentry(btf_id()?),
             ProgramKind::Fexit { .. } => ProgramType::Fexit(btf_id()?),
+            ProgramKind::Tracepoint { .. } => ProgramType::Tracepoint,
+            ProgramKind::RawTracepoint { .. } => ProgramType::RawTracepoint,
+            ProgramKind::Sampled(_) => ProgramType::PerfEvent,
+            ProgramKind::Uprobe { .. } | ProgramKind::Uretprobe { .. } => ProgramType::Kprobe,
         };
         let loaded = Program::load(program.name, kind, program.insns, program.spans)?;
         Ok(Box::new(SysProgram {
@@ -61,7 +66,8 @@ impl Loader for SysLoader {
 /// What keeps a program attached. Dropping it detaches; fields are dropped in order, the event before its tracefs entry.
 #[derive(Debug)]
 enum Attached {
-    Trampoline { _link: OwnedFd },
+    Link { _link: OwnedFd },
+    Samples { _events: Vec<PerfProbe> },
     Perf(PerfProbe),
     Tracefs { _event: PerfProbe, entry: Kretprobe },
 }
@@ -100,12 +106,41 @@ impl SysProgram {
                     Mechanism::Kretprobe { redbpf: false },
                 ))
             }
+            ProgramKind::Tracepoint { category, name } => {
+                let format = Tracefs::find()
+                    .and_then(|tracefs| tracefs.format(category, name))
+                    .map_err(io::Error::other)?;
+                let format = format.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
+                let probe = PerfProbe::tracefs_event(&self.program, u64::from(format.id))?;
+                Ok((Attached::Perf(probe), Mechanism::Tracepoint))
+            }
+            ProgramKind::RawTracepoint { name } => {
+                let name = std::ffi::CString::new(name.as_str())?;
+                let link = attach_raw_tracepoint(&self.program, &name)?;
+                Ok((Attached::Link { _link: link }, Mechanism::RawTracepoint))
+            }
+            ProgramKind::Sampled(sampling) => {
+                let events = PerfProbe::samples(&self.program, sampling)?;
+                let cpus = events.len() as u32;
+                Ok((
+                    Attached::Samples { _events: events },
+                    Mechanism::Sampled { cpus },
+                ))
+            }
+            ProgramKind::Uprobe { path, offset } => {
+                let probe = PerfProbe::uprobe(&self.program, path, *offset, false)?;
+                Ok((Attached::Perf(probe), Mechanism::Uprobe))
+            }
+            ProgramKind::Uretprobe { path, offset } => {
+                let probe = PerfProbe::uprobe(&self.program, path, *offset, true)?;
+                Ok((Attached::Perf(probe), Mechanism::Uretprobe))
+            }
         }
     }
 
     fn trampoline(&self, mechanism: Mechanism) -> io::Result<(Attached, Mechanism)> {
         let link = attach_tracing(&self.program)?;
-        Ok((Attached::Trampoline { _link: link }, mechanism))
+        Ok((Attached::Link { _link: link }, mechanism))
     }
 
     fn by_tracefs(&self, function: &str) -> Option<(Attached, Mechanism)> {
@@ -130,7 +165,7 @@ impl SysProgram {
         match &self.attached {
             Some(Attached::Perf(probe)) => probe.missed(),
             Some(Attached::Tracefs { entry, .. }) => entry.missed(),
-            Some(Attached::Trampoline { .. }) => Some(0),
+            Some(Attached::Link { .. } | Attached::Samples { .. }) => Some(0),
             None => self.missed,
         }
     }
@@ -169,7 +204,13 @@ impl Loaded for SysProgram {
         match self.mechanism {
             Mechanism::UserRun | Mechanism::NotAttached => Some(0),
             // Trampolines lose nothing but recursion, so without its count nothing is known.
-            Mechanism::Fentry | Mechanism::Fexit => recursion,
+            Mechanism::Fentry
+            | Mechanism::Fexit
+            | Mechanism::Tracepoint
+            | Mechanism::RawTracepoint
+            | Mechanism::Sampled { .. }
+            | Mechanism::Uprobe
+            | Mechanism::Uretprobe => recursion,
             _ => Some(self.probe_missed()? + recursion.unwrap_or(0)),
         }
     }
@@ -186,14 +227,22 @@ pub(in crate::load) fn attach_error(
     span: Option<Span>,
     source: io::Error,
 ) -> LoadError {
+    let needs_kprobes = matches!(
+        kind,
+        ProgramKind::Kprobe { .. } | ProgramKind::Kretprobe { .. }
+    );
     let (function, by, lowered) = match kind {
         ProgramKind::Run => ("", "to anything", false),
+        ProgramKind::Tracepoint { .. } => ("", "by a perf event", false),
+        ProgramKind::RawTracepoint { .. } => ("", "by name", false),
+        ProgramKind::Sampled(_) => ("", "by perf events", false),
+        ProgramKind::Uprobe { .. } | ProgramKind::Uretprobe { .. } => ("", "by a uprobe", false),
         ProgramKind::Kprobe { function, .. } => (function.as_str(), "by a kprobe", false),
         ProgramKind::Kretprobe { function } => (function.as_str(), "by a kretprobe", false),
         ProgramKind::Fentry { function, .. } => (function.as_str(), "by fentry", true),
         ProgramKind::Fexit { function, .. } => (function.as_str(), "by fexit", true),
     };
-    if !lowered && !has_kprobe_source() {
+    if needs_kprobes && !has_kprobe_source() {
         return LoadError::NoKprobes {
             probe: probe.to_owned(),
             available: crate::kernel::features::attachable(),
@@ -201,7 +250,7 @@ pub(in crate::load) fn attach_error(
         };
     }
     match source.raw_os_error() {
-        Some(libc::ENOENT) => LoadError::UnknownFunction {
+        Some(libc::ENOENT) if !function.is_empty() => LoadError::UnknownFunction {
             function: function.to_owned(),
             suggestions: Vec::new(),
             span,
@@ -215,6 +264,7 @@ pub(in crate::load) fn attach_error(
             probe: probe.to_owned(),
             by: by.to_owned(),
             hint: match errno {
+                Some(libc::ENOENT) if function.is_empty() => "; this kernel has none of this name",
                 Some(libc::EADDRNOTAVAIL) => "; the kernel has several functions of this name",
                 Some(libc::EINVAL | libc::EILSEQ) => {
                     "; the kernel does not let this place be probed"

@@ -1,7 +1,9 @@
 //! perf_event_open(2): kprobes by the kernel's kprobe PMU, and events of tracefs, with a program hung on them.
 
 use super::call::{self, Info, LinkCreate, command};
+use super::cpus::online_cpus;
 use super::program::Program;
+use crate::sema::hir::Sampling;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -26,7 +28,13 @@ struct Attr {
     config2: u64,
 }
 
+const TYPE_HARDWARE: u32 = 0;
+const TYPE_SOFTWARE: u32 = 1;
 const TYPE_TRACEPOINT: u32 = 2;
+/// `PERF_COUNT_SW_CPU_CLOCK`: counts nanoseconds.
+const CPU_CLOCK: u64 = 0;
+/// `freq` of `struct perf_event_attr`: the period is a number of samples a second.
+const FLAG_FREQUENCY: u64 = 1 << 10;
 const FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 const IOC_ENABLE: libc::c_ulong = 0x2400;
 const IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
@@ -77,6 +85,59 @@ impl PerfProbe {
         let event = open(&Attr {
             kind: TYPE_TRACEPOINT,
             config: id,
+            ..Attr::default()
+        })?;
+        PerfProbe::attach(event, program)
+    }
+
+    /// Samples on every CPU that is online, each running `program`.
+    ///
+    /// # Errors
+    /// The kernel's reason: `ENOENT` or `EOPNOTSUPP` where the processor (or the virtual machine) has no such counter.
+    pub fn samples(program: &Program, sampling: &Sampling) -> io::Result<Vec<PerfProbe>> {
+        let (kind, config, sample_period, flags) = match *sampling {
+            Sampling::Hz(hz) => (TYPE_SOFTWARE, CPU_CLOCK, hz, FLAG_FREQUENCY),
+            Sampling::PeriodNs(ns) => (TYPE_SOFTWARE, CPU_CLOCK, ns, 0),
+            Sampling::Events {
+                hardware: true,
+                event,
+                count,
+            } => (TYPE_HARDWARE, event, count, 0),
+            Sampling::Events { event, count, .. } => (TYPE_SOFTWARE, event, count, 0),
+        };
+        let attr = Attr {
+            kind,
+            config,
+            sample_period,
+            flags,
+            ..Attr::default()
+        };
+        online_cpus()?
+            .into_iter()
+            .map(|cpu| PerfProbe::attach(open_on(&attr, cpu)?, program))
+            .collect()
+    }
+
+    /// A uprobe (or uretprobe) `offset` bytes into a file, running `program`, in every process that maps the file.
+    ///
+    /// # Errors
+    /// The kernel's reason.
+    pub fn uprobe(
+        program: &Program,
+        path: &str,
+        offset: u64,
+        on_return: bool,
+    ) -> io::Result<PerfProbe> {
+        let path = CString::new(path)?;
+        let event = open(&Attr {
+            kind: source_type("uprobe")?,
+            config: if on_return {
+                1 << return_bit("uprobe")?
+            } else {
+                0
+            },
+            config1: path.as_ptr() as u64,
+            config2: offset,
             ..Attr::default()
         })?;
         PerfProbe::attach(event, program)
@@ -139,7 +200,11 @@ fn open_kprobe(function: &str, offset: u64, on_return: bool) -> io::Result<Owned
     let name = CString::new(function)?;
     open(&Attr {
         kind: source_type("kprobe")?,
-        config: if on_return { 1 << return_bit()? } else { 0 },
+        config: if on_return {
+            1 << return_bit("kprobe")?
+        } else {
+            0
+        },
         config1: name.as_ptr() as u64,
         config2: offset,
         ..Attr::default()
@@ -147,18 +212,22 @@ fn open_kprobe(function: &str, offset: u64, on_return: bool) -> io::Result<Owned
 }
 
 fn open(attr: &Attr) -> io::Result<OwnedFd> {
+    // Probes fire on every CPU whichever one the event is opened on.
+    open_on(attr, 0)
+}
+
+fn open_on(attr: &Attr, cpu: u32) -> io::Result<OwnedFd> {
     let attr = Attr {
         size: size_of::<Attr>() as u32,
         ..*attr
     };
     // SAFETY: `attr` is live and as long as its `size` says; `config1` is 0 or a C string that outlives the call.
-    // Probes fire on every CPU whichever one the event is opened on.
     unsafe {
         let fd = libc::syscall(
             libc::SYS_perf_event_open,
             &raw const attr,
             -1 as libc::pid_t,
-            0 as libc::c_int,
+            cpu as libc::c_int,
             -1 as libc::c_int,
             FLAG_FD_CLOEXEC,
         );
@@ -186,9 +255,10 @@ fn source_type(name: &str) -> io::Result<u32> {
         .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
-/// The bit of `config` that makes a kprobe a return probe; the file says `config:0`.
-fn return_bit() -> io::Result<u32> {
-    let text = std::fs::read_to_string(Path::new(SOURCES).join("kprobe/format/retprobe"))?;
+/// The bit of `config` that makes a probe of this source a return probe; the file says `config:0`.
+fn return_bit(source: &str) -> io::Result<u32> {
+    let file = Path::new(SOURCES).join(source).join("format/retprobe");
+    let text = std::fs::read_to_string(file)?;
     let bit = text
         .trim()
         .strip_prefix("config:")
