@@ -9,6 +9,8 @@ mod attach;
 mod guests;
 #[path = "load/kernel.rs"]
 mod kernel;
+#[path = "load/kinds.rs"]
+mod kinds;
 #[path = "load/maps.rs"]
 mod maps;
 #[path = "load/plans.rs"]

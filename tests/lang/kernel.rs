@@ -1,6 +1,8 @@
 //! A kernel of a few named functions, and two thousand more to run into limits.
 
+use hetsync_probe::kernel::tracepoint::{Format, Unreadable};
 use hetsync_probe::kernel::{FunctionFact, Kernel, Prototype};
+use std::sync::Arc;
 
 const NAMED: [&str; 9] = [
     "f",
@@ -12,6 +14,12 @@ const NAMED: [&str; 9] = [
     "tcp_retransmit_skb",
     "tcp_sendmsg",
     "tcp_v4_connect",
+];
+
+const TRACEPOINTS: [&str; 3] = [
+    "sock:inet_sock_set_state",
+    "tcp:tcp_probe",
+    "tcp:tcp_retransmit_skb",
 ];
 
 /// The kernel; `listed` says whether its list of functions can be read.
@@ -51,6 +59,21 @@ impl Kernel for Small {
 
     fn prototype(&self, _: &str) -> Option<Prototype> {
         None
+    }
+
+    fn tracepoints(&self, glob: &str) -> Result<Vec<String>, Unreadable> {
+        if !self.listed {
+            return Err(Unreadable::NotMounted);
+        }
+        let all = TRACEPOINTS.iter().map(|name| name.to_string());
+        Ok(all
+            .filter(|name| matches(glob.as_bytes(), name.as_bytes()))
+            .collect())
+    }
+
+    fn tracepoint(&self, category: &str, name: &str) -> Result<Option<Arc<Format>>, Unreadable> {
+        let found = self.tracepoints(&format!("{category}:{name}"))?;
+        Ok((!found.is_empty()).then(Arc::default))
     }
 }
 

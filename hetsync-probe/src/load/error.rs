@@ -4,6 +4,7 @@ use super::sys::errno_name;
 use crate::image::{MapKind, MapSpec};
 use crate::kernel::{FunctionFact, Kernel};
 use crate::plan::Planned;
+use crate::sema::hir::PointKind;
 use crate::span::Span;
 use std::fmt::Write as _;
 use std::io;
@@ -199,8 +200,12 @@ impl LoadError {
     /// The same about a program by the attach point it was compiled for, which stands for it in the script.
     pub(crate) fn of_probe(mut self, planned: &Planned) -> LoadError {
         match &mut self {
-            LoadError::NotPermitted { action, .. } => {
+            LoadError::NotPermitted { action, hint, .. } => {
                 *action = format!("load the program of `{}`", planned.probe);
+                let trampoline = PointKind::is_trampoline(&planned.point);
+                if trampoline && !crate::kernel::running::has_ftrace() {
+                    *hint = Some("this kernel may be without fentry (it has no ftrace)".to_owned());
+                }
             }
             LoadError::Refused { program, span, .. } => {
                 planned.probe.clone_into(program);

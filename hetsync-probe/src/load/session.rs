@@ -14,6 +14,7 @@ use crate::image::{Image, MapSpec, ProgramKind, resolve};
 use crate::kernel::symbols::function_bytes;
 use crate::layout;
 use crate::sema::hir::PointKind;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::os::fd::AsRawFd;
 
@@ -26,12 +27,15 @@ pub struct Session {
     losses: Option<usize>,
     maps: Vec<Map>,
     start_ns: u64,
+    skipped: Vec<LoadError>,
 }
 
 #[derive(Debug)]
 struct Running {
     loaded: Box<dyn Loaded>,
     planned: Planned,
+    /// Index of its probe in the script.
+    probe: usize,
 }
 
 impl Session {
@@ -77,6 +81,7 @@ impl Session {
             programs.push(Running {
                 loaded,
                 planned: planned.clone(),
+                probe,
             });
         }
         let ring = match image.events {
@@ -89,6 +94,7 @@ impl Session {
             losses: image.losses,
             maps,
             start_ns,
+            skipped: Vec::new(),
         })
     }
 
@@ -124,7 +130,9 @@ impl Session {
         Ok(())
     }
 
-    /// Attaches everything that is attached, in script order. On failure what was attached is detached again.
+    /// Attaches everything that is attached, in script order. Of a probe that stands for several places those that
+    /// cannot be attached are left out ([`Session::skipped`]) as long as one can; else what was attached is detached
+    /// again.
     ///
     /// # Errors
     /// The kernel's reason, with the attach point.
@@ -136,13 +144,29 @@ impl Session {
         {
             tracefs::remove_stale();
         }
-        for at in 0..self.programs.len() {
-            if let Err(error) = self.programs[at].loaded.attach() {
-                self.detach();
-                return Err(error);
+        let mut failed: BTreeMap<usize, Vec<LoadError>> = BTreeMap::new();
+        let mut attached = BTreeSet::new();
+        for program in &mut self.programs {
+            match program.loaded.attach() {
+                Ok(()) => {
+                    attached.insert(program.probe);
+                }
+                Err(error) => failed.entry(program.probe).or_default().push(error),
             }
         }
+        for (probe, mut errors) in failed {
+            if !attached.contains(&probe) && !errors.is_empty() {
+                self.detach();
+                return Err(errors.swap_remove(0));
+            }
+            self.skipped.append(&mut errors);
+        }
         Ok(())
+    }
+
+    /// Places that could not be attached, each with the reason, though others of the same probe could.
+    pub fn skipped(&self) -> &[LoadError] {
+        &self.skipped
     }
 
     /// Detaches everything. Maps stay readable, and `end` programs can still run.
@@ -255,6 +279,10 @@ impl Session {
             .programs
             .iter()
             .filter(attached)
+            // What was left out has been told.
+            .filter(|program| {
+                program.loaded.mechanism() != Mechanism::NotAttached || self.skipped.is_empty()
+            })
             .map(|program| ProbeAccount {
                 probe: program.planned.probe.clone(),
                 mechanism: program.loaded.mechanism(),

@@ -56,9 +56,9 @@ fn expand(
         };
         points.push(Point {
             probe_name: format!(
-                "{}:{}:{function}",
-                request.provider.name,
-                module.unwrap_or("vmlinux")
+                // Prototypes are those of the kernel's own functions.
+                "{}:vmlinux:{function}",
+                request.provider.name
             ),
             func_name: Some(function.clone()),
             kind: kind(function, args),
@@ -72,7 +72,7 @@ fn expand(
 
 fn no_prototype(function: &str, span: Span) -> Diagnostic {
     Diagnostic::error(
-        "E0204",
+        "E0220",
         span,
         format!("the kernel's BTF does not describe `{function}` well enough for a trampoline"),
     )

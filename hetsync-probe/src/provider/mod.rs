@@ -18,7 +18,6 @@ mod kretprobe;
 mod rawtracepoint;
 mod sampled;
 mod tracepoint;
-pub(crate) use sampled::{HARDWARE_EVENTS, SOFTWARE_EVENTS};
 
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::kernel::Kernel;

@@ -30,7 +30,7 @@ fn expand(request: &Request<'_>) -> Result<Vec<Point>, Diagnostic> {
         Some(all) => among(&all, name, span)?,
         None if is_pattern(name) => {
             return Err(Diagnostic::error(
-                "E0206",
+                "E0219",
                 span,
                 "a wildcard needs the kernel's BTF, which cannot be read here",
             )
@@ -59,7 +59,7 @@ fn among(all: &[String], name: &str, span: Span) -> Result<Vec<String>, Diagnost
     }
     if is_pattern(name) {
         return Err(Diagnostic::error(
-            "E0205",
+            "E0218",
             span,
             format!("no raw tracepoint of this kernel matches `{name}`"),
         )
@@ -68,7 +68,7 @@ fn among(all: &[String], name: &str, span: Span) -> Result<Vec<String>, Diagnost
     }
     let near = crate::kernel::nearest(name, all.iter().map(String::as_str));
     let diagnostic = Diagnostic::error(
-        "E0204",
+        "E0218",
         span,
         format!("this kernel has no raw tracepoint `{name}`"),
     )

@@ -57,7 +57,7 @@ fn known(request: &Request<'_>, category: &str, name: &str, span: Span) -> Resul
             let written = format!("{category}:{name}");
             let near = crate::kernel::nearest(&written, all.iter().map(String::as_str));
             let diagnostic = Diagnostic::error(
-                "E0204",
+                "E0218",
                 span,
                 format!("this kernel has no tracepoint `{written}`"),
             )
@@ -70,7 +70,7 @@ fn known(request: &Request<'_>, category: &str, name: &str, span: Span) -> Resul
             })
         }
         Err(unreadable) => Err(Diagnostic::error(
-            "E0206",
+            "E0219",
             span,
             "the kernel's tracepoints cannot be looked at here",
         )
@@ -82,7 +82,7 @@ fn known(request: &Request<'_>, category: &str, name: &str, span: Span) -> Resul
 fn matching(request: &Request<'_>, pattern: &str, span: Span) -> Result<Vec<String>, Diagnostic> {
     match request.kernel.tracepoints(pattern) {
         Ok(found) if found.is_empty() => Err(Diagnostic::error(
-            "E0205",
+            "E0218",
             span,
             format!("no tracepoint of this kernel matches `{pattern}`"),
         )
@@ -91,7 +91,7 @@ fn matching(request: &Request<'_>, pattern: &str, span: Span) -> Result<Vec<Stri
         Ok(found) if found.len() > limits::ATTACH_POINTS => Err(too_many(span, found.len())),
         Ok(found) => Ok(found),
         Err(unreadable) => Err(Diagnostic::error(
-            "E0206",
+            "E0219",
             span,
             "a wildcard needs the kernel's list of tracepoints, which cannot be read here",
         )

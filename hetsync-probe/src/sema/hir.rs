@@ -166,6 +166,13 @@ pub enum PointKind {
     },
 }
 
+impl PointKind {
+    /// Whether the script itself asks for fentry or fexit.
+    pub fn is_trampoline(&self) -> bool {
+        matches!(self, PointKind::Fentry { .. } | PointKind::Fexit { .. })
+    }
+}
+
 /// What makes a CPU take a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sampling {

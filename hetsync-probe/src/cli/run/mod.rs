@@ -239,6 +239,9 @@ impl<'a> Job<'a> {
         if events.exit().is_none() {
             let child = child.map(StoppedChild::start).transpose()?;
             session.attach()?;
+            for skipped in session.skipped() {
+                eprintln!("warning: {skipped}; this place is left out");
+            }
             notify_attached(&mut events)?;
             if args.verbose {
                 announce(&session);

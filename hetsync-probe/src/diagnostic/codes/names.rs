@@ -27,8 +27,8 @@ pub(super) const CODES: &[Code] = &[
     },
     Code {
         code: "E0204",
-        title: "no such function or tracepoint",
-        explanation: "The kernel's list of functions that can be probed, or of tracepoints, does not have this one. It may be misspelled, inlined by the compiler
+        title: "unknown kernel function",
+        explanation: "The kernel's list of functions that can be probed does not have this one. It may be misspelled, inlined by the compiler
 that built the kernel, renamed in this version, or part of a module that is not loaded.",
         wrong: "kprobe:tcp_sendmgs { @ = count(); }",
         mended: "kprobe:tcp_sendmsg { @ = count(); }",
@@ -126,5 +126,29 @@ function. To use an argument on return, keep it in a map by thread, `@arg[tid] =
         explanation: "An attach point that names a parameter needs it: there is no function called nothing.",
         wrong: "kprobe:$9 { @ = count(); }",
         mended: "kprobe:$1_sendmsg { @ = count(); }",
+    },
+    Code {
+        code: "E0218",
+        title: "unknown tracepoint",
+        explanation: "The kernel has no tracepoint, or no raw tracepoint, of this name, or none that matches. It may be misspelled, of another kernel
+version, or part of a module that is not loaded.",
+        wrong: "tracepoint:tcp:tcp_prope { @ = count(); }",
+        mended: "tracepoint:tcp:tcp_probe { @ = count(); }",
+    },
+    Code {
+        code: "E0219",
+        title: "the kernel's tracepoints cannot be looked at",
+        explanation: "Tracepoints are found in tracefs, which only root may read and which may not be mounted:
+`mount -t tracefs tracefs /sys/kernel/tracing`. Raw tracepoints are found in the kernel's BTF.",
+        wrong: "",
+        mended: "",
+    },
+    Code {
+        code: "E0220",
+        title: "no prototype for a trampoline",
+        explanation: "`fentry` and `fexit` need the function's prototype from the kernel's BTF: one function of that name, at most 12 arguments, none of
+them a structure by value. A kprobe needs none of that.",
+        wrong: "",
+        mended: "",
     },
 ];

@@ -264,6 +264,11 @@ pub(in crate::load) fn attach_error(
             probe: probe.to_owned(),
             by: by.to_owned(),
             hint: match errno {
+                Some(libc::ENOENT | libc::EOPNOTSUPP)
+                    if matches!(kind, ProgramKind::Sampled(_)) =>
+                {
+                    "; the processor or the virtual machine does not count it"
+                }
                 Some(libc::ENOENT) if function.is_empty() => "; this kernel has none of this name",
                 Some(libc::EADDRNOTAVAIL) => "; the kernel has several functions of this name",
                 Some(libc::EINVAL | libc::EILSEQ) => {
