@@ -49,6 +49,8 @@ pub mod net;
 mod payload;
 pub mod policy;
 pub mod server;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod stats;
 pub mod time;
 pub mod wire;

@@ -12,10 +12,14 @@
 //! holds at least one gradient, so no rule can close an empty round.
 
 mod deadline;
+mod replay;
 mod strict;
 mod view;
 
 pub use deadline::Deadline;
+pub use replay::Replay;
+#[cfg(feature = "sim")]
+pub(crate) use replay::model;
 pub use strict::Strict;
 pub use view::{MemberView, RoundView};
 

@@ -1,0 +1,194 @@
+//! The rule that learns: it plays the recent past again.
+//!
+//! The server remembers each worker's last turnarounds, from a result sent
+//! to the gradient that answers it, whether it came in time or not. Between
+//! rounds this past is played again under candidate rules (deadlines, shares
+//! of the live workers, both together), and the one by which most useful
+//! gradients per second would have come closes the rounds from then on. A
+//! gradient that is `a` rounds late counts 1/(1+a)^2.
+//!
+//! Nothing has to be tuned: the past sets the scale, be it a millisecond or
+//! ten seconds.
+
+pub(crate) mod model;
+mod search;
+mod tape;
+
+use super::{Explanation, Forecast, Observation, Outcome, Policy, RoundView, Verdict};
+use crate::time::{Span, Time};
+use model::{NEVER, Play};
+use search::{Scored, Search};
+use tape::Memory;
+
+/// Before anything is known, a round waits this many times as long as the
+/// longest turnaround in it.
+const FIRST: u64 = 3;
+
+/// A candidate takes the place of the present rule if it is better by more
+/// than this.
+const GAIN: f64 = 0.04;
+
+/// Closes rounds by the rule that would have done best in the recent past.
+#[derive(Debug, Default)]
+pub struct Replay {
+    memory: Memory,
+    rule: Option<Rule>,
+    search: Option<Box<Search>>,
+    /// A round has closed since the last search began.
+    is_news: bool,
+    longest_in_round: Span,
+}
+
+/// The rule in force.
+#[derive(Debug, Clone, Copy)]
+struct Rule {
+    wait: u64,
+    /// Gradients that are enough, if there is such a number, and of how many
+    /// live workers.
+    enough: Option<(usize, usize)>,
+    dead: usize,
+    expected: Forecast,
+    shorter: Option<Forecast>,
+    longer: Option<Forecast>,
+}
+
+impl Replay {
+    /// A rule that knows nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn limits(&self, round: &RoundView<'_>) -> (Span, Option<usize>) {
+        match &self.rule {
+            None => {
+                let first = self.longest_in_round.as_nanos().saturating_mul(FIRST);
+                (Span::from_nanos(first), None)
+            }
+            Some(rule) => {
+                let live = round.workers.saturating_sub(rule.dead).max(1);
+                let enough = rule.enough.map(|(enough, of)| scale(enough, of, live));
+                (Span::from_nanos(rule.wait), enough)
+            }
+        }
+    }
+
+    fn adopt(&mut self, search: &Search) {
+        let Some(best) = search.best(GAIN) else {
+            // The rule stays; who is alive may have changed.
+            if let Some(rule) = &mut self.rule {
+                rule.dead = search.record.dead;
+            }
+            return;
+        };
+        let workers = search.record.workers();
+        let enough = Some(best.play.enough).filter(|enough| *enough < workers);
+        // A share alone could wait for ever for somebody who has just died.
+        let longest = search.record.longest.saturating_mul(2);
+        let forecast = |scored: &Scored| Forecast {
+            wait: Span::from_nanos(scored.play.wait.min(longest)),
+            gradients: scored.fresh(),
+            useful_per_s: Some(scored.rate()),
+        };
+        let deadlines = || search.scored.iter().filter(|s| s.play.wait != NEVER);
+        let wait = best.play.wait.min(longest);
+        let shorter = deadlines().filter(|s| s.play.wait < wait);
+        let shorter = shorter.max_by_key(|s| s.play.wait).map(forecast);
+        let longer = deadlines().filter(|s| s.play.wait > wait);
+        let longer = longer.min_by_key(|s| s.play.wait).map(forecast);
+        self.rule = Some(Rule {
+            wait,
+            enough: enough.map(|enough| (enough, workers)),
+            dead: search.record.dead,
+            expected: forecast(&best),
+            shorter,
+            longer,
+        });
+    }
+
+    /// The rule in force, as it would be played.
+    fn present(&self, workers: usize) -> Option<Play> {
+        self.rule.map(|rule| Play {
+            wait: rule.wait,
+            enough: match rule.enough {
+                Some((enough, of)) => scale(enough, of, workers),
+                None => usize::MAX,
+            },
+        })
+    }
+}
+
+/// The same share of another number of workers.
+fn scale(enough: usize, of: usize, workers: usize) -> usize {
+    ((enough * workers + of / 2) / of).max(1)
+}
+
+impl Policy for Replay {
+    fn name(&self) -> &'static str {
+        "replay"
+    }
+
+    fn decide(&mut self, now: Time, round: &RoundView<'_>) -> Verdict {
+        let (wait, enough) = self.limits(round);
+        let due = round.opened + wait;
+        let verdict = if round.awaited == 0 {
+            Verdict::Close(Outcome::Full)
+        } else if enough.is_some_and(|enough| round.arrived >= enough) {
+            Verdict::Close(Outcome::Quorum)
+        } else if now >= due {
+            Verdict::Close(Outcome::Deadline)
+        } else {
+            Verdict::WaitUntil(due)
+        };
+        if let Verdict::Close(_) = verdict {
+            self.is_news = true;
+        }
+        verdict
+    }
+
+    fn explain(&self, _now: Time, round: &RoundView<'_>) -> Explanation {
+        let (wait, enough) = self.limits(round);
+        Explanation {
+            rule: self.name(),
+            longest: Some(wait),
+            enough,
+            expected: self.rule.map(|rule| rule.expected),
+            shorter: self.rule.and_then(|rule| rule.shorter),
+            longer: self.rule.and_then(|rule| rule.longer),
+        }
+    }
+
+    fn observe(&mut self, now: Time, seen: &Observation) {
+        match *seen {
+            Observation::Joined { .. } => {}
+            Observation::Sent { conn, .. } => {
+                self.memory.sent(now, conn);
+                self.longest_in_round = Span::ZERO;
+            }
+            Observation::Came { conn, took, .. } => {
+                self.longest_in_round = self.longest_in_round.max(took);
+                self.memory.came(now, conn, took.as_nanos());
+            }
+            Observation::Left { conn } => self.memory.left(conn),
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.is_news || self.search.is_some()
+    }
+
+    fn think(&mut self, now: Time) {
+        if let Some(mut search) = self.search.take() {
+            match search.step() {
+                true => self.adopt(&search),
+                false => self.search = Some(search),
+            }
+        } else if self.is_news {
+            self.is_news = false;
+            let record = self.memory.record(now);
+            if record.workers() > 0 {
+                let present = self.present(record.workers());
+                self.search = Some(Box::new(Search::new(record, present)));
+            }
+        }
+    }
+}
