@@ -23,6 +23,13 @@ use crate::time::{Span, Time};
 /// other, and the bytes are still in cache for the last of them.
 const TURN_BYTES: usize = 1024 * 1024;
 
+/// A step of thinking is followed by a pause so many times as long.
+const THOUGHT_SHARE: u64 = 100;
+/// What the policy may think before that applies.
+const FREE_THOUGHT: Span = Span::from_millis(2);
+/// What it costs to be woken for a step.
+const WAKE_UP: Span = Span::from_nanos(5_000);
+
 /// Called with each notice, in order. It holds up the server, so it should
 /// return soon.
 pub(super) type Observer = Box<dyn FnMut(Time, &Notice) + Send>;
@@ -39,6 +46,8 @@ pub(super) struct Hub {
     model_bytes: AtomicUsize,
     wake_timer: Sender<()>,
     timer_woken: Receiver<()>,
+    wake_thinker: Sender<()>,
+    thinker_woken: Receiver<()>,
 }
 
 struct State {
@@ -51,12 +60,15 @@ struct State {
     observer: Observer,
     /// When the round timer goes off, if it is set.
     armed: Option<Time>,
+    /// Whether the policy is being given time to think.
+    is_thinking: bool,
     connected: u64,
 }
 
 impl Hub {
     pub(super) fn new(machine: Machine, observer: Observer, memory: Arc<Memory>) -> Self {
         let (wake_timer, timer_woken) = smol::channel::bounded(1);
+        let (wake_thinker, thinker_woken) = smol::channel::bounded(1);
         let model_bytes = AtomicUsize::new(machine.model_bytes().unwrap_or(0));
         Self {
             clock: Instant::now(),
@@ -68,11 +80,14 @@ impl Hub {
                 results: Vec::new(),
                 observer,
                 armed: None,
+                is_thinking: false,
                 connected: 0,
             }),
             model_bytes,
             wake_timer,
             timer_woken,
+            wake_thinker,
+            thinker_woken,
         }
     }
 
@@ -109,6 +124,10 @@ impl Hub {
             state.armed = Some(due);
             // A full channel means that it is being woken already.
             let _ = self.wake_timer.try_send(());
+        }
+        if !state.is_thinking && state.machine.has_work() {
+            state.is_thinking = true;
+            let _ = self.wake_thinker.try_send(());
         }
         drop(guard);
         for (connection, result) in &deliveries {
@@ -189,6 +208,39 @@ impl Hub {
                 self.change(Machine::handle_timeout);
             }
         }
+    }
+
+    /// Lets the policy think, for ever: a step at a time, so that a reply
+    /// waits for one step at most, and with pauses, so that it takes no
+    /// more than its share of the time. The first milliseconds are free of
+    /// that, as rounds are worst while nothing is known.
+    pub(super) async fn think(&self) {
+        let mut thought = Span::ZERO;
+        loop {
+            // The sender lives as long as this hub.
+            let _ = self.thinker_woken.recv().await;
+            while let Some(took) = self.think_once() {
+                thought += took;
+                let pause = match thought < FREE_THOUGHT {
+                    true => took,
+                    false => Span::from_nanos(took.as_nanos().saturating_mul(THOUGHT_SHARE)),
+                };
+                Timer::after(pause.into()).await;
+            }
+        }
+    }
+
+    /// One step of thinking, and the time it took, its own wake-up included;
+    /// `None` if there was nothing to think over.
+    fn think_once(&self) -> Option<Span> {
+        let mut state = self.state();
+        if !state.machine.has_work() {
+            state.is_thinking = false;
+            return None;
+        }
+        let began = self.now();
+        state.machine.handle_idle(began);
+        Some(self.now() - began + WAKE_UP)
     }
 
     /// Puts a new connection on the roster; `None` if there are too many.

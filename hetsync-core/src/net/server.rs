@@ -17,7 +17,7 @@ use super::notice::{Departure, Notice};
 use super::socket;
 use crate::aggregate::Aggregate;
 use crate::policy::Policy;
-use crate::server::{Config, Machine, WaitFor};
+use crate::server::{Config, Late, Machine, WaitFor};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 use crate::wire::v0;
@@ -96,6 +96,12 @@ impl Builder {
     /// Whom rounds wait for. By default the workers that are in step.
     pub fn wait_for(mut self, wait_for: WaitFor) -> Self {
         self.config.wait_for = wait_for;
+        self
+    }
+
+    /// What becomes of late gradients. By default they are dropped.
+    pub fn late(mut self, late: Late) -> Self {
+        self.config.late = late;
         self
     }
 
@@ -215,6 +221,8 @@ impl Server {
         let executor = Executor::new();
         let timer_hub = Arc::clone(&hub);
         let timer = executor.spawn(async move { timer_hub.keep_time().await });
+        let think_hub = Arc::clone(&hub);
+        let thinker = executor.spawn(async move { think_hub.think().await });
         let sweep_hub = Arc::clone(&hub);
         let sweeper =
             executor.spawn(async move { sweep(&sweep_hub, limits.idle, limits.hello).await });
@@ -233,7 +241,7 @@ impl Server {
             hub.stats()
         };
         let stats = executor.run(serve).await;
-        drop((timer, sweeper));
+        drop((timer, thinker, sweeper));
         Ok(stats)
     }
 }

@@ -11,16 +11,24 @@
 //! Invariant kept by the server: a policy is asked only about a round that
 //! holds at least one gradient, so no rule can close an empty round.
 
+mod combine;
 mod deadline;
+mod quorum;
 mod replay;
+mod staleness;
 mod strict;
+mod text;
 mod view;
 
+pub use combine::{AllOf, FirstOf, Floor, WarmUp};
 pub use deadline::Deadline;
+pub use quorum::{Enough, Quorum};
 pub use replay::Replay;
+pub use staleness::Staleness;
 #[cfg(feature = "sim")]
 pub(crate) use replay::model;
 pub use strict::Strict;
+pub use text::{ParseRuleError, Rule};
 pub use view::{MemberView, RoundView};
 
 use crate::server::{ConnId, RoundId};

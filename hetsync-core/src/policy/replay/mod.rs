@@ -32,16 +32,16 @@ const GAIN: f64 = 0.04;
 #[derive(Debug, Default)]
 pub struct Replay {
     memory: Memory,
-    rule: Option<Rule>,
+    rule: Option<InForce>,
     search: Option<Box<Search>>,
-    /// A round has closed since the last search began.
+    /// Results were sent since the last search began.
     is_news: bool,
     longest_in_round: Span,
 }
 
 /// The rule in force.
 #[derive(Debug, Clone, Copy)]
-struct Rule {
+struct InForce {
     wait: u64,
     /// Gradients that are enough, if there is such a number, and of how many
     /// live workers.
@@ -95,7 +95,7 @@ impl Replay {
         let shorter = shorter.max_by_key(|s| s.play.wait).map(forecast);
         let longer = deadlines().filter(|s| s.play.wait > wait);
         let longer = longer.min_by_key(|s| s.play.wait).map(forecast);
-        self.rule = Some(Rule {
+        self.rule = Some(InForce {
             wait,
             enough: enough.map(|enough| (enough, workers)),
             dead: search.record.dead,
@@ -130,7 +130,7 @@ impl Policy for Replay {
     fn decide(&mut self, now: Time, round: &RoundView<'_>) -> Verdict {
         let (wait, enough) = self.limits(round);
         let due = round.opened + wait;
-        let verdict = if round.awaited == 0 {
+        if round.awaited == 0 {
             Verdict::Close(Outcome::Full)
         } else if enough.is_some_and(|enough| round.arrived >= enough) {
             Verdict::Close(Outcome::Quorum)
@@ -138,11 +138,7 @@ impl Policy for Replay {
             Verdict::Close(Outcome::Deadline)
         } else {
             Verdict::WaitUntil(due)
-        };
-        if let Verdict::Close(_) = verdict {
-            self.is_news = true;
         }
-        verdict
     }
 
     fn explain(&self, _now: Time, round: &RoundView<'_>) -> Explanation {
@@ -162,6 +158,7 @@ impl Policy for Replay {
             Observation::Joined { .. } => {}
             Observation::Sent { conn, .. } => {
                 self.memory.sent(now, conn);
+                self.is_news = true;
                 self.longest_in_round = Span::ZERO;
             }
             Observation::Came { conn, took, .. } => {

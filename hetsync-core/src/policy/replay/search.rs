@@ -105,8 +105,10 @@ impl Search {
     pub(super) fn step(&mut self) -> bool {
         let cost = (self.gradients() * self.record.workers() as u64).max(1);
         for _ in 0..STEP.div_ceil(cost) {
-            if self.next == self.entrants() && !self.next_heat() {
-                return true;
+            while self.next == self.entrants() {
+                if !self.next_heat() {
+                    return true;
+                }
             }
             let all = match self.heat {
                 Heat::Final => MOMENTS,

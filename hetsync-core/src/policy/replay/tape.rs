@@ -82,7 +82,6 @@ impl Memory {
                 .collect();
         }
         let mut record = Record {
-            live,
             dead: self.tapes.len() - live,
             ..Record::default()
         };
@@ -97,8 +96,7 @@ impl Memory {
 #[derive(Debug, Default)]
 pub(super) struct Record {
     tapes: Vec<Vec<Turnaround>>,
-    /// Live workers, those included that are not in the sample.
-    pub(super) live: usize,
+    /// Workers taken for dead.
     pub(super) dead: usize,
     /// The longest turnaround, and the shortest.
     pub(super) longest: u64,
