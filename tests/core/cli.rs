@@ -187,7 +187,12 @@ fn wrong_usage_exits_with_2_and_says_what_is_wanted() {
             ],
             "more than any machine holds",
         ),
-        (vec!["serve", "--policy", "lenient"], "deadline, strict"),
+        (
+            vec!["serve", "--policy", "lenient"],
+            "there are strict, deadline",
+        ),
+        (vec!["serve", "--policy", "quorum(3/4"], "at character 11"),
+        (vec!["serve", "--late", "keep"], "next_round"),
         (vec!["worker", "--jitter", "200"], "0 to 100"),
         (vec!["worker", "--straggle-chance", "5"], "--straggle"),
         (vec![], "Usage"),
@@ -251,8 +256,7 @@ fn help_version_man_and_completions_are_there() {
     for default in [
         "127.0.0.1:9999",
         "default: 4",
-        "default: 2s",
-        "default: deadline",
+        "default: replay",
         "default: sum",
     ] {
         assert!(help.contains(default), "{default} is not in\n{help}");

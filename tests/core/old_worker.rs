@@ -3,6 +3,9 @@
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
+use hetsync_core::Span;
+use hetsync_core::policy::Deadline;
+
 use crate::support::TestServer;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/old_worker.py");
@@ -55,7 +58,8 @@ fn four_old_workers_get_their_sums() {
 }
 
 fn four_old_workers(quick_ack: bool) {
-    let server = TestServer::start(|builder| builder.quick_ack(quick_ack));
+    let policy = Deadline::new(Span::from_secs(20));
+    let server = TestServer::start(|builder| builder.quick_ack(quick_ack).policy(policy));
     let workers: Vec<Child> = (1..=4)
         .map(|value| start(&server, 20, 1000, value as f32))
         .collect();

@@ -64,8 +64,8 @@ struct Limits {
     quick_ack: bool,
 }
 
-/// Settings of a [`Server`]; what is not set is as in the original, or
-/// without effect on anyone who keeps to the protocol.
+/// Settings of a [`Server`]; what is not set is without effect on anyone who
+/// keeps to the protocol.
 #[must_use]
 pub struct Builder {
     config: Config,
@@ -87,7 +87,7 @@ impl Builder {
         self
     }
 
-    /// When rounds close. By default two seconds after they opened.
+    /// When rounds close. By default [`Replay`](crate::policy::Replay) says.
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
         self.config.policy = Box::new(policy);
         self

@@ -24,9 +24,9 @@ pub use combine::{AllOf, FirstOf, Floor, WarmUp};
 pub use deadline::Deadline;
 pub use quorum::{Enough, Quorum};
 pub use replay::Replay;
-pub use staleness::Staleness;
 #[cfg(feature = "sim")]
 pub(crate) use replay::model;
+pub use staleness::Staleness;
 pub use strict::Strict;
 pub use text::{ParseRuleError, Rule};
 pub use view::{MemberView, RoundView};

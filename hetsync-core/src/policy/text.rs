@@ -173,7 +173,8 @@ struct Parser<'a> {
     at: usize,
 }
 
-const RULES: &str = "strict, deadline, quorum, replay, staleness, first_of, all_of, floor, ceiling and warm_up";
+const RULES: &str =
+    "strict, deadline, quorum, replay, staleness, first_of, all_of, floor, ceiling and warm_up";
 
 impl<'a> Parser<'a> {
     fn rest(&self) -> &'a str {
@@ -309,7 +310,9 @@ impl<'a> Parser<'a> {
 
     fn number(&mut self) -> Result<u64, String> {
         let text = self.word();
-        let number = text.parse().map_err(|_| String::from("expected a whole number"))?;
+        let number = text
+            .parse()
+            .map_err(|_| String::from("expected a whole number"))?;
         self.at += text.len();
         Ok(number)
     }
@@ -347,7 +350,11 @@ mod tests {
         let long = "x".repeat(2000);
         for (text, at, part) in [
             ("", 1, "no rule is called ``"),
-            ("deadlin", 1, "no rule is called `deadlin`; there are strict"),
+            (
+                "deadlin",
+                1,
+                "no rule is called `deadlin`; there are strict",
+            ),
             ("first_of(deadline(2s), quorun(3))", 24, "`quorun`"),
             ("deadline(2)", 10, "`2` is no length of time"),
             ("deadline(2s", 12, "expected `)`"),
@@ -371,7 +378,9 @@ mod tests {
 
     #[test]
     fn a_deadline_without_a_time_is_given_one_wherever_it_stands() {
-        let rule: Rule = "all_of(staleness(1), first_of(deadline, deadline(1s)))".parse().unwrap();
+        let rule: Rule = "all_of(staleness(1), first_of(deadline, deadline(1s)))"
+            .parse()
+            .unwrap();
         let text = rule.with_deadline(Span::from_millis(300)).to_string();
         assert_eq!(
             text,

@@ -24,6 +24,11 @@ pub struct RoundView<'a> {
     /// are connected, have sent a gradient and will send more. At the start
     /// of a job at least the configured number.
     pub workers: usize,
+    /// At the start of a job: how many of the configured number have not
+    /// even connected.
+    pub absent: usize,
+    /// When the newest connection was made.
+    pub last_connected: Time,
     roster: Option<&'a Roster>,
 }
 
@@ -51,13 +56,17 @@ impl<'a> RoundView<'a> {
             arrived,
             awaited,
             workers: arrived + awaited,
+            absent: 0,
+            last_connected: Time::ZERO,
             roster: None,
         }
     }
 
-    pub(crate) fn with_roster(self, workers: usize, roster: &'a Roster) -> Self {
+    pub(crate) fn with_roster(self, workers: usize, absent: usize, roster: &'a Roster) -> Self {
         Self {
             workers,
+            absent,
+            last_connected: roster.last_connected(),
             roster: Some(roster),
             ..self
         }

@@ -20,8 +20,11 @@ impl Machine {
             true => self.roster.stayers().max(arrived + awaited),
             false => self.roster.stayers(),
         };
-        let view = RoundView::new(self.round.id, opened, arrived, awaited)
-            .with_roster(workers, &self.roster);
+        let view = RoundView::new(self.round.id, opened, arrived, awaited).with_roster(
+            workers,
+            self.absent(),
+            &self.roster,
+        );
         match self.config.policy.decide(now, &view) {
             Verdict::Wait => {}
             Verdict::WaitUntil(at) => self.timeout = Some(at),
@@ -29,6 +32,14 @@ impl Machine {
                 let why = self.config.policy.explain(now, &view);
                 self.close(now, opened, outcome, why);
             }
+        }
+    }
+
+    /// Of the configured workers, those that have not even connected.
+    fn absent(&self) -> usize {
+        match self.gathering {
+            true => self.config.workers.saturating_sub(self.roster.len()),
+            false => 0,
         }
     }
 
@@ -62,10 +73,7 @@ impl Machine {
             lasted: now - opened,
             arrivals: self.round.arrivals(opened),
             missed,
-            absent: match self.gathering {
-                true => self.config.workers.saturating_sub(self.roster.len()),
-                false => 0,
-            },
+            absent: self.absent(),
             overdue,
             late: carried.iter().map(|late| late.account).collect(),
             saturated,

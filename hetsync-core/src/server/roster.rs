@@ -89,6 +89,8 @@ pub(crate) struct Roster {
     speakers: BTreeMap<ConnId, Member>,
     /// Have not.
     silent: HashMap<ConnId, Member>,
+    /// When the newest connection was made.
+    last_connected: Time,
     awaited: usize,
     staying: usize,
     /// Speakers that are leaving.
@@ -99,6 +101,7 @@ pub(crate) struct Roster {
 
 impl Roster {
     pub(super) fn connect(&mut self, conn: ConnId, current: RoundId, now: Time) {
+        self.last_connected = now;
         let member = Member {
             on: current,
             came: None,
@@ -367,6 +370,10 @@ impl Roster {
             spoken_to: member.spoken_to,
             missed: current.0 - member.on.0.min(current.0),
         })
+    }
+
+    pub(crate) fn last_connected(&self) -> Time {
+        self.last_connected
     }
 
     /// How many take part.

@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 
 use super::world::World;
 use crate::payload::Payload;
-use crate::policy::model::{NEVER, Source, Tally};
 use crate::policy::Policy;
+use crate::policy::model::{NEVER, Source, Tally};
 use crate::server::{Config, ConnId, Event, Machine, Output};
 use crate::time::Time;
 
@@ -58,7 +58,8 @@ impl<'a> Drive<'a> {
 
     fn run(mut self) -> Tally {
         for worker in 0..self.world.workers.len() {
-            self.machine.handle_connect(Time::ZERO, ConnId(worker as u64));
+            self.machine
+                .handle_connect(Time::ZERO, ConnId(worker as u64));
             self.set_out(worker, 0);
         }
         self.drain(0);
@@ -121,4 +122,3 @@ impl<'a> Drive<'a> {
         }
     }
 }
-

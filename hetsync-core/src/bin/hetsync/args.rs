@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hetsync_core::Span;
-use hetsync_core::server::WaitFor;
+use hetsync_core::policy::Rule;
+use hetsync_core::server::{Late, WaitFor};
 
 /// A straggler-tolerant synchronisation barrier for distributed training.
 ///
@@ -70,6 +71,17 @@ impl ServeArgs {
         self.max_memory.unwrap_or(enough)
     }
 
+    /// The rule that rounds close by.
+    pub(crate) fn rule(&self) -> Rule {
+        match (self.policy.clone(), self.deadline) {
+            (None, None) => Rule::Replay,
+            (None, Some(span)) => Rule::Deadline(Some(span)),
+            (Some(Rule::Replay), Some(span)) => Rule::Ceiling(span, Box::new(Rule::Replay)),
+            (Some(rule), Some(span)) => rule.with_deadline(span),
+            (Some(rule), None) => rule,
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let (workers, most) = (self.workers, self.max_connections);
         if workers > most {
@@ -125,15 +137,6 @@ impl From<WaitForName> for WaitFor {
     }
 }
 
-/// When rounds close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PolicyName {
-    /// When everyone has come, or when the deadline passes.
-    Deadline,
-    /// When everyone has come, however long that takes.
-    Strict,
-}
-
 /// What becomes of a round's gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AggregateName {
@@ -155,12 +158,27 @@ pub(crate) struct ServeArgs {
     pub(crate) workers: usize,
 
     /// Close a round this long after its first gradient, with who is in.
-    #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = some_time)]
-    pub(crate) deadline: Span,
+    /// Alone it means the rule `deadline`, which takes 2s where nothing is
+    /// said; with the rule `replay` it is the longest that a round may last.
+    #[arg(short, long, value_name = "TIME", value_parser = some_time)]
+    pub(crate) deadline: Option<Span>,
 
-    /// When rounds close.
-    #[arg(short, long, value_enum, default_value_t = PolicyName::Deadline)]
-    pub(crate) policy: PolicyName,
+    /// When rounds close [default: replay].
+    ///
+    /// strict: when everyone has come. deadline, or deadline(TIME): a fixed
+    /// time after the first gradient. quorum(3/4), quorum(3, grace=50ms): with
+    /// enough, and a little later. replay: by the rule that would have done
+    /// best in the recent past. staleness(N): when that leaves nobody more
+    /// than N rounds behind. Of several: first_of(RULE, ..), all_of(RULE, ..),
+    /// floor(TIME, RULE), ceiling(TIME, RULE), warm_up(ROUNDS, RULE).
+    #[arg(short, long, value_name = "RULE")]
+    pub(crate) policy: Option<Rule>,
+
+    /// What becomes of late gradients: drop; next_round, into the next round
+    /// in full; decay, there with weight 1/(1+age) by the number of rounds
+    /// missed; decay(L), with weight L to the power of that.
+    #[arg(long, value_name = "RULE", default_value = "drop")]
+    pub(crate) late: Late,
 
     /// Whom rounds wait for, of the workers that have taken part and are
     /// still connected.
@@ -292,6 +310,10 @@ pub(crate) struct BenchArgs {
     /// Deadline of the deadline policy.
     #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = some_time)]
     pub(crate) deadline: Span,
+
+    /// The rule to measure beside strict; written as for `hetsync serve`.
+    #[arg(short, long, value_name = "RULE", default_value = "deadline")]
+    pub(crate) policy: Rule,
 
     /// Whom rounds under the deadline wait for.
     #[arg(long, value_enum, value_name = "WHOM", default_value_t = WaitForName::InStep)]

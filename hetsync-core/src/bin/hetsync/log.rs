@@ -2,14 +2,15 @@
 //!
 //! A line for everything unusual, at once: a round that its deadline
 //! closed, a late gradient, a refusal, somebody coming or going. Rounds
-//! that close as they should are many, so they share one line a second.
+//! that close as they should are many, so they share one line a second;
+//! under a rule that leaves somebody out on purpose those are all rounds.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use hetsync_core::net::{Departure, Notice};
-use hetsync_core::policy::Outcome;
+use hetsync_core::policy::{Explanation, Forecast, Outcome};
 use hetsync_core::server::{ConnId, Event, RoundReport};
 use hetsync_core::stats::{Histogram, Stats};
 use hetsync_core::{Name, Span, Time};
@@ -44,6 +45,9 @@ struct EvenRounds {
     last: RoundReport,
     since: Time,
     until: Time,
+    /// Those that closed because everyone had come.
+    full: u64,
+    gradients: usize,
     durations: Histogram,
 }
 
@@ -210,8 +214,10 @@ impl<W: FnMut(&str)> Log<W> {
         if self.level == Level::Quiet && report.saturated == 0 {
             return;
         }
-        let is_even =
-            report.outcome == Outcome::Full && report.saturated == 0 && self.level < Level::Verbose;
+        let on_purpose = report.why.rule == "replay";
+        let is_even = (report.outcome == Outcome::Full || on_purpose)
+            && report.saturated == 0
+            && self.level < Level::Verbose;
         if !is_even {
             let text = self.describe(report);
             let level = match report.saturated {
@@ -224,7 +230,7 @@ impl<W: FnMut(&str)> Log<W> {
         // Another set of workers deserves another line.
         let changed = self.even.as_ref().is_some_and(|even| {
             let same_in = even.last.arrivals.len() == report.arrivals.len();
-            !same_in || even.last.overdue != report.overdue
+            !on_purpose && (!same_in || even.last.overdue != report.overdue)
         });
         if changed {
             self.tell_even_rounds(now);
@@ -234,8 +240,12 @@ impl<W: FnMut(&str)> Log<W> {
             last: report.clone(),
             since: now,
             until: now,
+            full: 0,
+            gradients: 0,
             durations: Histogram::default(),
         });
+        even.full += u64::from(report.outcome == Outcome::Full);
+        even.gradients += report.arrivals.len();
         even.durations.record(report.lasted);
         even.until = now;
         even.last = report.clone();
@@ -268,6 +278,17 @@ impl<W: FnMut(&str)> Log<W> {
         if !report.overdue.is_empty() {
             let _ = write!(text, "; not waited for: {}", self.names(&report.overdue));
         }
+        if !report.late.is_empty() {
+            let late = report.late.iter();
+            let late: Vec<String> = late
+                .take(NAMES)
+                .map(|late| format!("{} of round {} at {:.3}", late.conn, late.of, late.weight))
+                .collect();
+            let _ = write!(text, "; late ones used: {}", late.join(", "));
+        }
+        if self.level == Level::Verbose {
+            explain(&mut text, &report.why);
+        }
         if report.saturated > 0 {
             let _ = write!(
                 text,
@@ -294,11 +315,18 @@ impl<W: FnMut(&str)> Log<W> {
             median => format!(", median {median}"),
         };
         let took = (even.until - even.since).as_secs_f64();
+        let how = match even.full == count {
+            true => format!("full, {} in", even.last.arrivals.len()),
+            false => format!(
+                "by replay, {} of {count} full, {:.1} in on average",
+                even.full,
+                even.gradients as f64 / count as f64
+            ),
+        };
         let mut text = format!(
-            "rounds {} to {} closed full, {} in, {:.1} rounds/s{median}",
+            "rounds {} to {} closed {how}, {:.1} rounds/s{median}",
             even.first.round,
             even.last.round,
-            even.last.arrivals.len(),
             (count - 1) as f64 / took.max(1e-9),
         );
         if !even.last.overdue.is_empty() {
@@ -345,4 +373,35 @@ fn how(outcome: Outcome) -> &'static str {
         Outcome::Deadline => "by its deadline",
         Outcome::Quorum => "with enough",
     }
+}
+
+/// The rule's account, behind a round's line.
+fn explain(text: &mut String, why: &Explanation) {
+    let _ = write!(text, "; {}", why.rule);
+    match (why.longest, why.enough) {
+        (None, None) => {}
+        (Some(span), None) => {
+            let _ = write!(text, " would wait {span}");
+        }
+        (None, Some(enough)) => {
+            let _ = write!(text, " wants {enough}");
+        }
+        (Some(span), Some(enough)) => {
+            let _ = write!(text, " wants {enough} or would wait {span}");
+        }
+    }
+    let mut tell = |what: &str, forecast: Option<Forecast>, says_wait: bool| {
+        let Some(forecast) = forecast else { return };
+        let _ = write!(text, ", {what} ");
+        if says_wait {
+            let _ = write!(text, "({}) ", forecast.wait);
+        }
+        let _ = write!(text, "{:.1} a round", forecast.gradients);
+        if let Some(rate) = forecast.useful_per_s {
+            let _ = write!(text, " and {rate:.1} useful/s");
+        }
+    };
+    tell("expects", why.expected, false);
+    tell("shorter", why.shorter, true);
+    tell("longer", why.longer, true);
 }

@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use hetsync_core::aggregate::{Mean, Sum};
 use hetsync_core::net::{Server, listen};
-use hetsync_core::policy::{Deadline, Strict};
 use hetsync_core::{Span, Time};
 
-use crate::args::{AggregateName, PolicyName, ServeArgs};
+use crate::args::{AggregateName, ServeArgs};
 use crate::log::{Level, Log};
 use crate::signals::Stop;
 use crate::{Failure, on_named_thread};
@@ -36,6 +35,8 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
     let mut builder = Server::builder()
         .workers(args.workers)
         .wait_for(args.wait_for.into())
+        .policy(args.rule().policy())
+        .late(args.late)
         .max_payload_bytes(args.max_payload)
         .max_memory_bytes(usize::try_from(args.max_memory()).unwrap_or(usize::MAX))
         .max_connections(args.max_connections)
@@ -47,10 +48,6 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
     if let Some(floats) = args.floats {
         builder = builder.floats(floats);
     }
-    builder = match args.policy {
-        PolicyName::Deadline => builder.policy(Deadline::new(args.deadline)),
-        PolicyName::Strict => builder.policy(Strict),
-    };
     builder = match args.aggregate {
         AggregateName::Sum => builder.aggregate(Sum),
         AggregateName::Mean => builder.aggregate(Mean),

@@ -21,8 +21,14 @@ use search::{Scored, Search};
 use tape::Memory;
 
 /// Before anything is known, a round waits this many times as long as the
-/// longest turnaround in it.
+/// longest turnaround in it, and at least so long. A worker that sends as
+/// soon as it is connected tells nothing about the others.
 const FIRST: u64 = 3;
+const FIRST_AT_LEAST: Span = Span::from_millis(20);
+
+/// While some of the configured workers have not even connected, it waits
+/// at least so long.
+const GATHERING: Span = Span::from_secs(2);
 
 /// A candidate takes the place of the present rule if it is better by more
 /// than this.
@@ -58,11 +64,19 @@ impl Replay {
         Self::default()
     }
 
+    /// How long after its first gradient the round closes at the latest, and
+    /// the number of gradients that is enough.
     fn limits(&self, round: &RoundView<'_>) -> (Span, Option<usize>) {
         match &self.rule {
             None => {
                 let first = self.longest_in_round.as_nanos().saturating_mul(FIRST);
-                (Span::from_nanos(first), None)
+                let least = match round.absent {
+                    0 => FIRST_AT_LEAST,
+                    _ => GATHERING,
+                };
+                // A newcomer gets as long as everybody.
+                let newest = round.last_connected - round.opened;
+                (newest + Span::from_nanos(first).max(least), None)
             }
             Some(rule) => {
                 let live = round.workers.saturating_sub(rule.dead).max(1);

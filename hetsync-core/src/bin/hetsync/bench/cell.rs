@@ -5,18 +5,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hetsync_core::net::{Client, Notice, Server, listen};
-use hetsync_core::policy::{Deadline, Outcome, Strict};
+use hetsync_core::policy::{Outcome, Strict};
 use hetsync_core::server::Event;
 use smol::{Executor, Timer};
 
 use crate::Failure;
-use crate::args::{BenchArgs, PolicyName};
+use crate::args::BenchArgs;
 use crate::step::{Pace, Steps};
+
+/// The two that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The naive barrier.
+    Strict,
+    /// The rule that was asked for.
+    Rule,
+}
 
 /// What is to be measured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
-    pub(super) policy: PolicyName,
+    pub(super) side: Side,
     /// In percent, and what that makes of the workers.
     pub(super) share: usize,
     pub(super) stragglers: usize,
@@ -79,9 +88,9 @@ pub(super) async fn measure<'a>(
                 _ => {}
             }
         });
-    let server = match plan.policy {
-        PolicyName::Strict => builder.policy(Strict),
-        PolicyName::Deadline => builder.policy(Deadline::new(args.deadline)),
+    let server = match plan.side {
+        Side::Strict => builder.policy(Strict),
+        Side::Rule => builder.policy(args.policy.clone().with_deadline(args.deadline).policy()),
     }
     .build();
 

@@ -7,9 +7,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
+use super::cell::Side;
 use super::report::{Line, Report};
 use crate::Failure;
-use crate::args::PolicyName;
 
 /// The chart's size in its own units; pixels are that times the scale.
 const SIZE: (u32, u32) = (960, 560);
@@ -92,7 +92,7 @@ where
         .y_desc("updates per second")
         .draw()?;
     // Ticks only where something was measured.
-    for line in report.of(PolicyName::Strict) {
+    for line in report.of(Side::Strict) {
         let at = (line.stragglers_percent as f64, 0.0);
         let style = text(17 * scale, FAINT, HPos::Center, VPos::Top);
         let label = format!("{} %", line.stragglers_percent);
@@ -106,10 +106,10 @@ where
         let point = |line: &Line| (line.stragglers_percent as f64, line.updates_per_s);
         report.of(policy).map(point).collect()
     };
-    let deadline = rates(PolicyName::Deadline);
+    let deadline = rates(Side::Rule);
     for (policy, label, color) in [
-        (PolicyName::Strict, "strict", STRICT),
-        (PolicyName::Deadline, "deadline", DEADLINE),
+        (Side::Strict, "strict", STRICT),
+        (Side::Rule, report.rule_name, DEADLINE),
     ] {
         let points = rates(policy);
         let line = color.stroke_width(3 * scale as u32);
@@ -117,7 +117,7 @@ where
         chart.draw_series(points.iter().zip(&deadline).map(|(at, other)| {
             // Where both lines meet, one figure stands for both; the falling
             // line comes from the left, so the lower figures stand right.
-            let is_upper = policy == PolicyName::Deadline;
+            let is_upper = policy == Side::Rule;
             let (dx, horizontal) = match is_upper {
                 true => (0, HPos::Center),
                 false => (9 * scale, HPos::Left),

@@ -16,8 +16,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use smol::Executor;
 
 use crate::Failure;
-use crate::args::{BenchArgs, PolicyName};
-use cell::{Cell, Plan};
+use crate::args::BenchArgs;
+use cell::{Cell, Plan, Side};
 use report::Report;
 
 /// Shares of the workers that straggle, in percent.
@@ -47,8 +47,8 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     let plans: Vec<Plan> = SHARES
         .iter()
         .flat_map(|share| {
-            [PolicyName::Strict, PolicyName::Deadline].map(|policy| Plan {
-                policy,
+            [Side::Strict, Side::Rule].map(|side| Plan {
+                side,
                 share: *share,
                 stragglers: (args.workers * share + 50) / 100,
             })

@@ -7,9 +7,9 @@ use comfy_table::{Attribute, CellAlignment, ContentArrangement, Table};
 use hetsync_core::Span;
 use serde::Serialize;
 
-use super::cell::Cell;
+use super::cell::{Cell, Side};
 use crate::Failure;
-use crate::args::{BenchArgs, PolicyName, WaitForName};
+use crate::args::{BenchArgs, WaitForName};
 
 /// Settings and measurements.
 #[derive(Debug, Serialize)]
@@ -19,10 +19,14 @@ pub(super) struct Report {
     pub(super) think_s: f64,
     pub(super) straggle_s: f64,
     pub(super) deadline_s: f64,
+    /// The rule beside strict, and its name alone.
+    pub(super) rule: String,
+    #[serde(skip)]
+    pub(super) rule_name: &'static str,
     /// Whom rounds under the deadline waited for.
     pub(super) wait_for: &'static str,
     pub(super) duration_s: f64,
-    /// By share of stragglers, strict before deadline.
+    /// By share of stragglers, strict before the rule.
     pub(super) cells: Vec<Line>,
 }
 
@@ -30,6 +34,8 @@ pub(super) struct Report {
 #[derive(Debug, Serialize)]
 pub(super) struct Line {
     pub(super) policy: &'static str,
+    #[serde(skip)]
+    side: Side,
     pub(super) stragglers_percent: usize,
     pub(super) stragglers: usize,
     pub(super) updates_per_s: f64,
@@ -41,8 +47,14 @@ pub(super) struct Line {
 
 impl Report {
     pub(super) fn new(args: &BenchArgs, cells: Vec<Cell>) -> Self {
+        let rule = args.policy.clone().with_deadline(args.deadline);
+        let rule_name = rule.policy().name();
         let line = |cell: Cell| Line {
-            policy: name(cell.plan.policy),
+            policy: match cell.plan.side {
+                Side::Strict => "strict",
+                Side::Rule => rule_name,
+            },
+            side: cell.plan.side,
             stragglers_percent: cell.plan.share,
             stragglers: cell.plan.stragglers,
             updates_per_s: cell.updates_per_s(),
@@ -57,6 +69,8 @@ impl Report {
             think_s: args.think.as_secs_f64(),
             straggle_s: args.straggle.as_secs_f64(),
             deadline_s: args.deadline.as_secs_f64(),
+            rule: rule.to_string(),
+            rule_name,
             wait_for: match args.wait_for {
                 WaitForName::InStep => "in-step",
                 WaitForName::Connected => "connected",
@@ -66,11 +80,9 @@ impl Report {
         }
     }
 
-    /// The cells of one policy, by share of stragglers.
-    pub(super) fn of(&self, policy: PolicyName) -> impl Iterator<Item = &Line> {
-        self.cells
-            .iter()
-            .filter(move |line| line.policy == name(policy))
+    /// The cells of one side, by share of stragglers.
+    pub(super) fn of(&self, side: Side) -> impl Iterator<Item = &Line> {
+        self.cells.iter().filter(move |line| line.side == side)
     }
 
     /// What was measured, in a line.
@@ -80,11 +92,14 @@ impl Report {
             text.replace(".000 ", " ")
         };
         format!(
-            "{} workers, {} of work per step, a straggler needs {}, deadline {}{}",
+            "{} workers, {} of work per step, a straggler needs {}, {}{}",
             self.workers,
             span(self.think_s),
             span(self.straggle_s),
-            span(self.deadline_s),
+            match self.rule_name {
+                "deadline" => format!("deadline {}", span(self.deadline_s)),
+                _ => self.rule.clone(),
+            },
             match self.wait_for {
                 "connected" => " for all connected workers",
                 _ => "",
@@ -98,17 +113,14 @@ impl Report {
             [
                 "stragglers",
                 "strict, updates/s",
-                "deadline, updates/s",
+                &format!("{}, updates/s", self.rule_name),
                 "gain",
             ]
             .map(|head| comfy_table::Cell::new(head).add_attribute(Attribute::Bold)),
         );
         let arrangement = arrangement(table.width());
         table.set_content_arrangement(arrangement);
-        for (strict, deadline) in self
-            .of(PolicyName::Strict)
-            .zip(self.of(PolicyName::Deadline))
-        {
+        for (strict, deadline) in self.of(Side::Strict).zip(self.of(Side::Rule)) {
             let gain = match strict.updates_per_s {
                 0.0 => String::from("-"),
                 rate => format!("{:.1}x", deadline.updates_per_s / rate),
@@ -167,13 +179,6 @@ fn arrangement(columns: Option<u16>) -> ContentArrangement {
     match columns {
         Some(0) => ContentArrangement::Disabled,
         _ => ContentArrangement::Dynamic,
-    }
-}
-
-fn name(policy: PolicyName) -> &'static str {
-    match policy {
-        PolicyName::Strict => "strict",
-        PolicyName::Deadline => "deadline",
     }
 }
 
