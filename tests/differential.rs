@@ -64,6 +64,8 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 #[derive(Default)]
 struct Account {
     compiled: Cell<u32>,
+    /// Programs with a map that has a front.
+    fronts: Cell<u32>,
     kernel: Cell<u32>,
     rbpf: Cell<u32>,
     events: Cell<usize>,
@@ -94,8 +96,10 @@ fn compiled(case: &Case, scene: &Scene) -> Result<Result<Image, Vec<Diagnostic>>
         let kind = &case.program.probes[probe].points[point].kind;
         traced.then(|| opinions::traced(kind)).flatten()
     };
+    let fronts = hetsync_probe::plan::fronts::fronts(&case.program);
     let options = Options {
         lower: &lower,
+        fronts: &fronts,
         atomic_fetch: atomic_fetch && scene.atomic_fetch,
         ring_bytes: case.ring_bytes,
         pool,
@@ -134,6 +138,9 @@ fn compare(
         }
     };
     count(&account.compiled);
+    if !image.fronts.is_empty() {
+        count(&account.fronts);
+    }
     account
         .events
         .set(account.events.get() + meant.events.len());
@@ -230,7 +237,8 @@ fn all_opinions_agree_on_random_programs() {
     });
     let compiled = account.compiled.get();
     println!(
-        "{compiled} programs compiled, {} compared with the kernel, {} with rbpf; {} events, {} losses; refused: {:#?}",
+        "{compiled} programs compiled, {} with fronts, {} compared with the kernel, {} with rbpf; {} events, {} losses; refused: {:#?}",
+        account.fronts.get(),
         account.kernel.get(),
         account.rbpf.get(),
         account.events.get(),
@@ -239,6 +247,7 @@ fn all_opinions_agree_on_random_programs() {
     );
     agreed(outcome);
     assert!(compiled * 10 >= cases * 9, "too many programs are refused");
+    assert!(account.fronts.get() * 20 >= cases, "too few fronts");
     assert!(account.rbpf.get() > 0 && account.events.get() > 0 && account.losses.get() > 0);
 }
 

@@ -16,6 +16,16 @@ pub struct Image {
     pub events: Option<usize>,
     /// Index in `maps` of the loss counters ([`crate::layout::loss_counters`]), if any program can lose something.
     pub losses: Option<usize>,
+    /// Indices in `maps` of the script's maps that have a front ([`crate::layout::front`]), each with that of its front.
+    pub fronts: Vec<(usize, usize)>,
+}
+
+impl Image {
+    /// Index in `maps` of the front of map number `map`, if it has one.
+    pub fn front_of(&self, map: usize) -> Option<usize> {
+        let found = self.fronts.iter().find(|(of, _)| *of == map);
+        found.map(|&(_, front)| front)
+    }
 }
 
 /// One eBPF program for one attach point.

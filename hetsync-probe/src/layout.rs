@@ -231,6 +231,34 @@ fn record_summary(value: &mut [u8], sample: i64) {
     value[at..at + 4].copy_from_slice(&count.saturating_add(1).to_le_bytes());
 }
 
+/// The front of a map of integers that every probe reaches by its own `tid`: slots of four words in an array, found without
+/// a helper call. A thread takes the slot of its number where that is free, and else the map behind it. What is in a slot
+/// was written last by the thread it belongs to; a key that is both in front and behind is the one in front.
+pub mod front {
+    /// Slots of a front: a power of two.
+    pub const SLOTS: u32 = 4096;
+    /// Bytes of a slot, as a power of two.
+    pub const SHIFT: u8 = 5;
+    /// Offset of the sum of the keys that threads have put in for the slot: 0 where it is free, and a thread that finds just
+    /// its own number there has the slot to itself.
+    pub const CLAIM: i32 = 0;
+    /// Offset of the key that is here; 0 for none.
+    pub const OWNER: i32 = 8;
+    /// Offset of its value.
+    pub const VALUE: i32 = 16;
+    /// Offset of a word that is not 0 once a key of this slot has been put behind.
+    pub const BEHIND: i32 = 24;
+
+    /// The keys and values in a front.
+    pub fn entries(slots: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let word = |at: i32| at as usize..at as usize + 8;
+        slots
+            .chunks_exact(1 << SHIFT)
+            .map(move |slot| (&slot[word(OWNER)], &slot[word(VALUE)]))
+            .filter(|(key, _)| key.iter().any(|&byte| byte != 0))
+    }
+}
+
 /// Kinds of event records. A record is `kind: u32`, `id: u32`, then its values, each [`Type::size`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]

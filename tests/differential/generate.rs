@@ -7,7 +7,7 @@
 
 use crate::choices::Choices;
 use hetsync_probe::interp::Memory;
-use hetsync_probe::layout;
+use hetsync_probe::layout::{self, front};
 use hetsync_probe::sema::hir::*;
 use hetsync_probe::span::Span;
 use std::sync::Arc;
@@ -337,6 +337,16 @@ impl Generator<'_> {
             let max_entries = 1 + self.choices.below(5) as u32;
             self.map(&format!("m{i}"), key, value, max_entries);
         }
+        // One that can have a front, if all uses of it are as it wants.
+        if self.choices.chance(40) {
+            let value = match self.choices.below(3) {
+                0 => Type::INT,
+                1 => Type::UINT,
+                _ => Type::Name,
+            };
+            let value = MapValue::Scalar(value);
+            self.map("thread", vec![Type::INT], value, front::SLOTS);
+        }
     }
 
     fn aggregation(&mut self) -> Aggregation {
@@ -542,7 +552,10 @@ impl Generator<'_> {
                 code: self.choices.chance(50).then(|| self.int(2)),
             },
             13 => {
-                let map = MapId(self.choices.below(self.program.maps.len()) as u32);
+                let mut map = MapId(self.choices.below(self.program.maps.len()) as u32);
+                if self.spares(map) {
+                    map = MapId(0);
+                }
                 match self.choices.chance(50) {
                     true => StmtKind::Clear(map),
                     false => StmtKind::Zero(map),
@@ -610,8 +623,11 @@ impl Generator<'_> {
             let value = self.value(&ty, 3);
             (PrintWhat::Value(ty), vec![value])
         } else {
-            let map = self.choices.below(self.program.maps.len());
-            (PrintWhat::Map(MapId(map as u32)), Vec::new())
+            let mut map = MapId(self.choices.below(self.program.maps.len()) as u32);
+            if self.spares(map) {
+                map = MapId(0);
+            }
+            (PrintWhat::Map(map), Vec::new())
         };
         self.program.prints.push(Print {
             what,
@@ -636,7 +652,15 @@ impl Generator<'_> {
             .collect()
     }
 
+    /// Whether a map is one that may have a front; one use in twenty is as if it were not.
+    fn spares(&mut self, map: MapId) -> bool {
+        self.program.maps[map.0 as usize].max_entries == front::SLOTS && !self.choices.chance(5)
+    }
+
     fn key(&mut self, map: MapId, depth: usize) -> Vec<Expr> {
+        if self.spares(map) {
+            return vec![expr(ExprKind::Builtin(Builtin::Tid), Type::INT)];
+        }
         let used: Vec<usize> = (0..self.keys.len())
             .filter(|&i| self.keys[i].0 == map)
             .collect();
@@ -931,7 +955,10 @@ impl Generator<'_> {
         let place = if at < locals.len() {
             Place::Local(LocalId(locals[at] as u32))
         } else {
-            let map = maps[at - locals.len()];
+            let mut map = maps[at - locals.len()];
+            if self.spares(map) {
+                map = MapId(0);
+            }
             let key = self.key(map, depth.saturating_sub(2));
             Place::Map { map, key }
         };

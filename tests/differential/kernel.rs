@@ -1,7 +1,7 @@
 //! The opinion of the running kernel, by test runs on one CPU.
 
 use crate::generate::Case;
-use crate::opinions::{Scene, program};
+use crate::opinions::{Scene, program, start_of};
 use hetsync_probe::codegen::insn::{Insn, helper, op, reg};
 use hetsync_probe::image::{self, Image, MapKind, MapSpec};
 use hetsync_probe::interp::{Contents, Firing, Table};
@@ -101,15 +101,14 @@ pub(crate) fn kernel(case: &Case, image: &Image, scene: &Scene) -> Result<Conten
         .map(Map::create)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| error.to_string())?;
-    for (map, key, value) in &case.start {
-        let map = map.0 as usize;
+    for (map, key, value) in start_of(case, image, scene) {
         let mut bytes = Vec::new();
-        for mut copy in scene.copies(image, map, value) {
+        for mut copy in scene.copies(image, map, &value) {
             copy.resize(maps[map].stride(), 0);
             bytes.extend(copy);
         }
         maps[map]
-            .update(key, &bytes)
+            .update(&key, &bytes)
             .map_err(|error| error.to_string())?;
     }
     let fds: Vec<i32> = maps.iter().map(|map| map.as_fd().as_raw_fd()).collect();
@@ -149,6 +148,13 @@ pub(crate) fn kernel(case: &Case, image: &Image, scene: &Scene) -> Result<Conten
         events: Vec::new(),
         losses: vec![0; layout::loss_counters(script_maps)],
     };
+    for &(map, front) in &image.fronts {
+        for slots in table(&maps[front])?.into_values().flatten() {
+            let entries = layout::front::entries(&slots);
+            let entries = entries.map(|(key, value)| (key.to_vec(), vec![value.to_vec()]));
+            contents.maps[map].extend(entries);
+        }
+    }
     if let Some(losses) = image.losses {
         for (total, values) in contents
             .losses

@@ -5,7 +5,9 @@ use hetsync_probe::image::{self, Image, ProgramKind};
 use hetsync_probe::interp::ebpf::Machine;
 use hetsync_probe::interp::script::{self, Store};
 use hetsync_probe::interp::{Contents, Firing, World};
-use hetsync_probe::sema::hir::{MapValue, PointKind, Space};
+use hetsync_probe::layout::{self, front};
+use hetsync_probe::sema::hir::{MapId, MapValue, PointKind, Space};
+use std::collections::BTreeMap;
 
 /// What all opinions of a case share: the thread that fires and the machine it is on.
 #[derive(Clone)]
@@ -40,12 +42,62 @@ impl Scene {
     }
 }
 
+/// What is in the maps before. Keys of a map that may have a front are the thread's number and others that share its slot.
+pub(crate) fn start(case: &Case, scene: &Scene) -> Vec<(MapId, Vec<u8>, Vec<u8>)> {
+    let mut start = case.start.clone();
+    for (map, key, _) in &mut start {
+        if case.program.maps[map.0 as usize].max_entries >= front::SLOTS {
+            let number =
+                u64::from(scene.firing.tid) + u64::from(front::SLOTS) * (key[0] as u64 & 3);
+            *key = number.to_le_bytes().to_vec();
+        }
+    }
+    start
+}
+
+/// The same for the compiled code: what is in the image's maps. Of a map with a front the first key is there, others are behind.
+pub(crate) fn start_of(
+    case: &Case,
+    image: &Image,
+    scene: &Scene,
+) -> Vec<(usize, Vec<u8>, Vec<u8>)> {
+    let slot_bytes = 1 << front::SHIFT;
+    let slot_at = (scene.firing.tid % front::SLOTS) as usize * slot_bytes;
+    let mut fronts: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
+    let mut entries = Vec::new();
+    for (map, key, value) in start(case, scene) {
+        let map = map.0 as usize;
+        let Some(table) = image.front_of(map) else {
+            entries.push((map, key, value));
+            continue;
+        };
+        let slots = fronts
+            .entry(table)
+            .or_insert_with(|| vec![0; front::SLOTS as usize * slot_bytes]);
+        let slot = &mut slots[slot_at..slot_at + slot_bytes];
+        let owner = layout::word(slot, front::OWNER as usize / 8);
+        // Thread 0 has no slot.
+        if layout::word(&key, 0) != 0 && (owner == 0 || owner == layout::word(&key, 0)) {
+            for at in [front::CLAIM, front::OWNER] {
+                slot[at as usize..at as usize + 8].copy_from_slice(&key);
+            }
+            slot[front::VALUE as usize..front::VALUE as usize + 8].copy_from_slice(&value);
+        } else {
+            slot[front::BEHIND as usize] = 1;
+            entries.push((map, key, value));
+        }
+    }
+    let fronts = fronts.into_iter();
+    entries.extend(fronts.map(|(table, slots)| (table, vec![0; 4], slots)));
+    entries
+}
+
 /// By the meaning of the script.
 pub(crate) fn script(case: &Case, scene: &Scene) -> Contents {
     let mut world = scene.world(case);
     let mut store = Store::new(&case.program, &world);
-    for (map, key, value) in &case.start {
-        store.insert(*map, key.clone(), Some(value));
+    for (map, key, value) in start(case, scene) {
+        store.insert(map, key, Some(&value));
     }
     for (probe, point) in &case.firings {
         let firing = scene.firing.clone().at(*probe, *point);
@@ -58,9 +110,8 @@ pub(crate) fn script(case: &Case, scene: &Scene) -> Contents {
 pub(crate) fn machine(case: &Case, image: &Image, scene: &Scene) -> Result<Contents, String> {
     let mut world = scene.world(case);
     let mut machine = Machine::new(&image.maps, scene.cpus).map_err(|fault| fault.to_string())?;
-    for (map, key, value) in &case.start {
-        let map = map.0 as usize;
-        machine.insert(map, key, &scene.copies(image, map, value));
+    for (map, key, value) in start_of(case, image, scene) {
+        machine.insert(map, &key, &scene.copies(image, map, &value));
     }
     let fds = machine.fds();
     for &at in &case.firings {

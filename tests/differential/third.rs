@@ -5,7 +5,7 @@
 //! with overflow checks. Programs with such instructions, or that read other memory than their own, are left out.
 
 use crate::generate::Case;
-use crate::opinions::{Scene, program};
+use crate::opinions::{Scene, program, start};
 use hetsync_probe::codegen::insn::{self, Insn, helper, op};
 use hetsync_probe::image::{self, Image, MapKind, MapSpec, ProgramKind};
 use hetsync_probe::interp::{Contents, Firing, Ring, Table};
@@ -263,7 +263,8 @@ pub(crate) fn rbpf(case: &Case, image: &Image, scene: &Scene) -> Option<Result<C
         .flat_map(|program| &program.insns)
         .all(sound);
     let run = |program: &image::Program| program.kind == ProgramKind::Run;
-    if !sound || !image.programs.iter().all(run) {
+    // Fronts are changed by atomics.
+    if !sound || !image.fronts.is_empty() || !image.programs.iter().all(run) {
         return None;
     }
     let world = scene.world(case);
@@ -289,7 +290,7 @@ pub(crate) fn rbpf(case: &Case, image: &Image, scene: &Scene) -> Option<Result<C
             }
         }
     }
-    for (map, key, value) in &case.start {
+    for (map, key, value) in &start(case, scene) {
         let map = map.0 as usize;
         let known = state.maps[map].entries.get(key).cloned();
         let values = known.unwrap_or_else(|| state.add(map, key.clone()));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::image::{MapKind, MapSpec};
 use crate::ir::{Arg, Function, MapRef, Op};
-use crate::layout;
+use crate::layout::{self, front};
 use crate::sema::hir;
 
 /// Keys a per-CPU hash keeps however large its values are on however many CPUs.
@@ -25,6 +25,15 @@ impl Maps {
         }
     }
 
+    /// The script's maps that have a front, each with the index of that.
+    pub(super) fn fronts(&self) -> Vec<(usize, usize)> {
+        let front = |(own, at): &(MapRef, usize)| match own {
+            MapRef::Front(id) => Some((id.0 as usize, *at)),
+            _ => None,
+        };
+        self.own.iter().filter_map(front).collect()
+    }
+
     /// Index of one of the compiler's own maps, if any program uses it.
     pub(super) fn find(&self, map: MapRef) -> Option<usize> {
         Some(self.own.iter().find(|(own, _)| *own == map)?.1)
@@ -34,12 +43,18 @@ impl Maps {
 /// The compiler's own maps that a function uses.
 pub(super) fn used(function: &Function, into: &mut BTreeSet<MapRef>) {
     for inst in function.blocks.iter().flat_map(|b| &b.insts) {
-        if let Op::Call(_, args) = &inst.op {
-            for arg in args {
-                if let Arg::Map(map) | Arg::MapValue(map) = arg {
-                    into.insert(*map);
+        match &inst.op {
+            Op::Call(_, args) => {
+                for arg in args {
+                    if let Arg::Map(map) | Arg::MapValue(map) = arg {
+                        into.insert(*map);
+                    }
                 }
             }
+            Op::Part { map, .. } => {
+                into.insert(*map);
+            }
+            _ => {}
         }
     }
 }
@@ -86,6 +101,14 @@ pub(super) fn specs(
         ),
     ] {
         if used.contains(&map) {
+            maps.own.push((map, maps.specs.len()));
+            maps.specs.push(spec);
+        }
+    }
+    for &map in used {
+        if let MapRef::Front(id) = map {
+            let bytes = front::SLOTS << front::SHIFT;
+            let spec = own(&format!("hp_front{}", id.0), MapKind::Array, 4, bytes, 1);
             maps.own.push((map, maps.specs.len()));
             maps.specs.push(spec);
         }

@@ -44,6 +44,8 @@ pub struct Options<'a> {
     pub atomic_fetch: bool,
     /// Bytes of the events' ring buffer: a power of two, whole pages.
     pub ring_bytes: u32,
+    /// By map of the script: whether it has a front ([`crate::layout::front`]); no map has one that is not named here.
+    pub fronts: &'a [bool],
     /// Registers that may be used: all of them, or at least five where tests want spills.
     pub pool: Pool,
 }
@@ -58,6 +60,7 @@ impl Options<'_> {
             percpu_bytes: u64::MAX,
             atomic_fetch: false,
             ring_bytes: 1 << 20,
+            fronts: &[],
             pool: Pool::default(),
         }
     }
@@ -135,6 +138,7 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
         programs,
         events: maps.find(MapRef::Events),
         losses: maps.find(MapRef::Losses),
+        fronts: maps.fronts(),
         maps: maps.specs,
     })
 }
@@ -181,6 +185,7 @@ fn lower_with(
         point,
         kind,
         atomic_fetch: options.atomic_fetch,
+        fronts: options.fronts,
         arg_bytes: &|n| (options.arg_bytes)(function, n),
         locals_in_memory,
     })

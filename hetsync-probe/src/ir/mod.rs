@@ -140,6 +140,8 @@ pub enum MapRef {
     Zeros,
     /// Per-CPU room for what does not fit the stack.
     Scratch,
+    /// The front of one of the script's maps ([`crate::layout::front`]).
+    Front(hir::MapId),
 }
 
 /// Bytes of a memory access.
@@ -312,6 +314,17 @@ pub enum Op {
     StartNs,
     /// The address of an array's one value, plus bytes.
     MapValue(MapRef, u32),
+    /// The address of part `index` modulo `count` (a power of two) of an array's one value, each `2^shift` bytes.
+    Part {
+        /// The array.
+        map: MapRef,
+        /// Which part.
+        index: V,
+        /// How many there are.
+        count: u32,
+        /// Bytes of one, as a power of two.
+        shift: u8,
+    },
     /// The address of an object of the program's own, plus bytes.
     SlotAddress(SlotId, i32),
     /// Arithmetic.
@@ -401,6 +414,7 @@ impl Op {
                 val(b, &mut f);
             }
             Op::Unary(_, a) | Op::LogLinear { value: a, .. } | Op::Spill(_, a) => f(a),
+            Op::Part { index, .. } => f(index),
             Op::Load(_, a) => address(a, &mut f),
             Op::Store(_, a, v) => {
                 address(a, &mut f);

@@ -40,6 +40,7 @@ impl Display for MapRef {
             MapRef::Losses => write!(f, "losses"),
             MapRef::Zeros => write!(f, "zeros"),
             MapRef::Scratch => write!(f, "scratch"),
+            MapRef::Front(id) => write!(f, "front{}", id.0),
         }
     }
 }
@@ -106,6 +107,15 @@ impl Display for Op {
             }
             Op::LogLinear { value, bits, width } => {
                 write!(f, "log_linear.{bits} {value} (below 2^{width})")
+            }
+            Op::Part {
+                map,
+                index,
+                count,
+                shift,
+            } => {
+                let bytes = 1u32 << shift;
+                write!(f, "part {map}, {index} (of {count}, {bytes} bytes each)")
             }
             Op::BucketAdd {
                 base,

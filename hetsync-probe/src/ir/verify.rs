@@ -219,6 +219,9 @@ fn inst_shape(function: &Function, op: &Op, has_dst: bool) -> Result<(), String>
             None
         }
         Op::AtomicAdd(..) => None,
+        Op::Part { count, .. } if !count.is_power_of_two() => {
+            return Err("the parts of a value are a power of two".into());
+        }
         Op::BucketAdd { width, limit, .. } => {
             if !matches!(width, super::Width::W | super::Width::D) || !limit.is_power_of_two() {
                 return Err("counters have 4 or 8 bytes and are a power of two".into());

@@ -26,6 +26,8 @@ pub struct Session {
     ring: Option<Ring>,
     losses: Option<usize>,
     maps: Vec<Map>,
+    /// As [`Image::fronts`].
+    fronts: Vec<(usize, usize)>,
     start_ns: u64,
     skipped: Vec<LoadError>,
 }
@@ -93,6 +95,7 @@ impl Session {
             ring,
             losses: image.losses,
             maps,
+            fronts: image.fronts.clone(),
             start_ns,
             skipped: Vec::new(),
         })
@@ -222,14 +225,23 @@ impl Session {
         Some(self.maps.get(map)?.spec().max_entries)
     }
 
-    /// All keys and values of map number `map` (as in [`Image::maps`]). A value is [`Map::stride`] bytes for each of
-    /// [`Map::cpus`].
+    /// All keys and values of map number `map` (as in [`Image::maps`]), those in its front too. A value is [`Map::stride`]
+    /// bytes for each of [`Map::cpus`].
     ///
     /// # Errors
     /// There is no such map, or the kernel's reason.
     pub fn read_map(&self, map: usize) -> Result<Vec<Entry>, LoadError> {
-        let map = self.map(map)?;
-        map.entries().map_err(|source| access("read", map, source))
+        let behind = self.map(map)?;
+        let read = |map: &Map| map.entries().map_err(|source| access("read", map, source));
+        let Some(&(_, front)) = self.fronts.iter().find(|(of, _)| *of == map) else {
+            return read(behind);
+        };
+        let mut entries: std::collections::BTreeMap<_, _> = read(behind)?.into_iter().collect();
+        for (_, slots) in read(self.map(front)?)? {
+            let slots = layout::front::entries(&slots);
+            entries.extend(slots.map(|(key, value)| (key.to_vec(), value.to_vec())));
+        }
+        Ok(entries.into_iter().collect())
     }
 
     /// Takes all keys out of map number `map`, with their values as [`Session::read_map`] has them.

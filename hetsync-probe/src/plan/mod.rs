@@ -5,6 +5,7 @@
 //! breakpoint and fexit loses no returns. Else a kprobe goes through redbpf where it is built in, and a kretprobe
 //! through tracefs by the sys loader, the only one that can ask for room for many calls.
 
+pub mod fronts;
 mod usage;
 
 use crate::codegen;
@@ -62,6 +63,12 @@ pub trait Facts {
 
     /// Its possible CPUs.
     fn cpus(&self) -> u32;
+
+    /// Whether maps may have fronts ([`crate::layout::front`]): whoever reads such a map has to know of them, and the
+    /// processor must keep the order of writes.
+    fn fronts(&self) -> bool {
+        false
+    }
 }
 
 /// The running kernel, asked by trying.
@@ -77,6 +84,10 @@ impl Facts for Tried {
 
     fn atomic_fetch(&self) -> bool {
         crate::kernel::features::atomic_fetch()
+    }
+
+    fn fronts(&self) -> bool {
+        cfg!(target_arch = "x86_64")
     }
 
     fn cpus(&self) -> u32 {
@@ -110,6 +121,8 @@ pub struct Plan {
     pub points: Vec<Vec<Planned>>,
     /// Names of the script's maps, `@` included, for messages.
     pub maps: Vec<String>,
+    /// By map: whether it has a front.
+    pub fronts: Vec<bool>,
     /// Whether code may use atomic fetch-and-add.
     pub atomic_fetch: bool,
     /// Possible CPUs.
@@ -138,6 +151,7 @@ impl Plan {
             atomic_fetch: self.atomic_fetch,
             cpus: self.cpus,
             percpu_bytes: self.percpu_bytes,
+            fronts: &self.fronts,
             ..codegen::Options::plain()
         })
     }
@@ -203,6 +217,10 @@ pub fn plan(
         maps: (program.maps.iter())
             .map(|map| format!("@{}", map.name))
             .collect(),
+        fronts: match facts.fronts() {
+            true => fronts::fronts(program),
+            false => Vec::new(),
+        },
         atomic_fetch: facts.atomic_fetch(),
         cpus,
         percpu_bytes: (options.percpu_bytes)

@@ -249,6 +249,9 @@ impl Emitter<'_> {
             Op::LogLinear { bits, width, .. } => {
                 self.log_linear(regs[0], regs[1], regs[2], *bits, *width);
             }
+            Op::Part {
+                map, count, shift, ..
+            } => self.part(regs, *map, *count, *shift),
             Op::BucketAdd {
                 offset,
                 limit,

@@ -4,7 +4,7 @@ use super::super::insn::{Insn, op, reg};
 use super::Emitter;
 use super::raw::alu_code;
 use crate::image::RelocationKind;
-use crate::ir::{Address, Alu, Arg, Base, Unary, Width, fits_imm};
+use crate::ir::{Address, Alu, Arg, Base, MapRef, Unary, Width, fits_imm};
 
 impl Emitter<'_> {
     /// 1 where the comparison holds, else 0.
@@ -138,6 +138,16 @@ impl Emitter<'_> {
             self.mov_imm(dst, 0);
         }
         self.alu_reg(op::ADD, dst, rest);
+    }
+
+    /// In one piece, so that no spill parts the index from its bounds.
+    pub(super) fn part(&mut self, regs: &[u8], map: MapRef, count: u32, shift: u8) {
+        let (index, dst, at) = (regs[0], regs[1], regs[2]);
+        self.mov(at, index);
+        self.alu_imm(op::AND, at, count as i32 - 1);
+        self.alu_imm(op::LSH, at, shift.into());
+        self.wide(dst, RelocationKind::MapValue((self.map)(map), 0));
+        self.alu_reg(op::ADD, dst, at);
     }
 
     pub(super) fn bucket_add(&mut self, regs: &[u8], offset: i32, limit: u32, width: Width) {

@@ -291,7 +291,7 @@ fn hints(work: &Work) -> Vec<Vec<Hint>> {
                 }
             }
             let copied = match &inst.op {
-                Op::BucketAdd { index, .. } => Some(*index),
+                Op::BucketAdd { index, .. } | Op::Part { index, .. } => Some(*index),
                 Op::LogLinear { value, .. } => Some(*value),
                 _ => None,
             };

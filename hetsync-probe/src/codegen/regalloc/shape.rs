@@ -67,6 +67,11 @@ pub fn shape(op: &Op) -> Shape {
             op.uses(|v| shape.uses.push(early(v)));
             shape.temps = 1;
         }
+        // `t = index; t &= most; t <<= k; dst = map; dst += t`
+        Op::Part { index, .. } => {
+            shape.uses.push(early(*index));
+            shape.temps = 1;
+        }
         // `t = index; t &= most; t <<= k; t += base; u = [t]; u += 1; [t] = u`
         Op::BucketAdd { base, index, .. } => {
             shape.uses.push(late(*base));

@@ -93,8 +93,17 @@ impl Machine {
                 *total = values.iter().map(|value| layout::word(value, 0)).sum();
             }
         }
+        let table = |map: usize| {
+            let mut table = self.table(map);
+            let slots = image.front_of(map).map(|front| self.table(front));
+            for slots in slots.iter().flat_map(|table| table.values()).flatten() {
+                let entries = layout::front::entries(slots);
+                table.extend(entries.map(|(key, value)| (key.to_vec(), vec![value.to_vec()])));
+            }
+            table
+        };
         Contents {
-            maps: (0..script_maps).map(|map| self.table(map)).collect(),
+            maps: (0..script_maps).map(table).collect(),
             events: self.events.clone(),
             losses,
         }

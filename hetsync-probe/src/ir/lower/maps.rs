@@ -2,10 +2,27 @@
 
 use super::super::{Address, Alu, Arg, BlockId, Cond, MapRef, Op, Val, Width};
 use super::Lowerer;
-use super::keys::{CANDIDATES, Key};
+use super::keys::{CANDIDATES, Key, KeyPart};
 use crate::codegen::insn::{NOEXIST, helper};
 use crate::layout;
 use crate::sema::hir::{Expr, Map, MapId, MapValue, Program, StmtKind, Type};
+
+/// A key that is looked for.
+enum Sought<'a> {
+    /// With its bytes in memory.
+    Key(Key),
+    /// The current thread's number, in a map with a front.
+    Thread(&'a [Expr], Val),
+}
+
+impl Sought<'_> {
+    fn parts(&self) -> Option<Vec<KeyPart>> {
+        match self {
+            Sought::Key(key) => key.parts.clone(),
+            Sought::Thread(_, tid) => Some(vec![KeyPart::Value(*tid)]),
+        }
+    }
+}
 
 impl<'a> Lowerer<'a> {
     pub(super) fn map(&self, id: MapId) -> &'a Map {
@@ -22,8 +39,8 @@ impl<'a> Lowerer<'a> {
             .call(helper::MAP_LOOKUP_ELEM, vec![Arg::Map(map), key])
     }
 
-    fn known_read(&self, map: MapId, key: &Key) -> Option<Val> {
-        let parts = key.parts.as_ref()?;
+    fn known_read(&self, map: MapId, parts: Option<Vec<KeyPart>>) -> Option<Val> {
+        let parts = &parts?;
         let writes = self.writes[map.0 as usize];
         let equal = (self.reads.iter().rev())
             .filter(|(m, w, p, ..)| *m == map && *w == writes && p == parts);
@@ -35,8 +52,8 @@ impl<'a> Lowerer<'a> {
         )
     }
 
-    fn note_read(&mut self, map: MapId, key: Key, value: Val) {
-        if let Some(parts) = key.parts {
+    fn note_read(&mut self, map: MapId, parts: Option<Vec<KeyPart>>, value: Val) {
+        if let Some(parts) = parts {
             let writes = self.writes[map.0 as usize];
             self.reads.push((map, writes, parts, self.b.here(), value));
         }
@@ -53,24 +70,45 @@ impl<'a> Lowerer<'a> {
             let at = self.array_value(map);
             return self.b.load(Width::D, at);
         }
-        let key = self.key(map, key);
-        if let Some(value) = self.known_read(map, &key) {
+        let key = self.sought(map, key);
+        if let Some(value) = self.known_read(map, key.parts()) {
             return value;
         }
-        let found = self.lookup(MapRef::Script(map), key.arg());
         let result = self.b.var(Val::Imm(0));
-        let have = self.b.block();
         let join = self.b.block();
-        self.b
-            .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, join);
-        self.b.start(have);
-        let value = self.b.load(Width::D, Address::reg(found));
+        let value = self.find(map, &key, join);
         self.b.set_var(result, value);
         self.b.jump(join);
         self.b.start(join);
         let value = self.b.pop(result);
-        self.note_read(map, key, value);
+        self.note_read(map, key.parts(), value);
         value
+    }
+
+    /// A key to look for, as far as it has to be made now.
+    fn sought(&mut self, map: MapId, key: &'a [Expr]) -> Sought<'a> {
+        if self.has_front(map) {
+            return Sought::Thread(key, self.value(&key[0]));
+        }
+        Sought::Key(self.key(map, key))
+    }
+
+    /// The integer at a key; goes to `missing` where there is none.
+    fn find(&mut self, map: MapId, key: &Sought<'a>, missing: BlockId) -> Val {
+        match key {
+            Sought::Key(key) => self.find_behind(map, key, missing),
+            Sought::Thread(key, tid) => self.find_front(map, key, *tid, missing),
+        }
+    }
+
+    /// [`Self::find`] in the map itself.
+    pub(super) fn find_behind(&mut self, map: MapId, key: &Key, missing: BlockId) -> Val {
+        let found = self.lookup(MapRef::Script(map), key.arg());
+        let have = self.b.block();
+        self.b
+            .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, missing);
+        self.b.start(have);
+        self.b.load(Width::D, Address::reg(found))
     }
 
     /// Branches on a scalar at a key; where it is not 0, its value is known from there on.
@@ -81,17 +119,12 @@ impl<'a> Lowerer<'a> {
         then: BlockId,
         otherwise: BlockId,
     ) {
-        let key = self.key(map, key);
-        let value = match self.known_read(map, &key) {
+        let key = self.sought(map, key);
+        let value = match self.known_read(map, key.parts()) {
             Some(value) => value,
             None => {
-                let found = self.lookup(MapRef::Script(map), key.arg());
-                let have = self.b.block();
-                self.b
-                    .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, otherwise);
-                self.b.start(have);
-                let value = self.b.load(Width::D, Address::reg(found));
-                self.note_read(map, key, value);
+                let value = self.find(map, &key, otherwise);
+                self.note_read(map, key.parts(), value);
                 value
             }
         };
@@ -128,6 +161,8 @@ impl<'a> Lowerer<'a> {
         };
         if key.is_empty() {
             self.assign_single(map, ty, value);
+        } else if self.has_front(map) {
+            self.assign_front(map, key, value);
         } else if ty.is_word() {
             let key = self.key(map, key);
             let value = self.value(value);
@@ -167,7 +202,7 @@ impl<'a> Lowerer<'a> {
         self.b.store(Width::D, to.plus(size as i32), Val::Imm(1));
     }
 
-    fn insert_integer(&mut self, map: MapId, key: &Key, value: Val) {
+    pub(super) fn insert_integer(&mut self, map: MapId, key: &Key, value: Val) {
         let slot = self.b.slot(8, format!("value of {}", self.map_name(map)));
         self.b.store(Width::D, Address::slot(slot), value);
         self.update(map, key, Arg::Slot(slot, 0));
@@ -292,7 +327,9 @@ impl<'a> Lowerer<'a> {
     /// `delete(@m, key)`.
     pub(super) fn delete(&mut self, map: MapId, key: &'a [Expr]) {
         let definition = self.map(map);
-        if !key.is_empty() {
+        if self.has_front(map) {
+            self.delete_front(map, key);
+        } else if !key.is_empty() {
             let key = self.key(map, key);
             let args = vec![Arg::Map(MapRef::Script(map)), key.arg()];
             self.b.call_only(helper::MAP_DELETE_ELEM, args);

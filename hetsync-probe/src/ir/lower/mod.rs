@@ -9,6 +9,7 @@ mod bytes;
 mod context;
 mod event;
 mod expr;
+mod front;
 mod keys;
 mod maps;
 mod mentions;
@@ -35,6 +36,8 @@ pub struct Context<'a> {
     pub kind: &'a ProgramKind,
     /// Whether the kernel has atomic fetch-and-add (5.12 on).
     pub atomic_fetch: bool,
+    /// By map: whether it has a front.
+    pub fronts: &'a [bool],
     /// Bytes of the function's argument of this number, for fentry and fexit: 1, 2, 4 or 8.
     pub arg_bytes: &'a dyn Fn(u8) -> u8,
     /// Keeps integer `$` variables in memory rather than in registers: for bodies with more of them than fit the stack.
