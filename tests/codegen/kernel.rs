@@ -1,5 +1,8 @@
 //! The running kernel's verifier accepts what the compiler makes. `guest.rs` runs the same on kernels 5.10, 6.1 and 6.12.
 
+#[path = "fronts.rs"]
+mod fronts;
+
 use crate::scripts::SCRIPTS;
 use crate::{checked, compiled};
 use hetsync_probe::codegen::{self, Options, disasm};
