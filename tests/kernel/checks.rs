@@ -22,6 +22,7 @@ pub(crate) const ALL: &[Check] = &[
         accepts_not_lowered,
     ),
     ("a sleep of 10 ms takes 10 ms", sleeps),
+    ("what threads leave in a map is printed", left_behind),
     ("statistics agree with the raw events", statistics),
     (
         "statistics agree with the raw events of a second script",
@@ -148,6 +149,32 @@ fn sleeps(lab: &Lab) {
     // Waking up takes well under a millisecond even emulated; the bound leaves room for a busy machine.
     assert!(of("50%") < 14_000.0, "the median is near 10 ms: {summary}");
     assert!(!report.has("@start"), "every entry met its return");
+    report.assert_nothing_lost();
+}
+
+/// Half of the threads delete what they have written.
+const LEFT: &str = r#"
+kprobe:inet_csk_accept /comm == "acceptor"/ { @start[tid] = nsecs; @calls = count(); }
+kretprobe:inet_csk_accept /@start[tid]/ {
+    @waited = sum(nsecs > @start[tid]);
+    if (tid % 2) { delete(@start, tid); @deleted = count(); }
+}
+"#;
+
+fn left_behind(lab: &Lab) {
+    let report = lab.probe("", LEFT, "accepts 60");
+    assert_eq!(report.number("@calls"), 60);
+    assert_eq!(report.number("@waited"), 60);
+    let left = report.map("@start").as_object().expect("a keyed map");
+    assert_eq!(left.len() as u64 + report.number("@deleted"), 60);
+    assert!(
+        left.keys()
+            .all(|tid| tid.parse::<u64>().is_ok_and(|tid| tid % 2 == 0))
+    );
+    assert!(
+        left.values()
+            .all(|start| start.as_u64().is_some_and(|start| start > 0))
+    );
     report.assert_nothing_lost();
 }
 

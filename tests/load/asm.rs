@@ -145,5 +145,6 @@ pub(crate) fn image(programs: Vec<Program>, maps: Vec<MapSpec>) -> Image {
         maps,
         events,
         losses: None,
+        fronts: Vec::new(),
     }
 }

@@ -260,3 +260,47 @@ fn a_plain_kernel_lowers_nothing() {
             .all(|planned| planned.not_lowered.is_some())
     );
 }
+
+#[test]
+fn only_what_a_thread_keeps_for_itself_has_a_front() {
+    let fronts = |source: &str, max_keys: u32| {
+        let (script, mistakes) = hetsync_probe::syntax::parse(source);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let options = hetsync_probe::sema::Options {
+            params: vec![],
+            kernel: &hetsync_probe::kernel::NoKernel,
+            pid_filter: None,
+            max_keys,
+            allow_unsafe: false,
+        };
+        let (program, _) = hetsync_probe::sema::check(&script, &options).expect("no mistakes");
+        hetsync_probe::plan::fronts::fronts(&program)[0]
+    };
+    let pair =
+        "kprobe:f { @s[tid] = nsecs; } kretprobe:f /@s[tid]/ { $x = @s[tid]; delete(@s, tid); }";
+    assert!(fronts(pair, 4096));
+    assert!(
+        !fronts(pair, 4095),
+        "it may hold fewer keys than a front has slots"
+    );
+    for and in [
+        "interval:s:1 { print(@s); }",
+        "interval:s:1 { clear(@s); }",
+        "interval:s:1 { zero(@s); }",
+        "kprobe:g { @s[pid] = 1; }",
+        "kprobe:g { $y = @s[tid + 1]; }",
+        "kprobe:g { delete(@s, arg0); }",
+        "kprobe:g { @s[tid]++; }",
+    ] {
+        assert!(!fronts(&format!("{pair} {and}"), 4096), "{and}");
+    }
+    assert!(
+        !fronts("kprobe:f { @s[tid] = comm; }", 4096),
+        "not an integer"
+    );
+    assert!(
+        !fronts("kprobe:f { @s[tid] = count(); }", 4096),
+        "statistics"
+    );
+    assert!(!fronts("kprobe:f { @s[tid, 1] = 1; }", 4096), "two parts");
+}

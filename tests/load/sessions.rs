@@ -46,6 +46,7 @@ pub(crate) fn plan_of(points: &[PointKind], loader: LoaderName) -> Plan {
     Plan {
         points: points.iter().map(|point| vec![planned(point)]).collect(),
         maps: Vec::new(),
+        fronts: Vec::new(),
         atomic_fetch: false,
         cpus: 1,
         percpu_bytes: u64::MAX,

@@ -220,6 +220,11 @@ impl Session {
         self.ring.take()
     }
 
+    /// The maps (by number) that have a front ([`layout::front`]).
+    pub fn fronts(&self) -> impl Iterator<Item = usize> {
+        self.fronts.iter().map(|&(map, _)| map)
+    }
+
     /// Keys that map number `map` can hold.
     pub fn capacity(&self, map: usize) -> Option<u32> {
         Some(self.maps.get(map)?.spec().max_entries)

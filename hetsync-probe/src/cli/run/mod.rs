@@ -244,7 +244,7 @@ impl<'a> Job<'a> {
             }
             notify_attached(&mut events)?;
             if args.verbose {
-                announce(&session);
+                announce(&session, &program);
             }
             if waits(&program, child.is_some()) {
                 intervals = periods(&session, Instant::now());
@@ -366,7 +366,7 @@ fn notify_attached(events: &mut Events<'_>) -> Result<(), RunError> {
     events.flush()
 }
 
-fn announce(session: &Session) {
+fn announce(session: &Session, program: &Program) {
     let Ok(account) = session.account() else {
         return;
     };
@@ -376,6 +376,9 @@ fn announce(session: &Session) {
             .map(|reason| format!(" ({reason})"))
             .unwrap_or_default();
         eprintln!("{}: {}{reason}", probe.probe, probe.mechanism);
+    }
+    for map in session.fronts().filter_map(|map| program.maps.get(map)) {
+        eprintln!("@{}: each thread's value in a slot of its own", map.name);
     }
 }
 
