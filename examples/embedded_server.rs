@@ -26,7 +26,10 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             .policy(Deadline::new(Span::from_secs(2)))
             .aggregate(Mean)
             .observer(|_, notice| {
-                if let Notice::Machine(Event::Closed(report)) = notice
+                if let Notice::Machine {
+                    event: Event::Closed(report),
+                    ..
+                } = notice
                     && report.round.0.is_multiple_of(50)
                 {
                     println!("round {}: {} in", report.round, report.arrivals.len());

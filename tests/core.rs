@@ -30,7 +30,13 @@ mod support;
 mod v1_book;
 #[path = "core/v1_fuzz.rs"]
 mod v1_fuzz;
+#[path = "core/v1_hostile.rs"]
+mod v1_hostile;
+#[path = "core/v1_peer.rs"]
+mod v1_peer;
 #[path = "core/v1_replicas.rs"]
 mod v1_replicas;
+#[path = "core/v1_sockets.rs"]
+mod v1_sockets;
 #[path = "core/v1_wire.rs"]
 mod v1_wire;

@@ -46,6 +46,23 @@ impl Stats {
         self.full_rounds + self.deadline_rounds + self.quorum_rounds
     }
 
+    /// Adds what another server, or another job, has counted.
+    pub fn add(&mut self, other: &Self) {
+        self.full_rounds += other.full_rounds;
+        self.deadline_rounds += other.deadline_rounds;
+        self.quorum_rounds += other.quorum_rounds;
+        self.accepted += other.accepted;
+        self.late += other.late;
+        self.late_used += other.late_used;
+        self.duplicates += other.duplicates;
+        self.refused += other.refused;
+        self.abandoned += other.abandoned;
+        self.round_duration.add(&other.round_duration);
+        self.turnaround.add(&other.turnaround);
+        self.deadline.add(&other.deadline);
+        self.newest = other.newest.or(self.newest);
+    }
+
     pub(crate) fn count_round(&mut self, outcome: Outcome, why: Explanation, lasted: Span) {
         match outcome {
             Outcome::Full => self.full_rounds += 1,
@@ -96,6 +113,14 @@ impl Histogram {
     pub fn record(&mut self, span: Span) {
         self.counts[bucket(span.as_nanos())] += 1;
         self.total += 1;
+    }
+
+    /// Adds the counts of another.
+    pub fn add(&mut self, other: &Self) {
+        for (ours, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *ours += theirs;
+        }
+        self.total += other.total;
     }
 
     /// How many spans were counted.

@@ -549,9 +549,9 @@ fn a_worker_that_ends_and_comes_back_in_the_same_round_is_counted_once() {
     let server = strict(3);
     let mut workers = [server.join(), server.join()];
     let mut dies = server.join();
-    dies.send(&[10.0]);
-    server.wait(|told| matches!(told, Told::Event(Event::ModelLength { .. })));
     workers[0].send(&[1.0]);
+    server.wait(|told| matches!(told, Told::Event(Event::ModelLength { .. })));
+    dies.send(&[10.0]);
     drop(dies);
     server.wait(|told| matches!(told, Told::Event(Event::Withdrawn { .. })));
     let mut back = server.join();

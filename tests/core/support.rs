@@ -35,7 +35,7 @@ impl TestServer {
         let (tell, told): (Sender<Told>, _) = channel();
         let builder = configure(Server::builder()).observer(move |_, notice| {
             let told = match notice {
-                Notice::Machine(event) => Told::Event(event.clone()),
+                Notice::Machine { event, .. } => Told::Event(event.clone()),
                 Notice::Disconnected { conn, why } => Told::Disconnected(conn.0, why.to_string()),
                 Notice::TurnedAway { .. } => Told::TurnedAway,
                 _ => return,

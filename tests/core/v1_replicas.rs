@@ -169,7 +169,8 @@ impl World {
             ..Hello::default()
         };
         let (next, epoch) = (worker.next, worker.epoch);
-        self.jobs.handle_connect(conn);
+        self.jobs.handle_connect(self.now, conn);
+        self.jobs.handle_new(self.now, conn);
         self.say(who, &Message::Hello(hello));
         self.drain();
         self.say(who, &Message::Join(Join { next, epoch }));

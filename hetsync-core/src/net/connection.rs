@@ -4,6 +4,7 @@
 //! workers in turn, without waking their tasks; what a socket does not
 //! take then is written by the connection's own task as room appears.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -17,7 +18,7 @@ use super::memory::Claim;
 use super::notice::Departure;
 use super::socket;
 use crate::payload::Payload;
-use crate::server::{ConnId, RoundResult};
+use crate::server::{ConnId, Frame, RoundResult};
 use crate::time::{Span, Time};
 use crate::wire::{WireError, v0};
 
@@ -57,8 +58,10 @@ enum Watch {
 
 /// A reply on its way out.
 struct Outgoing {
-    result: Arc<RoundResult>,
+    frame: Frame,
     written: usize,
+    /// What follows it.
+    rest: VecDeque<Frame>,
 }
 
 #[derive(Default)]
@@ -73,7 +76,7 @@ enum Reply {
 
 /// The sending side.
 #[derive(Default)]
-struct Sending {
+pub(super) struct Sending {
     reply: Reply,
     /// Of the connection's task.
     waker: Option<Waker>,
@@ -84,14 +87,17 @@ struct Sending {
 pub(super) struct Connection {
     pub(super) id: ConnId,
     pub(super) peer: IpAddr,
-    stream: Async<TcpStream>,
+    pub(super) stream: Async<TcpStream>,
     sending: Mutex<Sending>,
     /// When a byte last moved, in nanoseconds on the shell's clock.
     moved_ns: AtomicU64,
     /// Its gradient is in: it is the round that is waited for, not the peer.
     is_patient: AtomicBool,
     /// Part of a frame has been read.
-    is_mid_frame: AtomicBool,
+    pub(super) is_mid_frame: AtomicBool,
+    /// How often its worker has promised to send something, in nanoseconds;
+    /// 0 for no promise.
+    promise_ns: AtomicU64,
     connected: Time,
     /// A byte has come.
     has_spoken: AtomicBool,
@@ -100,6 +106,8 @@ pub(super) struct Connection {
     watch: Mutex<Watch>,
     /// Closed by the server; what the task then sees is only an echo.
     condemned: Mutex<Option<Departure>>,
+    /// To be closed by its task, once it has been told why.
+    parting: Mutex<Option<Departure>>,
 }
 
 impl Connection {
@@ -112,6 +120,8 @@ impl Connection {
             moved_ns: AtomicU64::new(now.as_nanos()),
             is_patient: AtomicBool::new(false),
             is_mid_frame: AtomicBool::new(false),
+            promise_ns: AtomicU64::new(0),
+            parting: Mutex::default(),
             connected: now,
             has_spoken: AtomicBool::new(false),
             has_delivered: AtomicBool::new(false),
@@ -211,13 +221,31 @@ impl Connection {
         self.is_patient.store(true, Ordering::Relaxed);
     }
 
-    /// Takes `result` as the reply that is owed, and sends none of it yet.
-    pub(super) fn start_reply(&self, result: Arc<RoundResult>, now: Time) {
-        self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
-        self.is_patient.store(false, Ordering::Relaxed);
+    /// Takes frames to be sent, and sends none of them yet. `is_answer` if
+    /// they are the reply that is owed.
+    pub(super) fn start_reply(&self, frames: Vec<Frame>, is_answer: bool, now: Time) {
+        if is_answer {
+            self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
+            self.is_patient.store(false, Ordering::Relaxed);
+        }
         let mut sending = lock(&self.sending);
-        let written = std::mem::take(&mut sending.early);
-        sending.reply = Reply::Sending(Outgoing { result, written });
+        let mut frames = VecDeque::from(frames);
+        match &mut sending.reply {
+            Reply::Sending(outgoing) => outgoing.rest.append(&mut frames),
+            // It is over; the task is about to see that.
+            Reply::Failed(_) => {}
+            Reply::None | Reply::Sent => {
+                let Some(frame) = frames.pop_front() else {
+                    return;
+                };
+                let written = std::mem::take(&mut sending.early);
+                sending.reply = Reply::Sending(Outgoing {
+                    frame,
+                    written,
+                    rest: frames,
+                });
+            }
+        }
     }
 
     /// Sends at most `most` bytes of the reply. Whether there is more that
@@ -371,7 +399,11 @@ impl Connection {
     }
 
     fn write_failed(&self, error: io::Error) -> Departure {
-        let seen = Departure::Failed(error);
+        self.departure(Departure::Failed(error))
+    }
+
+    /// Why it ended: as the server wanted, or else as it was seen.
+    pub(super) fn departure(&self, seen: Departure) -> Departure {
         lock(&self.condemned).take().unwrap_or(seen)
     }
 
@@ -380,10 +412,13 @@ impl Connection {
         matches!(lock(&self.sending).reply, Reply::Sending(_))
     }
 
-    /// The result that is on its way out.
+    /// The oldest result that is on its way out.
     pub(super) fn unread(&self) -> Option<Arc<RoundResult>> {
         match &lock(&self.sending).reply {
-            Reply::Sending(outgoing) => Some(Arc::clone(&outgoing.result)),
+            Reply::Sending(outgoing) => {
+                let mut frames = std::iter::once(&outgoing.frame).chain(&outgoing.rest);
+                frames.find_map(Frame::result).cloned()
+            }
             _ => None,
         }
     }
@@ -412,6 +447,137 @@ impl Connection {
             && lock(&self.condemned).is_none()
     }
 
+    /// Its worker promises to send something this often.
+    pub(super) fn promise(&self, heartbeat: Span) {
+        self.promise_ns
+            .store(heartbeat.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Whether nothing has come for three times as long as was promised. A
+    /// peer that is being sent something is not read.
+    pub(super) fn breaks_promise(&self, now: Time) -> bool {
+        let promised = self.promise_ns.load(Ordering::Relaxed);
+        let moved = Time::from_nanos(self.moved_ns.load(Ordering::Relaxed));
+        promised > 0
+            && now - moved > Span::from_nanos(promised.saturating_mul(3))
+            && !self.is_sending()
+            && lock(&self.parting).is_none()
+    }
+
+    /// A byte has moved.
+    pub(super) fn touch(&self, now: Time) {
+        self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
+        self.has_spoken.store(true, Ordering::Relaxed);
+    }
+
+    /// Its worker has said who it is, and is no squatter.
+    pub(super) fn is_welcome(&self) {
+        self.has_delivered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its gradient is in and not answered.
+    pub(super) fn is_patient(&self) -> bool {
+        self.is_patient.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the first byte, and leaves it where it is. `None` if the
+    /// peer ends its side instead.
+    pub(super) async fn first_byte(&self) -> Result<Option<u8>, Departure> {
+        let mut first = [0];
+        match self.stream.peek(&mut first).await {
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some(first[0])),
+            Err(error) => Err(self.write_failed(error)),
+        }
+    }
+
+    /// Waits until all is sent that is to be sent and, if `reads`, there is
+    /// something to read.
+    pub(super) async fn settled(
+        &self,
+        reads: bool,
+        now: impl Fn() -> Time,
+    ) -> Result<(), Departure> {
+        poll_fn(|cx| {
+            let mut sending = lock(&self.sending);
+            loop {
+                match std::mem::take(&mut sending.reply) {
+                    Reply::Failed(error) => return Poll::Ready(Err(self.write_failed(error))),
+                    Reply::None | Reply::Sent => break,
+                    Reply::Sending(outgoing) => {
+                        match self.stream.poll_writable(cx) {
+                            Poll::Ready(Ok(())) => {}
+                            Poll::Ready(Err(error)) => {
+                                return Poll::Ready(Err(self.write_failed(error)));
+                            }
+                            Poll::Pending => {
+                                sending.reply = Reply::Sending(outgoing);
+                                sending.waker = Some(cx.waker().clone());
+                                return Poll::Pending;
+                            }
+                        }
+                        self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
+                        sending.reply = write_some(self.stream.get_ref(), outgoing, usize::MAX).0;
+                    }
+                }
+            }
+            if let Some(why) = lock(&self.condemned).take() {
+                return Poll::Ready(Err(why));
+            }
+            if self.is_parting() {
+                return Poll::Ready(Ok(()));
+            }
+            sending.waker = Some(cx.waker().clone());
+            match (reads, self.is_patient()) {
+                (true, _) => {
+                    let ready = self.stream.poll_readable(cx);
+                    ready.map_err(|error| self.write_failed(error))
+                }
+                (false, true) => Poll::Pending,
+                (false, false) => Poll::Ready(Ok(())),
+            }
+        })
+        .await
+    }
+
+    /// Whether it is to be closed by its task.
+    pub(super) fn is_parting(&self) -> bool {
+        lock(&self.parting).is_some()
+    }
+
+    /// Why it is to be closed by its task.
+    pub(super) fn take_parting(&self) -> Option<Departure> {
+        lock(&self.parting).take()
+    }
+
+    /// Ends the connection from the server's side, with a last frame if
+    /// there is one.
+    pub(super) fn part(&self, farewell: Option<Frame>, why: Departure) {
+        let Some(frame) = farewell else {
+            self.condemn(why);
+            return;
+        };
+        lock(&self.parting).get_or_insert(why);
+        let mut sending = lock(&self.sending);
+        match &mut sending.reply {
+            // What it is in the middle of is ended, the rest is no use.
+            Reply::Sending(outgoing) => {
+                outgoing.rest.clear();
+                outgoing.rest.push_back(frame);
+            }
+            _ => {
+                sending.reply = Reply::Sending(Outgoing {
+                    frame,
+                    written: 0,
+                    rest: VecDeque::new(),
+                });
+            }
+        }
+        if let Some(waker) = sending.waker.take() {
+            waker.wake();
+        }
+    }
+
     /// Ends the connection from the server's side; its task notices.
     pub(super) fn condemn(&self, why: Departure) {
         lock(&self.condemned).get_or_insert(why);
@@ -425,27 +591,38 @@ impl Connection {
 
 /// Writes until the socket is full, the reply is out, or `most` bytes are.
 /// Also whether it was the socket that is full.
-fn write_some(stream: &TcpStream, mut outgoing: Outgoing, most: usize) -> (Reply, bool) {
-    let bytes = outgoing.result.as_bytes();
-    let header = v0::encode_header(bytes.len() as u64);
-    let total = header.len() + bytes.len();
-    let stop = total.min(outgoing.written.saturating_add(most));
-    while outgoing.written < stop {
-        let head = &header[outgoing.written.min(header.len())..stop.min(header.len())];
-        let from = outgoing.written.saturating_sub(header.len());
-        let body = &bytes[from..stop.saturating_sub(header.len())];
-        match socket::send(stream, &[IoSlice::new(head), IoSlice::new(body)]) {
-            Ok(count) => outgoing.written += count,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => return (Reply::Sending(outgoing), true),
-                io::ErrorKind::Interrupted => continue,
-                _ => return (Reply::Failed(error), false),
-            },
+fn write_some(stream: &TcpStream, mut outgoing: Outgoing, mut most: usize) -> (Reply, bool) {
+    loop {
+        let (head, body) = (outgoing.frame.head(), outgoing.frame.body());
+        let total = head.len() + body.len();
+        let stop = total.min(outgoing.written.saturating_add(most));
+        while outgoing.written < stop {
+            let head = &head[outgoing.written.min(head.len())..stop.min(head.len())];
+            let from = outgoing.written.saturating_sub(outgoing.frame.head().len());
+            let until = stop.saturating_sub(outgoing.frame.head().len());
+            let slices = [IoSlice::new(head), IoSlice::new(&body[from..until])];
+            match socket::send(stream, &slices) {
+                Ok(count) => {
+                    outgoing.written += count;
+                    most -= count;
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return (Reply::Sending(outgoing), true),
+                    io::ErrorKind::Interrupted => {}
+                    _ => return (Reply::Failed(error), false),
+                },
+            }
         }
-    }
-    match outgoing.written == total {
-        true => (Reply::Sent, false),
-        false => (Reply::Sending(outgoing), false),
+        if outgoing.written < total {
+            return (Reply::Sending(outgoing), false);
+        }
+        match outgoing.rest.pop_front() {
+            Some(frame) => {
+                outgoing.frame = frame;
+                outgoing.written = 0;
+            }
+            None => return (Reply::Sent, false),
+        }
     }
 }
 

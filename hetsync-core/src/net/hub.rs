@@ -1,4 +1,4 @@
-//! What all connections share: the machine, its outputs, the round's timer.
+//! What all connections share: the jobs, what they want, the timer.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -12,9 +12,9 @@ use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
 use super::connection::Connection;
-use super::memory::Memory;
+use super::memory::{Claim, Memory};
 use super::notice::{Departure, Notice};
-use crate::server::{ConnId, Machine, Output, RoundResult};
+use crate::server::{Action, Closing, ConnId, Frame, Jobs, RoundResult};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 
@@ -34,8 +34,8 @@ const WAKE_UP: Span = Span::from_nanos(5_000);
 /// return soon.
 pub(super) type Observer = Box<dyn FnMut(Time, &Notice) + Send>;
 
-/// Replies to be sent, and to whom.
-type Deliveries = Vec<(Arc<Connection>, Arc<RoundResult>)>;
+/// Who is sent something.
+type Receivers = Vec<Arc<Connection>>;
 
 pub(super) struct Hub {
     clock: Instant,
@@ -51,12 +51,15 @@ pub(super) struct Hub {
 }
 
 struct State {
-    machine: Machine,
+    jobs: Jobs,
     connections: HashMap<ConnId, Arc<Connection>>,
     /// Have ended their side while their reply is owed.
     half_closed: Vec<Arc<Connection>>,
     /// All results that somebody may still hold.
     results: Vec<Weak<RoundResult>>,
+    /// Memory of gradients that wait for their round although the worker's
+    /// connection is gone.
+    orphans: Vec<(ConnId, Claim)>,
     observer: Observer,
     /// When the round timer goes off, if it is set.
     armed: Option<Time>,
@@ -66,18 +69,19 @@ struct State {
 }
 
 impl Hub {
-    pub(super) fn new(machine: Machine, observer: Observer, memory: Arc<Memory>) -> Self {
+    pub(super) fn new(jobs: Jobs, observer: Observer, memory: Arc<Memory>) -> Self {
         let (wake_timer, timer_woken) = smol::channel::bounded(1);
         let (wake_thinker, thinker_woken) = smol::channel::bounded(1);
-        let model_bytes = AtomicUsize::new(machine.model_bytes().unwrap_or(0));
+        let model_bytes = AtomicUsize::new(jobs.default_machine().model_bytes().unwrap_or(0));
         Self {
             clock: Instant::now(),
             memory,
             state: Mutex::new(State {
-                machine,
+                jobs,
                 connections: HashMap::new(),
                 half_closed: Vec::new(),
                 results: Vec::new(),
+                orphans: Vec::new(),
                 observer,
                 armed: None,
                 is_thinking: false,
@@ -102,40 +106,42 @@ impl Hub {
         }
     }
 
-    /// Tells the machine of one change and does all that it then wants.
-    pub(super) fn change(&self, change: impl FnOnce(&mut Machine, Time)) {
-        let mut deliveries = Vec::new();
+    /// Tells the jobs of one change and does all that they then want.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut Jobs, Time) -> R) -> R {
+        let mut receivers = Vec::new();
         let now = self.now();
         let mut guard = self.state();
         let state = &mut *guard;
         // First, as what comes now may be the same worker, started again.
-        state.withdraw_lost(now, &mut deliveries);
-        change(&mut state.machine, now);
-        state.drain(now, &mut deliveries);
-        self.count_results(state, &deliveries);
-        let model_bytes = state.machine.model_bytes().unwrap_or(0);
+        state.withdraw_lost(now, &mut receivers);
+        let changed = change(&mut state.jobs, now);
+        state.drain(now, &mut receivers);
+        self.count_results(state);
+        let model_bytes = state.jobs.default_machine().model_bytes().unwrap_or(0);
         self.model_bytes.store(model_bytes, Ordering::Relaxed);
+        if !state.orphans.is_empty() {
+            let jobs = &state.jobs;
+            state.orphans.retain(|(worker, _)| jobs.is_in(*worker));
+        }
         // The timer is left alone while it goes off early enough: rounds
         // that close in time then cost it nothing. It looks again when it
         // goes off.
-        if let Some(due) = state.machine.poll_timeout()
+        if let Some(due) = state.jobs.poll_timeout()
             && state.armed.is_none_or(|armed| due < armed)
         {
             state.armed = Some(due);
             // A full channel means that it is being woken already.
             let _ = self.wake_timer.try_send(());
         }
-        if !state.is_thinking && state.machine.has_work() {
+        if !state.is_thinking && state.jobs.has_work() {
             state.is_thinking = true;
             let _ = self.wake_thinker.try_send(());
         }
         drop(guard);
-        for (connection, result) in &deliveries {
-            connection.start_reply(Arc::clone(result), now);
+        while !receivers.is_empty() {
+            receivers.retain(|connection| connection.push_reply(TURN_BYTES));
         }
-        while !deliveries.is_empty() {
-            deliveries.retain(|(connection, _)| connection.push_reply(TURN_BYTES));
-        }
+        changed
     }
 
     /// A worker has ended its side while its reply is owed.
@@ -146,19 +152,13 @@ impl Hub {
             state.half_closed.push(connection);
         }
         drop(state);
-        self.change(|machine, now| machine.handle_half_close(now, conn));
+        self.change(|jobs, now| jobs.handle_half_close(now, conn));
     }
 
     /// Counts the memory that results take. If it is too much, those who
     /// have yet to read older ones than the newest lose their connections,
     /// the oldest results first.
-    fn count_results(&self, state: &mut State, deliveries: &Deliveries) {
-        for (_, result) in deliveries {
-            let is_known = |known: &Weak<_>| std::ptr::eq(known.as_ptr(), Arc::as_ptr(result));
-            if !state.results.iter().any(is_known) {
-                state.results.push(Arc::downgrade(result));
-            }
-        }
+    fn count_results(&self, state: &mut State) {
         state.results.retain(|result| result.strong_count() > 0);
         let bytes = |result: &Weak<RoundResult>| result.upgrade().map(|r| r.as_bytes().len());
         let held = state.results.iter().filter_map(bytes).sum();
@@ -205,7 +205,7 @@ impl Hub {
             };
             if timer.or(woken).await {
                 self.state().armed = None;
-                self.change(Machine::handle_timeout);
+                self.change(Jobs::handle_timeout);
             }
         }
     }
@@ -234,12 +234,12 @@ impl Hub {
     /// `None` if there was nothing to think over.
     fn think_once(&self) -> Option<Span> {
         let mut state = self.state();
-        if !state.machine.has_work() {
+        if !state.jobs.has_work() {
             state.is_thinking = false;
             return None;
         }
         let began = self.now();
-        state.machine.handle_idle(began);
+        state.jobs.handle_idle(began);
         Some(self.now() - began + WAKE_UP)
     }
 
@@ -264,28 +264,37 @@ impl Hub {
         state.connections.insert(id, Arc::clone(&connection));
         (state.observer)(now, &Notice::Connected { conn: id, peer });
         drop(state);
-        self.change(|machine, now| machine.handle_connect(now, id));
+        self.change(|jobs, now| jobs.handle_connect(now, id));
         Some(connection)
     }
 
     /// Takes a connection off for good.
-    pub(super) fn dismiss(&self, conn: ConnId, why: Departure) {
+    ///
+    /// `worker` is whose gradients `claim` is for.
+    pub(super) fn dismiss(&self, conn: ConnId, why: Departure, worker: ConnId, claim: Claim) {
         let mut state = self.state();
+        state.orphans.push((worker, claim));
         state.connections.remove(&conn);
         state.half_closed.retain(|other| other.id != conn);
         let notice = Notice::Disconnected { conn, why };
         (state.observer)(self.now(), &notice);
         drop(state);
-        self.change(|machine, now| machine.handle_disconnect(now, conn));
+        self.change(|jobs, now| jobs.handle_disconnect(now, conn));
     }
 
-    /// Ends connections on which nothing has moved for `idle`.
+    /// Ends connections on which nothing has moved for `idle`, or for longer
+    /// than their workers promised.
     pub(super) fn sweep(&self, idle: Span, hello: Span) {
         let now = self.now();
         let mut half_closed = Vec::new();
+        let mut silent = Vec::new();
         for connection in self.state().connections.values() {
             if connection.sweep_departure() {
                 half_closed.push(connection.id);
+            }
+            if connection.breaks_promise(now) {
+                silent.push(connection.id);
+                continue;
             }
             let Some(since) = connection.quiet_since() else {
                 continue;
@@ -299,12 +308,15 @@ impl Hub {
         for conn in half_closed {
             self.half_close(conn);
         }
+        for conn in silent {
+            self.change(|jobs, now| jobs.handle_silence(now, conn));
+        }
     }
 
     /// Whether a round is open or a reply on its way.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        state.machine.has_open_round()
+        state.jobs.has_open_round()
             || state
                 .connections
                 .values()
@@ -312,11 +324,11 @@ impl Hub {
     }
 
     pub(super) fn has_open_round(&self) -> bool {
-        self.state().machine.has_open_round()
+        self.state().jobs.has_open_round()
     }
 
-    pub(super) fn spare_buffer(&self) -> Option<Vec<u8>> {
-        self.state().machine.spare_buffer()
+    pub(super) fn spare_buffer(&self, conn: ConnId) -> Option<Vec<u8>> {
+        self.state().jobs.spare_buffer(conn)
     }
 
     pub(super) fn tell(&self, notice: &Notice) {
@@ -324,8 +336,12 @@ impl Hub {
         (self.state().observer)(now, notice);
     }
 
+    /// Of all jobs together.
     pub(super) fn stats(&self) -> Stats {
-        self.state().machine.stats().clone()
+        let state = self.state();
+        let mut all = Stats::default();
+        state.jobs.stats().for_each(|(_, stats)| all.add(stats));
+        all
     }
 
     /// The machine makes no half changes that a panic could leave behind.
@@ -335,30 +351,56 @@ impl Hub {
 }
 
 impl State {
-    /// Does what the machine wants, but for the replies, which are gathered.
-    fn drain(&mut self, now: Time, deliveries: &mut Deliveries) {
-        while let Some(output) = self.machine.poll_output() {
-            match output {
-                Output::Deliver { to, result } => {
+    /// Does what the jobs want. What is to be sent is queued here, so that
+    /// its order is theirs, and whoever is to get it is gathered.
+    fn drain(&mut self, now: Time, receivers: &mut Receivers) {
+        while let Some(action) = self.jobs.poll_action() {
+            match action {
+                Action::Send {
+                    to,
+                    frames,
+                    is_answer,
+                } => {
+                    frames.iter().for_each(|frame| self.note_result(frame));
                     if let Some(connection) = self.connections.get(&to) {
-                        deliveries.push((Arc::clone(connection), result));
+                        connection.start_reply(frames, is_answer, now);
+                        receivers.push(Arc::clone(connection));
                     }
                 }
-                // Only workers with an identity are told of that.
-                Output::CatchUp { .. } => {}
-                Output::Disconnect { conn } => {
+                Action::Close {
+                    conn,
+                    farewell,
+                    why,
+                } => {
+                    let why = match why {
+                        Closing::Refused => Departure::Refused,
+                        Closing::Denied(denial) => Departure::Denied(denial),
+                        Closing::Left => Departure::Left,
+                    };
                     if let Some(connection) = self.connections.get(&conn) {
-                        connection.condemn(Departure::Refused);
+                        connection.part(farewell, why);
                     }
                 }
-                Output::Event(event) => (self.observer)(now, &Notice::Machine(event)),
+                Action::Event { job, event } => {
+                    (self.observer)(now, &Notice::Machine { job, event });
+                }
+            }
+        }
+    }
+
+    /// A result that is sent is held for as long as somebody reads it.
+    fn note_result(&mut self, frame: &Frame) {
+        if let Some(result) = frame.result() {
+            let is_known = |known: &Weak<_>| std::ptr::eq(known.as_ptr(), Arc::as_ptr(result));
+            if !self.results.iter().any(is_known) {
+                self.results.push(Arc::downgrade(result));
             }
         }
     }
 
     /// Takes back the gradients of workers that had ended their side and
     /// have turned out to be gone altogether.
-    fn withdraw_lost(&mut self, now: Time, deliveries: &mut Deliveries) {
+    fn withdraw_lost(&mut self, now: Time, receivers: &mut Receivers) {
         if self.half_closed.is_empty() {
             return;
         }
@@ -367,8 +409,8 @@ impl State {
                 Some(true) => {
                     let reset = std::io::ErrorKind::ConnectionReset;
                     connection.condemn(Departure::Failed(reset.into()));
-                    self.machine.handle_disconnect(now, connection.id);
-                    self.drain(now, deliveries);
+                    self.jobs.handle_disconnect(now, connection.id);
+                    self.drain(now, receivers);
                 }
                 Some(false) => self.half_closed.push(connection),
                 // It has had its reply.

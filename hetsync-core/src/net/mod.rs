@@ -14,6 +14,7 @@ mod hub;
 mod memory;
 mod notice;
 mod server;
+mod session;
 mod socket;
 
 pub use client::{Client, ClientError};

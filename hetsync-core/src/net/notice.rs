@@ -3,7 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::server::{ConnId, Event};
+use crate::Name;
+use crate::server::{ConnId, Denial, Event};
 use crate::time::Span;
 
 /// Something worth a line in the log.
@@ -33,8 +34,13 @@ pub enum Notice {
         /// The system's words.
         error: io::Error,
     },
-    /// The state machine's own.
-    Machine(Event),
+    /// A state machine's own.
+    Machine {
+        /// Which job's.
+        job: Name,
+        /// What.
+        event: Event,
+    },
     /// A connection has ended.
     Disconnected {
         /// Which.
@@ -80,6 +86,12 @@ pub enum Departure {
         "too slow to read its result, which another round has followed, while memory is short (--max-memory)"
     )]
     SlowReader,
+    /// Turned away before a machine had to do with it.
+    #[error("turned away: {0}")]
+    Denied(#[source] Denial),
+    /// Its worker takes part no more.
+    #[error("it takes part no more")]
+    Left,
     /// Closed by the server; the machine has said why.
     #[error("refused")]
     Refused,

@@ -1,5 +1,6 @@
 //! The server: accepts, spawns, stops.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -14,13 +15,15 @@ use super::connection::{Connection, Owed, ReadEnd};
 use super::hub::{Hub, Observer};
 use super::memory::{Claim, Memory};
 use super::notice::{Departure, Notice};
+use super::session::Session;
 use super::socket;
+use crate::Name;
 use crate::aggregate::Aggregate;
 use crate::policy::Policy;
-use crate::server::{Config, Late, Machine, WaitFor};
+use crate::server::{Config, ConnId, Jobs, JobsConfig, Keep, Late, Machine, Token, WaitFor};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
-use crate::wire::v0;
+use crate::wire::{v0, v1};
 
 /// A server that is ready to run.
 ///
@@ -49,6 +52,8 @@ use crate::wire::v0;
 #[must_use = "a server does nothing until it is run"]
 pub struct Server {
     config: Config,
+    others: Vec<(Name, Config)>,
+    jobs: JobsConfig,
     limits: Limits,
     observer: Observer,
 }
@@ -69,6 +74,8 @@ struct Limits {
 #[must_use]
 pub struct Builder {
     config: Config,
+    others: Vec<(Name, Config)>,
+    jobs: JobsConfig,
     limits: Limits,
     observer: Observer,
 }
@@ -99,15 +106,51 @@ impl Builder {
         self
     }
 
+    /// What becomes of the gradients. Default sum.
+    pub fn aggregate(mut self, aggregate: impl Aggregate + 'static) -> Self {
+        self.config.aggregate = Box::new(aggregate);
+        self
+    }
+
     /// What becomes of late gradients. By default they are dropped.
     pub fn late(mut self, late: Late) -> Self {
         self.config.late = late;
         self
     }
 
-    /// What becomes of the gradients. Default sum.
-    pub fn aggregate(mut self, aggregate: impl Aggregate + 'static) -> Self {
-        self.config.aggregate = Box::new(aggregate);
+    /// What is kept for workers of protocol 1 that missed rounds. Default
+    /// sixteen results, or as many as 256 MiB hold.
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.config.keep = keep;
+        self
+    }
+
+    /// One more job on the same port, with a barrier of its own. Workers of
+    /// protocol 1 name it; the other settings of this builder are those of
+    /// the default job, which is also that of protocol 0. Of two jobs with
+    /// one name the first stands.
+    pub fn job(mut self, name: Name, config: Config) -> Self {
+        self.others.push((name, config));
+        self
+    }
+
+    /// What workers must know. Protocol 0 cannot say it, and is not served
+    /// if there is a token.
+    pub fn token(mut self, token: Token) -> Self {
+        self.jobs.token = Some(token);
+        self
+    }
+
+    /// How long a worker of protocol 1 that lost its connection is part of
+    /// its job. Default thirty seconds.
+    pub fn linger(mut self, linger: Span) -> Self {
+        self.jobs.linger = linger;
+        self
+    }
+
+    /// Workers of protocol 1 that each job remembers. Default 4096.
+    pub fn max_workers(mut self, workers: usize) -> Self {
+        self.jobs.max_workers = workers;
         self
     }
 
@@ -175,6 +218,11 @@ impl Builder {
     pub fn build(self) -> Server {
         Server {
             config: self.config,
+            others: self.others,
+            jobs: JobsConfig {
+                max_tensor_bytes: self.limits.max_payload_bytes,
+                ..self.jobs
+            },
             limits: self.limits,
             observer: self.observer,
         }
@@ -186,6 +234,8 @@ impl Server {
     pub fn builder() -> Builder {
         Builder {
             config: Config::default(),
+            others: Vec::new(),
+            jobs: JobsConfig::default(),
             limits: Limits {
                 max_payload_bytes: 1 << 30,
                 max_memory_bytes: 4 << 30,
@@ -211,10 +261,11 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Stats> {
         let limits = self.limits;
-        let memory = Memory::new(limits.max_memory_bytes, self.config.workers);
-        let memory = Arc::new(memory);
-        let machine = Machine::new(self.config);
-        let hub = Arc::new(Hub::new(machine, self.observer, Arc::clone(&memory)));
+        let others = self.others.iter().map(|(_, config)| config.workers);
+        let workers = self.config.workers.saturating_add(others.sum());
+        let memory = Arc::new(Memory::new(limits.max_memory_bytes, workers));
+        let jobs = make_jobs(self.jobs, self.config, self.others);
+        let hub = Arc::new(Hub::new(jobs, self.observer, Arc::clone(&memory)));
         let address = listener.get_ref().local_addr()?;
         hub.tell(&Notice::Listening { address });
 
@@ -244,6 +295,22 @@ impl Server {
         drop((timer, thinker, sweeper));
         Ok(stats)
     }
+}
+
+fn make_jobs(jobs: JobsConfig, default: Config, others: Vec<(Name, Config)>) -> Jobs {
+    // Seeded by the system: no two servers share an epoch.
+    let random = RandomState::new();
+    let seeded = |config: Config, number: usize| {
+        Machine::new(Config {
+            seed: random.hash_one(number) ^ config.seed,
+            ..config
+        })
+    };
+    let mut jobs = Jobs::new(jobs, Name::default(), seeded(default, 0));
+    for (number, (name, config)) in others.into_iter().enumerate() {
+        jobs.add(name, seeded(config, number + 1));
+    }
+    jobs
 }
 
 /// A connection that was just accepted, and where it comes from.
@@ -302,8 +369,38 @@ async fn welcome_all(
     }
 }
 
-/// One connection's life: gradient in, result out, until it ends.
-async fn attend(hub: &Hub, connection: &Connection, mut claim: Claim, limits: Limits) {
+/// One connection's life, in the protocol that its first byte tells.
+async fn attend(hub: &Hub, connection: &Connection, claim: Claim, limits: Limits) {
+    let conn = connection.id;
+    let (why, worker, claim) = match connection.first_byte().await {
+        Ok(Some(first)) if first == v1::MAGIC[0] => {
+            hub.change(|jobs, now| jobs.handle_new(now, conn));
+            let session = Session {
+                hub,
+                connection,
+                claim,
+                max_payload_bytes: limits.max_payload_bytes,
+            };
+            session.run().await
+        }
+        Ok(Some(_)) => {
+            hub.change(|jobs, _| jobs.handle_old(conn));
+            attend_old(hub, connection, claim, limits).await
+        }
+        Ok(None) => (connection.departure(Departure::Closed), conn, claim),
+        Err(why) => (why, conn, claim),
+    };
+    hub.dismiss(conn, why, worker, claim);
+}
+
+/// A connection that speaks protocol 0: gradient in, result out, until it
+/// ends.
+async fn attend_old(
+    hub: &Hub,
+    connection: &Connection,
+    mut claim: Claim,
+    limits: Limits,
+) -> (Departure, ConnId, Claim) {
     let conn = connection.id;
     let mut decoder = v0::Decoder::new(limits.max_payload_bytes);
     let why = 'life: loop {
@@ -319,18 +416,18 @@ async fn attend(hub: &Hub, connection: &Connection, mut claim: Claim, limits: Li
         match frame {
             Ok(gradient) => {
                 connection.owe_reply();
-                hub.change(|machine, now| machine.handle_gradient(now, conn, None, gradient));
+                hub.change(|jobs, now| jobs.handle_old_gradient(now, conn, gradient));
             }
             Err(ReadEnd::Wire(error)) => {
-                hub.change(|machine, now| machine.handle_wire_error(now, conn, error));
+                hub.change(|jobs, now| jobs.handle_wire_error(now, conn, error));
                 break Departure::Refused;
             }
             Err(ReadEnd::NoMemory(limit)) => {
-                hub.change(|machine, now| machine.handle_no_memory(now, conn, limit));
+                hub.change(|jobs, now| jobs.handle_no_memory(now, conn, limit));
                 break Departure::Refused;
             }
             Err(ReadEnd::NoShare(found, share)) => {
-                hub.change(|machine, now| machine.handle_no_share(now, conn, found, share));
+                hub.change(|jobs, now| jobs.handle_no_share(now, conn, found, share));
                 break Departure::Refused;
             }
             Err(ReadEnd::Gone(why)) => break why,
@@ -342,16 +439,17 @@ async fn attend(hub: &Hub, connection: &Connection, mut claim: Claim, limits: Li
                 Err(why) => break 'life why,
             }
         }
-        if let Some(buffer) = hub.spare_buffer() {
+        if let Some(buffer) = hub.spare_buffer(conn) {
             decoder.lend(buffer);
         }
     };
-    hub.dismiss(conn, why);
+    (why, conn, claim)
 }
 
 /// Looks for idle connections, for ever.
 async fn sweep(hub: &Hub, idle: Span, hello: Span) {
-    let pause = Duration::from(idle.min(hello)) / 4;
+    // A second is soon enough for a broken promise.
+    let pause = Duration::from(idle.min(hello).min(Span::from_secs(4))) / 4;
     loop {
         Timer::after(pause.max(Duration::from_millis(1))).await;
         hub.sweep(idle, hello);

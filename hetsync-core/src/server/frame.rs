@@ -39,10 +39,9 @@ impl Frame {
         self.result.as_deref().map_or(&[], RoundResult::as_bytes)
     }
 
-    /// Of both together.
-    #[allow(clippy::len_without_is_empty)]
-    pub fn len(&self) -> usize {
-        self.head().len() + self.body().len()
+    /// The result that is sent behind the head, if it is one.
+    pub fn result(&self) -> Option<&Arc<RoundResult>> {
+        self.result.as_ref()
     }
 
     /// A result for a worker that speaks protocol 0.
@@ -94,7 +93,7 @@ impl Frame {
 
     /// A result for a worker that speaks protocol 1. What stands in front of
     /// it is made once, for all of them.
-    pub(super) fn result(
+    pub(super) fn of_result(
         result: Arc<RoundResult>,
         tensors: &[Tensor],
         name: impl Fn(ConnId) -> String,

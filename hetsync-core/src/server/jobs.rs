@@ -182,16 +182,39 @@ impl Jobs {
         is_new
     }
 
-    /// A connection that speaks protocol 0. `conn` must be new, and larger
-    /// than those before it.
-    pub fn handle_old_connect(&mut self, now: Time, conn: ConnId) {
+    /// A new connection. `conn` must be larger than those before it. Until
+    /// it speaks it is taken for one of protocol 0, in which silence has no
+    /// meaning, unless there is a token.
+    pub fn handle_connect(&mut self, now: Time, conn: ConnId) {
         if self.config.token.is_some() {
-            let text = "it speaks protocol 0, which has no token, and this server demands one (--token-file)";
-            self.deny(now, conn, ErrorCode::Unauthorized, text);
-            return;
+            self.sessions.insert(conn, Session::Stranger);
+        } else {
+            self.sessions.insert(conn, Session::Old);
+            self.on(0, |machine| machine.handle_connect(now, conn));
         }
-        self.sessions.insert(conn, Session::Old);
-        self.on(0, |machine| machine.handle_connect(now, conn));
+    }
+
+    /// It speaks protocol 0, as its first byte says.
+    pub fn handle_old(&mut self, conn: ConnId) {
+        if let Some(Session::Stranger) = self.sessions.get(&conn) {
+            self.sessions.remove(&conn);
+            let text = "it speaks protocol 0, which has no token, and this server demands one";
+            self.actions.push_back(Action::Close {
+                conn,
+                farewell: None,
+                why: Closing::Denied(Denial {
+                    code: ErrorCode::Unauthorized,
+                    text: text.into(),
+                }),
+            });
+        }
+    }
+
+    /// It speaks protocol 1, as its first byte says.
+    pub fn handle_new(&mut self, now: Time, conn: ConnId) {
+        if let Some(Session::Old) = self.sessions.insert(conn, Session::Stranger) {
+            self.on(0, |machine| machine.handle_disconnect(now, conn));
+        }
     }
 
     /// A gradient from a connection that speaks protocol 0.
@@ -221,6 +244,22 @@ impl Jobs {
             }
             _ => {
                 let text = Refusal::NoMemory { limit }.to_string();
+                self.deny(now, conn, ErrorCode::NoMemory, text);
+            }
+        }
+    }
+
+    /// A peer's gradient is longer than its share of the memory, while the
+    /// model's length is not known. Both are in bytes.
+    pub fn handle_no_share(&mut self, now: Time, conn: ConnId, found: usize, share: usize) {
+        match self.sessions.get(&conn) {
+            Some(Session::Old) => {
+                self.on(0, |machine| {
+                    machine.handle_no_share(now, conn, found, share)
+                });
+            }
+            _ => {
+                let text = Refusal::NoShare { found, share }.to_string();
                 self.deny(now, conn, ErrorCode::NoMemory, text);
             }
         }
@@ -288,12 +327,11 @@ impl Jobs {
         self.jobs.iter().any(|job| job.machine.has_work())
     }
 
-    /// Lets the policies think for a moment.
+    /// Lets one policy think for a moment: the first that has something to
+    /// think over, and the next one when that is done.
     pub fn handle_idle(&mut self, now: Time) {
-        for job in &mut self.jobs {
-            if job.machine.has_work() {
-                job.machine.handle_idle(now);
-            }
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.machine.has_work()) {
+            job.machine.handle_idle(now);
         }
     }
 
@@ -447,7 +485,7 @@ impl Job {
         let epoch = self.machine.epoch();
         let layout = self.layout.as_ref().filter(|(of, _)| *of == epoch);
         let tensors = layout.map_or(&[][..], |(_, tensors)| tensors);
-        Frame::result(result, tensors, |conn| match self.names.get(&conn) {
+        Frame::of_result(result, tensors, |conn| match self.names.get(&conn) {
             Some(name) => name.to_string(),
             // No name has this character, so none can be taken for it.
             None => format!("#{}", conn.0),

@@ -37,6 +37,10 @@ pub(crate) struct Log<W> {
     /// Of workers that have said who they are.
     names: HashMap<ConnId, Name>,
     even: Option<EvenRounds>,
+    /// Those of the other jobs.
+    other_even: HashMap<Name, EvenRounds>,
+    /// The job that is spoken of, if it is not the default one.
+    job: Option<Name>,
 }
 
 /// Rounds that closed full, not yet told.
@@ -59,6 +63,8 @@ impl<W: FnMut(&str)> Log<W> {
             peers: HashMap::new(),
             names: HashMap::new(),
             even: None,
+            other_even: HashMap::new(),
+            job: None,
         }
     }
 
@@ -89,7 +95,7 @@ impl<W: FnMut(&str)> Log<W> {
                     &format!("cannot accept a connection: {error}"),
                 );
             }
-            Notice::Machine(event) => self.event(now, event),
+            Notice::Machine { job, event } => self.job_event(now, job, event),
             Notice::Disconnected { conn, why } => {
                 // Refusals were told by the machine, with their reason.
                 if !matches!(why, Departure::Refused) {
@@ -113,6 +119,13 @@ impl<W: FnMut(&str)> Log<W> {
 
     /// The last line.
     pub(crate) fn farewell(&mut self, now: Time, stats: &Stats) {
+        for (job, even) in std::mem::take(&mut self.other_even) {
+            let default = self.even.replace(even);
+            self.job = Some(job);
+            self.tell_even_rounds(now);
+            self.even = default;
+        }
+        self.job = None;
         let median = match stats.round_duration.quantile(0.5).unwrap_or_default() {
             Span::ZERO => String::new(),
             median => format!("; median {median} from first gradient to close"),
@@ -134,6 +147,21 @@ impl<W: FnMut(&str)> Log<W> {
             stats.refused,
         );
         self.say(now, Level::Normal, &text);
+    }
+
+    /// An event of a job; the default one's lines do not name it.
+    fn job_event(&mut self, now: Time, job: &Name, event: &Event) {
+        if *job == Name::default() {
+            self.event(now, event);
+            return;
+        }
+        let default = std::mem::replace(&mut self.even, self.other_even.remove(job));
+        self.job = Some(job.clone());
+        self.event(now, event);
+        self.job = None;
+        if let Some(even) = std::mem::replace(&mut self.even, default) {
+            self.other_even.insert(job.clone(), even);
+        }
     }
 
     fn event(&mut self, now: Time, event: &Event) {
@@ -345,7 +373,11 @@ impl<W: FnMut(&str)> Log<W> {
 
     fn line(&mut self, now: Time, text: &str) {
         let seconds = now.since(Time::ZERO).as_secs_f64();
-        (self.out)(&format!("{seconds:9.3}  {text}"));
+        let job = match &self.job {
+            Some(job) => format!("job {job}: "),
+            None => String::new(),
+        };
+        (self.out)(&format!("{seconds:9.3}  {job}{text}"));
     }
 
     fn name(&self, conn: ConnId) -> String {

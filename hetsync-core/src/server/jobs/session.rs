@@ -9,12 +9,6 @@ use crate::wire::v1::message::{self, Hello, Push, Tensor};
 use crate::wire::v1::{self, ErrorCode, Message};
 
 impl Jobs {
-    /// A connection that speaks protocol 1. `conn` must be new, and larger
-    /// than those before it.
-    pub fn handle_connect(&mut self, conn: ConnId) {
-        self.sessions.insert(conn, Session::Stranger);
-    }
-
     /// Whether a connection has said who it is, and more can be taken from
     /// it than a hello.
     pub fn is_known(&self, conn: ConnId) -> bool {

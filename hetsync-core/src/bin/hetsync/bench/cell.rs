@@ -79,12 +79,18 @@ pub(super) async fn measure<'a>(
         .observer(move |_, notice| {
             let mut seen = observer_seen.lock().unwrap_or_else(PoisonError::into_inner);
             match notice {
-                Notice::Machine(Event::Closed(report)) => {
+                Notice::Machine {
+                    event: Event::Closed(report),
+                    ..
+                } => {
                     seen.updates += 1;
                     seen.by_deadline += u64::from(report.outcome == Outcome::Deadline);
                     seen.last_close = Some(Instant::now());
                 }
-                Notice::Machine(Event::Late { .. }) => seen.late += 1,
+                Notice::Machine {
+                    event: Event::Late { .. },
+                    ..
+                } => seen.late += 1,
                 _ => {}
             }
         });
