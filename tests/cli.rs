@@ -2,6 +2,8 @@
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/facts.rs"]
+mod facts;
 #[path = "cli/modes.rs"]
 mod modes;
 #[cfg(feature = "kernel")]

@@ -4,6 +4,8 @@
 mod book;
 #[path = "lang/codes.rs"]
 mod codes;
+#[path = "lang/frozen.rs"]
+mod frozen;
 #[path = "lang/fuzz.rs"]
 mod fuzz;
 #[path = "lang/invalid.rs"]

@@ -198,7 +198,7 @@ fn list_shows_this_kernels_functions_or_says_why_not() {
         );
         let both = hetsync_probe(&["list", "k*:tcp_sendmsg"]).succeeds();
         assert_eq!(both.stdout, "kprobe:tcp_sendmsg\nkretprobe:tcp_sendmsg\n");
-        hetsync_probe(&["list", "no_such_function_at_all"]).fails(1, &["nothing matches"]);
+        hetsync_probe(&["list", "kprobe:no_such_function_at_all"]).fails(1, &["nothing matches"]);
     } else {
         let why = ["cannot be listed", "no kprobes"];
         assert!(

@@ -157,6 +157,15 @@ pub struct CheckArgs {
     /// Also check that this machine's kernel has what the script probes
     #[arg(long)]
     pub this_kernel: bool,
+    /// Check for another machine's kernel: its types as raw BTF, a copy of its /sys/kernel/btf/vmlinux
+    #[arg(long, value_name = "FILE", conflicts_with = "this_kernel")]
+    pub btf: Option<PathBuf>,
+    /// That kernel's attachable functions, one a line: a copy of its tracefs' available_filter_functions
+    #[arg(long, value_name = "FILE", conflicts_with = "this_kernel")]
+    pub functions: Option<PathBuf>,
+    /// That kernel's tracepoints: a folder with copies of tracefs' events/CATEGORY/NAME/format
+    #[arg(long, value_name = "FOLDER", conflicts_with = "this_kernel")]
+    pub tracepoints: Option<PathBuf>,
     /// Form of the mistakes
     #[arg(short = 'f', value_name = "FORM", default_value = "text")]
     pub form: MistakeForm,
@@ -188,8 +197,12 @@ pub struct FmtArgs {
 /// `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// A glob over probe names such as `kprobe:tcp_*`; without a colon over the functions of kprobes
+    /// A glob over probe names such as `kprobe:tcp_*`; without a colon over the names of functions and tracepoints of
+    /// every kind; or types: `struct sock`, `enum tcp_*`
     pub pattern: Option<String>,
+    /// Also arguments, fields and members, with their types
+    #[arg(short = 'v')]
+    pub verbose: bool,
 }
 
 /// `build`.

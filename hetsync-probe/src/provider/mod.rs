@@ -18,6 +18,7 @@ mod kretprobe;
 mod rawtracepoint;
 mod sampled;
 mod tracepoint;
+pub(crate) use sampled::{HARDWARE_EVENTS, SOFTWARE_EVENTS};
 
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::kernel::Kernel;

@@ -36,9 +36,9 @@ pub(super) static HARDWARE: Provider = Provider {
 /// An event that can be counted: its names, its number in include/uapi/linux/perf_event.h, and after how many of it a
 /// sample is taken unless the script says so.
 #[derive(Debug)]
-struct Event {
+pub(crate) struct Event {
     /// Its name, then a shorter one.
-    names: &'static [&'static str],
+    pub(crate) names: &'static [&'static str],
     number: u64,
     count: u64,
 }
@@ -52,7 +52,7 @@ const fn event(names: &'static [&'static str], number: u64, count: u64) -> Event
 }
 
 /// What the kernel counts.
-static SOFTWARE_EVENTS: [Event; 11] = [
+pub(crate) static SOFTWARE_EVENTS: [Event; 11] = [
     event(&["alignment-faults"], 7, 1),
     event(&["bpf-output"], 10, 1),
     event(&["context-switches", "cs"], 3, 1000),
@@ -67,7 +67,7 @@ static SOFTWARE_EVENTS: [Event; 11] = [
 ];
 
 /// What processors count.
-static HARDWARE_EVENTS: [Event; 10] = [
+pub(crate) static HARDWARE_EVENTS: [Event; 10] = [
     event(&["backend-stalls"], 8, 1_000_000),
     event(&["branch-instructions", "branches"], 4, 100_000),
     event(&["branch-misses"], 5, 100_000),

@@ -7,13 +7,14 @@
 //! Invariants: no bytes make it panic, loop or read outside; whatever does not fit is an error or "not known". Chains
 //! of types are followed 32 steps, trees of members to 65,536 members.
 
+mod define;
 mod function;
 mod index;
 mod kind;
 mod lookup;
 mod members;
 mod name;
-#[cfg(test)]
+pub mod subset;
 mod write;
 
 pub use function::{Function, Param};

@@ -299,6 +299,22 @@ fn types_are_written_as_c_does() {
 }
 
 #[test]
+fn definitions_are_written_as_c_does() {
+    let btf = btf();
+    let text = |spelt: &str| btf.definition(btf.find_spelt(spelt).unwrap()).unwrap();
+    assert_eq!(
+        text("struct outer"),
+        "struct outer {\n\tunion {\n\t\tstruct {\n\t\t\tint a;\n\t\t\tint b;\n\t\t};\n\t\tunsigned char bytes[8];\n\t};\n\
+         \tint low: 3;\n\tint high: 5;\n\tstruct sock *f;\n};"
+    );
+    assert_eq!(
+        text("enum state"),
+        "enum state {\n\tSTATE_A = 1,\n\tSTATE_B = -1,\n};"
+    );
+    assert_eq!(btf.definition(TypeId(1)), None);
+}
+
+#[test]
 fn a_modules_types_build_on_the_bases() {
     let base = Arc::new(btf());
     let end = base.end_id();
@@ -371,6 +387,7 @@ fn ask_everything(bytes: Vec<u8>) {
         }
         btf.member(id, "not there");
         btf.member_names(id);
+        btf.definition(id);
         btf.params(id).for_each(drop);
         for value in btf.enum_values(id).take(8) {
             btf.constant(value.name);

@@ -1,4 +1,4 @@
-//! Writing BTF type by type: parts of a kernel's for test data ([`super::subset`]), and by hand in tests.
+//! Writing BTF type by type: parts of a kernel's for test data (`super::subset`), and by hand in tests.
 
 use super::{HEADER_BYTES, MAGIC, TypeId};
 use std::collections::HashMap;
@@ -47,6 +47,7 @@ impl Writer {
     }
 
     /// The number the next type gets.
+    #[cfg(test)]
     pub(super) fn next(&self) -> TypeId {
         TypeId(self.next)
     }
