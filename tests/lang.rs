@@ -8,6 +8,8 @@ mod codes;
 mod frozen;
 #[path = "lang/fuzz.rs"]
 mod fuzz;
+#[path = "lang/grammar/mod.rs"]
+mod grammar;
 #[path = "lang/invalid.rs"]
 mod invalid;
 #[path = "lang/kernel.rs"]

@@ -36,7 +36,7 @@ impl<'a> Grammar<'a> {
             (rest, expr) = match symbol {
                 "." | "->" => self.member(after, expr, symbol == "->")?,
                 "[" => {
-                    let (after, index) = self.expr(after)?;
+                    let (after, index) = self.slash_ends(false, || self.expr(after))?;
                     let (after, close) = self.close("]", span, after)?;
                     let whole = expr.span.to(close);
                     let kind = ExprKind::Index {
@@ -90,7 +90,7 @@ impl<'a> Grammar<'a> {
             Some(b'"') => self.strings(input),
             Some(b'\'') => self.character(input),
             Some(b'{') => {
-                let (rest, block) = self.value_block(input)?;
+                let (rest, block) = self.slash_ends(false, || self.value_block(input))?;
                 let span = block.span;
                 self.node(rest, ExprKind::Block(block), span)
             }
@@ -286,7 +286,7 @@ impl<'a> Grammar<'a> {
         }
         let mut rest = input;
         loop {
-            let (after, part) = match self.operand(rest)? {
+            let (after, part) = match self.slash_ends(false, || self.operand(rest))? {
                 (after, Operand::Expr(expr)) => (after, expr),
                 (after, Operand::Type(ty)) => {
                     let span = ty.span;

@@ -79,6 +79,8 @@ pub(super) struct Grammar<'a> {
     /// Names of types that the script has defined.
     pub(super) typedefs: RefCell<HashSet<String>>,
     depth: Cell<usize>,
+    /// Whether a `/` before a brace ends a predicate, which it does outside of brackets only.
+    slash_ends: Cell<bool>,
 }
 
 impl<'a> Grammar<'a> {
@@ -92,6 +94,7 @@ impl<'a> Grammar<'a> {
             comments: RefCell::default(),
             typedefs: RefCell::default(),
             depth: Cell::new(0),
+            slash_ends: Cell::new(false),
         }
     }
 
@@ -274,6 +277,19 @@ impl<'a> Grammar<'a> {
         let result = inner(input);
         self.depth.set(self.depth.get() - 1);
         result
+    }
+
+    /// Runs a grammar function with a `/` before a brace ending a predicate, or not.
+    pub(super) fn slash_ends<T>(&self, ends: bool, inner: impl FnOnce() -> T) -> T {
+        let before = self.slash_ends.replace(ends);
+        let result = inner();
+        self.slash_ends.set(before);
+        result
+    }
+
+    /// Whether a `/` before a brace ends a predicate here.
+    pub(super) fn is_in_predicate(&self) -> bool {
+        self.slash_ends.get()
     }
 
     pub(super) fn too_deep<T>(&self, input: &'a str) -> Res<'a, T> {

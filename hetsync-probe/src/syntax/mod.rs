@@ -8,6 +8,7 @@
 pub mod ast;
 mod control;
 mod ctype;
+mod definition;
 mod dump;
 mod expr;
 mod grammar;

@@ -91,8 +91,7 @@ impl<'a> Grammar<'a> {
             .iter()
             .find(|(_, known, _)| *known == symbol)?;
         let after = self.space(rest);
-        // A `/` before a brace ends a predicate.
-        if op == BinaryOp::Div && after.starts_with('{') {
+        if op == BinaryOp::Div && after.starts_with('{') && self.is_in_predicate() {
             return None;
         }
         Some((after, Infix::Binary(op), self.span(input, rest), strength))
@@ -122,7 +121,15 @@ impl<'a> Grammar<'a> {
                 let span = op_span.to(target.span);
                 return self.increment(rest, target, symbol, false, span);
             }
-            "(" => return self.parenthesised(after, op_span),
+            "(" => {
+                let found = self.slash_ends(false, || self.parenthesised(after, op_span));
+                let (rest, inner) = found?;
+                // What stands behind a cast belongs to what is cast.
+                return match inner.kind {
+                    ExprKind::Cast { .. } => Ok((rest, inner)),
+                    _ => self.suffixes(rest, inner),
+                };
+            }
             "{" => return self.postfix(input),
             _ => return expected(input, "an expression"),
         };
@@ -197,7 +204,6 @@ impl<'a> Grammar<'a> {
                 ExprKind::Tuple(parts)
             }
         };
-        let (rest, expr) = self.node(rest, kind, open.to(close))?;
-        self.suffixes(rest, expr)
+        self.node(rest, kind, open.to(close))
     }
 }

@@ -38,7 +38,7 @@ impl<'a> Grammar<'a> {
         }
         let (rest, predicate) = match self.symbol("/", rest) {
             Ok((rest, open)) => {
-                let (rest, predicate) = self.expr(rest)?;
+                let (rest, predicate) = self.slash_ends(true, || self.expr(rest))?;
                 let (rest, _) = self.close("/", open, rest)?;
                 (rest, Some(predicate))
             }

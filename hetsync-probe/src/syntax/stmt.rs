@@ -10,7 +10,7 @@ impl<'a> Grammar<'a> {
     /// `{ .. }`. Mistakes inside are reported, not returned.
     pub(super) fn block(&self, input: &'a str) -> Res<'a, Block> {
         let (rest, open) = self.symbol("{", input)?;
-        let (rest, (block, _)) = self.nested(rest, |rest| self.statements(rest, open))?;
+        let (rest, (block, _)) = self.nested(rest, |rest| self.statements(rest, open, false))?;
         Ok((rest, block))
     }
 
@@ -18,21 +18,40 @@ impl<'a> Grammar<'a> {
     pub(super) fn value_block(&self, input: &'a str) -> Res<'a, Block> {
         let (rest, open) = self.symbol("{", input)?;
         let (rest, (mut block, open_end)) =
-            self.nested(rest, |rest| self.statements(rest, open))?;
-        if open_end
-            && let Some(Stmt {
-                kind: StmtKind::Expr(_),
-                ..
-            }) = block.stmts.last()
-            && let Some(StmtKind::Expr(value)) = block.stmts.pop().map(|stmt| stmt.kind)
-        {
-            block.value = Some(Box::new(value));
+            self.nested(rest, |rest| self.statements(rest, open, true))?;
+        if open_end && block.value.is_none() {
+            match block.stmts.pop() {
+                Some(Stmt {
+                    kind: StmtKind::Expr(value),
+                    ..
+                }) => block.value = Some(Box::new(value)),
+                other => block.stmts.extend(other),
+            }
         }
         Ok((rest, block))
     }
 
+    /// A block inside one whose last expression is its value: that value itself if it stands last, else a statement.
+    fn inner_block(&self, input: &'a str) -> Res<'a, Result<Expr, Stmt>> {
+        let (rest, mut block) = self.value_block(input)?;
+        let span = block.span;
+        if self.is_next("}", rest) && block.value.is_some() {
+            let (rest, value) = self.node(rest, ExprKind::Block(block), span)?;
+            return Ok((rest, Ok(value)));
+        }
+        if let Some(value) = block.value.take() {
+            block.stmts.push(Stmt {
+                span: value.span,
+                kind: StmtKind::Expr(*value),
+            });
+        }
+        let kind = StmtKind::Block(block);
+        Ok((rest, Err(Stmt { kind, span })))
+    }
+
     /// Statements and the closing brace; also whether the last statement has no semicolon.
-    fn statements(&self, mut rest: &'a str, open: Span) -> Res<'a, (Block, bool)> {
+    fn statements(&self, mut rest: &'a str, open: Span, has_value: bool) -> Res<'a, (Block, bool)> {
+        let mut value = None;
         let mut stmts: Vec<Stmt> = Vec::new();
         let mut open_end = false;
         loop {
@@ -53,13 +72,22 @@ impl<'a> Grammar<'a> {
             if let Some((after, close)) = closed {
                 let block = Block {
                     stmts,
-                    value: None,
+                    value,
                     span: open.to(close),
                 };
                 return Ok((after, (block, open_end)));
             }
-            match self.statement(rest) {
-                Ok((after, stmt)) => {
+            let found = if has_value && self.is_next("{", rest) {
+                self.inner_block(rest)
+            } else {
+                self.statement(rest).map(|(rest, stmt)| (rest, Err(stmt)))
+            };
+            match found {
+                Ok((after, Ok(last))) => {
+                    value = Some(Box::new(last));
+                    rest = after;
+                }
+                Ok((after, Err(stmt))) => {
                     let ended = self.is_next(";", after);
                     rest = self.statement_end(after, &stmt);
                     open_end = !ended;

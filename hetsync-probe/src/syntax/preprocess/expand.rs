@@ -168,7 +168,7 @@ impl Macros {
     /// A text with all macros replaced that are not being replaced already.
     fn expand_text(&mut self, text: &str, hidden: &mut Vec<String>) -> Result<String, Trouble> {
         let mut out = String::new();
-        let mut done = 0;
+        let (mut done, mut replaced) = (0, false);
         for (kind, start, len) in Pieces::new(text, &mut false) {
             if start < done {
                 continue;
@@ -181,8 +181,10 @@ impl Macros {
             {
                 append(&mut out, &value);
                 done = start + used;
+                replaced = true;
             } else {
-                append(&mut out, piece);
+                put(&mut out, piece, replaced);
+                replaced = false;
             }
             self.count(len)?;
         }
@@ -196,16 +198,17 @@ impl Macros {
         params: &[String],
         values: &[String],
     ) -> Result<String, Trouble> {
-        let mut out = String::new();
+        let (mut out, mut replaced) = (String::new(), false);
         for (kind, start, len) in Pieces::new(body, &mut false) {
             let piece = &body[start..start + len];
             let param = params.iter().position(|param| param == piece);
-            let text = match (kind, param) {
-                (Kind::Name, Some(index)) => values[index].as_str(),
-                _ => piece,
-            };
+            let value = param
+                .filter(|_| kind == Kind::Name)
+                .map(|index| &values[index]);
+            let text = value.map_or(piece, |value| value.as_str());
             self.count(text.len())?;
-            append(&mut out, text);
+            put(&mut out, text, replaced || value.is_some());
+            replaced = value.is_some();
         }
         Ok(out)
     }
@@ -239,6 +242,15 @@ fn arguments(text: &str) -> Option<(Vec<&str>, &str)> {
         }
     }
     None
+}
+
+/// Appends a piece that a replaced one stands beside, or as it is.
+fn put(out: &mut String, text: &str, beside_replaced: bool) {
+    if beside_replaced {
+        append(out, text);
+    } else {
+        out.push_str(text);
+    }
 }
 
 /// Appends a piece, with a space before it if the two would become one token.
