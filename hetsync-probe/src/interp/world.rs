@@ -66,6 +66,8 @@ pub struct Firing {
     pub tid: u32,
     /// Name of the thread, NUL-terminated; bytes after the NUL are not looked at.
     pub comm: [u8; 16],
+    /// Address of the kernel's description of the thread.
+    pub task: u64,
     /// The CPU it fires on; below [`World::cpus`].
     pub cpu: u32,
     /// Arguments of the function.
@@ -81,6 +83,7 @@ impl Default for Firing {
             pid: 100,
             tid: 101,
             comm: *b"worker\0\0\0\0\0\0\0\0\0\0",
+            task: 0xffff_8880_0400_0000,
             cpu: 0,
             args: [0; 10],
             retval: 0,

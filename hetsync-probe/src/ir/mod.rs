@@ -383,6 +383,7 @@ impl Op {
                 helper::MAP_LOOKUP_ELEM
                     | helper::GET_CURRENT_PID_TGID
                     | helper::GET_SMP_PROCESSOR_ID
+                    | helper::GET_CURRENT_TASK
                     | helper::KTIME_GET_BOOT_NS
             ),
             _ => true,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Options;
+use super::ctypes::Types;
 use super::hir::{self, NameId, Type, Unit};
 use super::points::{Resolved, Written};
 use super::shape::Shape;
@@ -75,10 +76,20 @@ fn convert(mut expr: hir::Expr, ty: &Type) -> hir::Expr {
     expr
 }
 
+/// What a round over the script gives.
+pub(super) struct Round<'a> {
+    pub(super) program: hir::Program,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// What is known after it.
+    pub(super) tables: Tables,
+    pub(super) types: Types<'a>,
+}
+
 /// State of a round.
 pub(super) struct Checker<'a> {
     pub(super) options: &'a Options<'a>,
-    pub(super) tables: &'a mut Tables,
+    pub(super) tables: Tables,
+    pub(super) types: Types<'a>,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) program: hir::Program,
     names: HashMap<String, NameId>,
@@ -95,10 +106,11 @@ pub(super) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(options: &'a Options<'a>, tables: &'a mut Tables) -> Self {
+    pub(super) fn new(options: &'a Options<'a>, tables: Tables, types: Types<'a>) -> Self {
         Self {
             options,
             tables,
+            types,
             diagnostics: Vec::new(),
             program: hir::Program::default(),
             names: HashMap::new(),
@@ -115,7 +127,7 @@ impl<'a> Checker<'a> {
         mut self,
         script: &ast::Script,
         resolved: &'a Resolved,
-    ) -> (hir::Program, Vec<Diagnostic>) {
+    ) -> Round<'a> {
         self.tables.locals.resize(script.probes.len(), Vec::new());
         for (index, (probe, written)) in script.probes.iter().zip(&resolved.probes).enumerate() {
             self.probe = index;
@@ -123,7 +135,12 @@ impl<'a> Checker<'a> {
             self.check_probe(probe);
         }
         self.finish_maps();
-        (self.program, self.diagnostics)
+        Round {
+            program: self.program,
+            diagnostics: self.diagnostics,
+            tables: self.tables,
+            types: self.types,
+        }
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
@@ -257,6 +274,7 @@ impl<'a> Checker<'a> {
                 name: name.into(),
                 shape: Shape::Unknown,
                 span,
+                declared: false,
                 unit: Default::default(),
             });
         }

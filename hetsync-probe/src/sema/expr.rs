@@ -8,8 +8,8 @@ use super::shape::{Join, Shape};
 use super::tables::Value;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
-use crate::syntax::{self, ast};
-use crate::{layout, limits};
+use crate::syntax::ast;
+use crate::limits;
 
 impl Checker<'_> {
     /// An expression; none if a mistake in it was reported.
@@ -46,8 +46,9 @@ impl Checker<'_> {
                 name_span,
                 args,
             } => self.call_value(name, *name_span, args, span),
-            ast::ExprKind::Unary(ast::UnaryOp::Deref | ast::UnaryOp::AddressOf, _) => {
-                self.fail(later::expr(&expr.kind, span))
+            ast::ExprKind::Unary(ast::UnaryOp::Deref, operand) => self.dereference(operand, span),
+            ast::ExprKind::Unary(ast::UnaryOp::AddressOf, operand) => {
+                self.address_of(operand, span)
             }
             ast::ExprKind::Unary(op, operand) => self.unary(*op, operand, span),
             ast::ExprKind::Binary {
@@ -74,22 +75,25 @@ impl Checker<'_> {
                 postfix,
             } => self.increment(target, *delta, *postfix, span),
             ast::ExprKind::Cast { ty, value } => {
-                let Some(name) = ty.plain_name().filter(|name| is_int_type(name)) else {
-                    return self.fail(later::cast(ty));
-                };
-                let value = self.integer(value, "a cast")?;
-                Some(cast(name, value, span))
+                self.cast(ty, value, span)
             }
+            ast::ExprKind::Bool(truth) => {
+                let kind = ExprKind::Int(u64::from(*truth));
+                Some(Typed::new(kind, Shape::Is(Type::Bool), span))
+            }
+            ast::ExprKind::Field { base, name, .. } => self.field(base, name, span),
+            ast::ExprKind::Element {
+                base,
+                index,
+                index_span,
+            } => self.element(base, *index, *index_span, span),
+            ast::ExprKind::Index { base, index } => self.index(base, index, span),
+            ast::ExprKind::Sizeof(operand) => self.sizeof(operand, span),
+            ast::ExprKind::Offsetof { of, path } => self.offsetof(of, path, span),
             ast::ExprKind::Tuple(parts) => self.tuple(parts, span),
             ast::ExprKind::Paren(inner) => self.expr(inner),
-            kind @ (ast::ExprKind::Bool(_)
-            | ast::ExprKind::In { .. }
+            kind @ (ast::ExprKind::In { .. }
             | ast::ExprKind::Ternary { then: None, .. }
-            | ast::ExprKind::Field { .. }
-            | ast::ExprKind::Element { .. }
-            | ast::ExprKind::Index { .. }
-            | ast::ExprKind::Sizeof(_)
-            | ast::ExprKind::Offsetof { .. }
             | ast::ExprKind::Type(_)
             | ast::ExprKind::Comptime(_)
             | ast::ExprKind::Block(_)) => self.fail(later::expr(kind, span)),
@@ -335,40 +339,4 @@ pub(super) fn int(value: u64, span: Span) -> Typed {
         Shape::Flexible
     };
     Typed::new(ExprKind::Int(value), shape, span)
-}
-
-fn is_int_type(name: &str) -> bool {
-    syntax::INT_TYPES.iter().any(|(known, ..)| *known == name)
-}
-
-/// A cast of an integer to an integer type: the low bits, taken as signed or not.
-fn cast(ty: &str, value: Typed, span: Span) -> Typed {
-    let Some((_, bits, signed)) = syntax::INT_TYPES
-        .iter()
-        .find(|(name, ..)| *name == ty)
-        .copied()
-    else {
-        return value;
-    };
-    let ty = Type::Int { bits, signed };
-    let unit = value.unit;
-    let kind = match value.expr.kind {
-        ExprKind::Int(number) => {
-            ExprKind::Int(layout::extend(number, usize::from(bits) / 8, signed))
-        }
-        _ if bits == 64 => {
-            let mut expr = value.into_type(&ty);
-            expr.span = span;
-            return Typed {
-                expr,
-                shape: Shape::Is(ty),
-                unit,
-            };
-        }
-        _ => ExprKind::Cast(Box::new(value.expr)),
-    };
-    Typed {
-        unit,
-        ..Typed::new(kind, Shape::Is(ty), span)
-    }
 }

@@ -328,6 +328,8 @@ pub enum Builtin {
     Elapsed,
     /// Number of the CPU.
     Cpu,
+    /// The address of the kernel's description of the current thread.
+    Curtask,
     /// Argument `n` of the function, 0 to 9, as the 64-bit register or stack slot holds it (kprobe).
     Arg(u8),
     /// The function's return value (kretprobe).

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
-use crate::syntax::ast::{ExprKind, Script, StmtKind, TypeName, UnaryOp};
+use crate::syntax::ast::{ExprKind, Script, StmtKind};
 
 /// "`what` not supported yet"; `what` comes with its verb.
 fn unsupported(what: &str, span: Span) -> Diagnostic {
@@ -12,14 +12,6 @@ fn unsupported(what: &str, span: Span) -> Diagnostic {
 
 /// Everything of the top level that is no probe. `#include` needs nothing: no name of a header has a meaning yet.
 pub(super) fn script(script: &Script) -> Vec<Diagnostic> {
-    let types = script.types.iter().map(|item| {
-        let what = if item.typedef {
-            "`typedef` is"
-        } else {
-            "the definition of a type is"
-        };
-        unsupported(what, item.span)
-    });
     let configs = script
         .configs
         .iter()
@@ -32,7 +24,7 @@ pub(super) fn script(script: &Script) -> Vec<Diagnostic> {
         .macros
         .iter()
         .map(|item| unsupported("a `macro` is", item.name.span));
-    types.chain(configs).chain(maps).chain(macros).collect()
+    configs.chain(maps).chain(macros).collect()
 }
 
 /// A statement; the word it starts with is its place.
@@ -41,7 +33,6 @@ pub(super) fn stmt(kind: &StmtKind, span: Span) -> Diagnostic {
         StmtKind::While { .. } => "while",
         StmtKind::For { .. } => "for",
         StmtKind::Unroll { .. } => "unroll",
-        StmtKind::Let { .. } => "let",
         StmtKind::Return(_) => "return",
         StmtKind::Break => "break",
         StmtKind::Continue => "continue",
@@ -55,31 +46,12 @@ pub(super) fn stmt(kind: &StmtKind, span: Span) -> Diagnostic {
 /// An expression.
 pub(super) fn expr(kind: &ExprKind, span: Span) -> Diagnostic {
     let what = match kind {
-        ExprKind::Bool(true) => "the literal `true` is",
-        ExprKind::Bool(false) => "the literal `false` is",
-        ExprKind::Unary(UnaryOp::Deref, _) => "reading through a pointer with `*` is",
-        ExprKind::Unary(UnaryOp::AddressOf, _) => "taking an address with `&` is",
         ExprKind::In { .. } => "`in` is",
         ExprKind::Ternary { .. } => "the short form `a ?: b` is",
-        ExprKind::Field { .. } => "access to a field is",
-        ExprKind::Element { .. } => "access to a part of a tuple is",
-        ExprKind::Index { .. } => "indexing anything but a map is",
-        ExprKind::Sizeof(_) => "`sizeof` is",
-        ExprKind::Offsetof { .. } => "`offsetof` is",
         ExprKind::Type(_) => "a type as an argument is",
         ExprKind::Comptime(_) => "`comptime` is",
         ExprKind::Block(_) => "a block as an expression is",
-        ExprKind::Tuple(_) => "a tuple as a value is",
         _ => "this expression is",
     };
-    let diagnostic = unsupported(what, span);
-    match kind {
-        ExprKind::Tuple(_) => diagnostic.with_help("a key of several parts is written `@m[a, b]`"),
-        _ => diagnostic,
-    }
-}
-
-/// A cast to anything but an integer.
-pub(super) fn cast(ty: &TypeName) -> Diagnostic {
-    unsupported("a cast to this type is", ty.span)
+    unsupported(what, span)
 }

@@ -2,7 +2,8 @@
 
 use super::checker::{Checker, Typed};
 use super::expr::int;
-use super::hir::{Builtin, ExprKind};
+use super::ctypes::pointer;
+use super::hir::{Builtin, ExprKind, Type};
 use super::names;
 use super::shape::Shape;
 use crate::diagnostic::{Diagnostic, suggest};
@@ -49,6 +50,14 @@ impl Checker<'_> {
     /// A bare name: a built-in.
     pub(super) fn name(&mut self, name: &str, span: Span) -> Option<Typed> {
         let Some(builtin) = names::builtin(name) else {
+            if let Some((value, of)) = self.types.constant(name) {
+                let kind = ExprKind::Int(value as u64);
+                let shape = match of {
+                    Some(of) => Shape::Is(Type::Enum(of)),
+                    None => Shape::Flexible,
+                };
+                return Some(Typed::new(kind, shape, span));
+            }
             return self.unknown_name(name, span);
         };
         let written = self.written;
@@ -82,9 +91,17 @@ impl Checker<'_> {
         }
         Some(Typed::new(
             ExprKind::Builtin(builtin),
-            names::builtin_shape(builtin),
+            self.builtin_shape(builtin),
             span,
         ))
+    }
+
+    fn builtin_shape(&mut self, builtin: Builtin) -> Shape {
+        let mut task = || self.types.find_record("struct", "task_struct");
+        match builtin {
+            Builtin::Curtask => Shape::Is(pointer(task().unwrap_or(Type::Void))),
+            builtin => names::builtin_shape(builtin),
+        }
     }
 
     /// The name that was most likely meant. After many mistakes nobody reads it, and looking takes time.

@@ -7,14 +7,18 @@
 //!
 //! This module knows no kernel: facts come from [`Kernel`], and [`crate::provider`] reads the attach points.
 
+mod access;
 mod aggregate;
 mod call;
+mod cast;
 mod checker;
+mod ctypes;
 mod dump;
 mod expr;
 mod format;
 pub mod hir;
 mod later;
+mod locals;
 mod lookup;
 mod maps;
 mod names;
@@ -64,12 +68,15 @@ pub fn check(
 ) -> Result<(hir::Program, Vec<Diagnostic>), Vec<Diagnostic>> {
     let resolved = points::resolve(script, options);
     let mut tables = tables::Tables::default();
+    let mut types = ctypes::Types::new(options.kernel);
+    let mistakes = types.define(&script.types);
     let mut settled = false;
     // One more round sees that nothing changes, and one settles maps that only get themselves.
     for _ in 0..crate::limits::TYPE_ROUNDS + 2 {
         let before = tables.clone();
-        let (program, mut diagnostics) =
-            Checker::new(options, &mut tables).script(script, &resolved);
+        let round = Checker::new(options, tables, types).script(script, &resolved);
+        (tables, types) = (round.tables, round.types);
+        let (program, mut diagnostics) = (round.program, round.diagnostics);
         if tables != before {
             continue;
         }
@@ -80,6 +87,7 @@ pub fn check(
         }
         diagnostics.splice(0..0, resolved.diagnostics.iter().cloned());
         diagnostics.extend(later::script(script));
+        diagnostics.extend(mistakes);
         diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         diagnostics.truncate(crate::limits::DIAGNOSTICS);
         return if diagnostics.iter().any(Diagnostic::is_error) {

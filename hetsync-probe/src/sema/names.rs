@@ -12,6 +12,7 @@ pub(super) fn builtin(name: &str) -> Option<Builtin> {
         "nsecs" => Builtin::Nsecs,
         "elapsed" => Builtin::Elapsed,
         "cpu" => Builtin::Cpu,
+        "curtask" => Builtin::Curtask,
         "retval" => Builtin::Retval,
         "func" => Builtin::Func,
         "probe" => Builtin::Probe,
@@ -23,17 +24,17 @@ pub(super) fn builtin(name: &str) -> Option<Builtin> {
 }
 
 /// Built-ins that can be named in a suggestion.
-pub(super) const BUILTINS: [&str; 15] = [
+pub(super) const BUILTINS: [&str; 16] = [
+    "curtask",
     "pid", "tid", "comm", "nsecs", "elapsed", "cpu", "retval", "func", "probe", "arg0", "arg1",
     "arg2", "arg3", "arg4", "arg5",
 ];
 
 /// Built-ins of bpftrace that are still to come.
-pub(super) const LATER_BUILTINS: [&str; 26] = [
+pub(super) const LATER_BUILTINS: [&str; 25] = [
     "args",
     "kstack",
     "ustack",
-    "curtask",
     "uid",
     "gid",
     "euid",
@@ -140,6 +141,7 @@ pub(super) fn builtin_shape(builtin: Builtin) -> Shape {
         | Builtin::Nsecs
         | Builtin::Elapsed
         | Builtin::Cpu
+        | Builtin::Curtask
         | Builtin::Arg(_)
         | Builtin::Retval => Shape::UNSIGNED,
     }
@@ -167,6 +169,7 @@ pub(super) fn builtin_name(builtin: Builtin) -> String {
         Builtin::Nsecs => "nsecs".into(),
         Builtin::Elapsed => "elapsed".into(),
         Builtin::Cpu => "cpu".into(),
+        Builtin::Curtask => "curtask".into(),
         Builtin::Retval => "retval".into(),
         Builtin::Func => "func".into(),
         Builtin::Probe => "probe".into(),

@@ -5,7 +5,7 @@
 
 use super::checker::{Checker, Typed};
 use super::hir::{BinaryOp, ExprKind, UnaryOp};
-use super::shape::Shape;
+use super::shape::{Join, Shape};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 use crate::syntax::ast;
@@ -17,6 +17,11 @@ impl Checker<'_> {
         operand: &ast::Expr,
         span: Span,
     ) -> Option<Typed> {
+        if op == ast::UnaryOp::Not {
+            let value = self.condition(operand)?;
+            let kind = ExprKind::Unary(UnaryOp::Not, Box::new(value));
+            return Some(Typed::new(kind, Shape::Flexible, span));
+        }
         let value = self.integer(operand, &format!("`{}`", op.symbol()))?;
         let (op, shape) = match op {
             ast::UnaryOp::Neg => {
@@ -36,12 +41,11 @@ impl Checker<'_> {
                 if value.shape.is_signed() {
                     Shape::SIGNED
                 } else {
-                    value.shape.clone()
+                    Shape::UNSIGNED
                 },
             ),
-            ast::UnaryOp::Not => (UnaryOp::Not, Shape::Flexible),
-            // Refused before its operand was looked at.
-            ast::UnaryOp::Deref | ast::UnaryOp::AddressOf => return None,
+            // Handled elsewhere: these are no arithmetic.
+            ast::UnaryOp::Not | ast::UnaryOp::Deref | ast::UnaryOp::AddressOf => return None,
         };
         let shape = if value.shape == Shape::Unknown {
             Shape::Unknown
@@ -64,8 +68,11 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<Typed> {
         let (lhs, rhs) = (lhs?, rhs?);
+        if lhs.shape.is_pointer() || rhs.shape.is_pointer() {
+            return self.pointer_operator(op, op_span, lhs, rhs, span);
+        }
         if !lhs.shape.is_int() || !rhs.shape.is_int() {
-            return self.text_operator(op, op_span, lhs, rhs, span);
+            return self.bytes_operator(op, op_span, lhs, rhs, span);
         }
         match lower(op) {
             Some(op) => {
@@ -73,19 +80,33 @@ impl Checker<'_> {
                 self.warn_of_negative_as_unsigned(op, op_span, &lhs, &rhs);
                 Some(integers(op, lhs, rhs, span))
             }
-            None => {
-                let kind = ExprKind::Logical {
-                    and: op == ast::BinaryOp::LogicalAnd,
-                    lhs: Box::new(lhs.expr),
-                    rhs: Box::new(rhs.expr),
-                };
-                Some(Typed::new(kind, Shape::Flexible, span))
-            }
+            None => Some(logical(op, lhs, rhs, span)),
         }
     }
 
-    /// `==` and `!=` of text; every other operator wants integers.
-    fn text_operator(
+    /// Arithmetic, order and truth of addresses.
+    fn pointer_operator(
+        &mut self,
+        op: ast::BinaryOp,
+        op_span: Span,
+        lhs: Typed,
+        rhs: Typed,
+        span: Span,
+    ) -> Option<Typed> {
+        let both = lhs.shape.is_condition() && rhs.shape.is_condition();
+        let comparison = lower(op).is_some_and(|op| comparison(op).is_some());
+        match lower(op) {
+            None if both => Some(logical(op, lhs, rhs, span)),
+            Some(op) if both && comparison => Some(integers(op, lhs, rhs, span)),
+            Some(BinaryOp::Add) if rhs.shape.is_int() => self.advanced(lhs, rhs, false, span),
+            Some(BinaryOp::Add) if lhs.shape.is_int() => self.advanced(rhs, lhs, false, span),
+            Some(BinaryOp::Sub) if rhs.shape.is_int() => self.advanced(lhs, rhs, true, span),
+            _ => self.bytes_operator(op, op_span, lhs, rhs, span),
+        }
+    }
+
+    /// `==` and `!=` of values that are bytes; every other operator wants integers.
+    fn bytes_operator(
         &mut self,
         op: ast::BinaryOp,
         op_span: Span,
@@ -94,7 +115,8 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<Typed> {
         let comparison = matches!(op, ast::BinaryOp::Eq | ast::BinaryOp::Ne);
-        if comparison && lhs.shape.is_text() && rhs.shape.is_text() {
+        let alike = !lhs.shape.is_int() && matches!(lhs.shape.join(&rhs.shape), Join::Fits(_) | Join::Mixed(_));
+        if comparison && (alike || lhs.shape.is_text() && rhs.shape.is_text()) {
             let kind = ExprKind::Compare {
                 equal: op == ast::BinaryOp::Eq,
                 lhs: Box::new(lhs.expr),
@@ -195,6 +217,22 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// `&&` or `||`.
+fn logical(op: ast::BinaryOp, lhs: Typed, rhs: Typed, span: Span) -> Typed {
+    let kind = ExprKind::Logical {
+        and: op == ast::BinaryOp::LogicalAnd,
+        lhs: Box::new(lhs.expr),
+        rhs: Box::new(rhs.expr),
+    };
+    Typed::new(kind, Shape::Flexible, span)
+}
+
+/// The operator itself if it is a comparison.
+fn comparison(op: BinaryOp) -> Option<BinaryOp> {
+    use BinaryOp::{Eq, Ge, Gt, Le, Lt, Ne};
+    matches!(op, Eq | Ne | Lt | Le | Gt | Ge).then_some(op)
 }
 
 /// The operator on integers; none for `&&` and `||`.

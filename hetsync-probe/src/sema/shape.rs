@@ -36,6 +36,14 @@ impl Shape {
     pub(super) const SIGNED: Shape = Shape::Is(Type::INT);
     pub(super) const UNSIGNED: Shape = Shape::Is(Type::UINT);
 
+    /// The shape of values of a type.
+    pub(super) fn of(ty: &Type) -> Shape {
+        match ty {
+            Type::Tuple(parts) => Shape::Tuple(parts.iter().map(Shape::of).collect()),
+            ty => Shape::Is(ty.clone()),
+        }
+    }
+
     /// The type a value of this shape has if nothing more is learnt.
     pub(super) fn ty(&self) -> Type {
         match self {

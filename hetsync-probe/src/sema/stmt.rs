@@ -46,6 +46,9 @@ impl Checker<'_> {
                 return;
             }
             ast::StmtKind::Assign { target, op, value } => self.assign(target, *op, value),
+            ast::StmtKind::Let { name, ty, value } => {
+                self.let_statement(name, ty.as_ref(), value.as_ref())
+            }
             ast::StmtKind::If {
                 cond,
                 then,
@@ -159,68 +162,6 @@ impl Checker<'_> {
             }
             _ => None,
         }
-    }
-
-    fn assign_local(
-        &mut self,
-        name: &str,
-        name_span: Span,
-        op: Option<ast::BinaryOp>,
-        value: &ast::Expr,
-    ) -> Option<StmtKind> {
-        let span = name_span.to(value.span);
-        let value = match op {
-            None => self.expr(value),
-            Some(op) => {
-                let index = self.used_local(name, name_span)?;
-                let local = self.local(index);
-                let (shape, unit) = (local.shape.clone(), local.unit.get());
-                let old = Typed {
-                    unit,
-                    ..Typed::new(
-                        ExprKind::Local(hir::LocalId(index as u32)),
-                        shape,
-                        name_span,
-                    )
-                };
-                let value = self.expr(value);
-                self.binary(op, name_span, Some(old), value, span)
-            }
-        };
-        // A variable whose first value is broken still exists: one mistake, one message.
-        let known = self.lookup(name);
-        let index = known.unwrap_or_else(|| self.declare(name, name_span));
-        let value = value?;
-        let local = self.local(index);
-        let first = local.span;
-        match local.shape.join(&value.shape) {
-            Join::Fits(joined) => {
-                local.shape = joined;
-                local.unit.add(value.unit, &value.shape);
-            }
-            Join::Mixed(_) => {
-                let warning = mixed_signs(&format!("${name}"), name_span, first, &value.shape);
-                self.report(warning);
-            }
-            Join::Mismatch => {
-                let (was, is) = (local.shape.describe(), value.shape.describe());
-                return self.fail(
-                    Diagnostic::error(
-                        "E0304",
-                        value.span(),
-                        format!("`${name}` gets {is} here and was {was}"),
-                    )
-                    .with_label(is)
-                    .with_place(first, was)
-                    .with_help("a variable keeps the type of its first value; use another one"),
-                );
-            }
-        }
-        let ty = self.local(index).shape.ty();
-        Some(StmtKind::Assign {
-            place: Place::Local(hir::LocalId(index as u32)),
-            value: value.into_type(&ty),
-        })
     }
 
     fn assign_map(

@@ -89,6 +89,8 @@ pub(super) struct LocalInfo {
     pub(super) shape: Shape,
     /// The assignment that gave the shape.
     pub(super) span: Span,
+    /// Whether its type is written in a `let`.
+    pub(super) declared: bool,
     pub(super) unit: UnitInfo,
 }
 

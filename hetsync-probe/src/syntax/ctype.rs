@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
 /// Integer types of the language, with bits and signedness.
-pub(crate) const INT_TYPES: [(&str, u8, bool); 8] = [
+const INT_TYPES: [(&str, u8, bool); 8] = [
     ("int8", 8, true),
     ("int16", 16, true),
     ("int32", 32, true),

@@ -22,7 +22,6 @@ mod script;
 mod stmt;
 mod token;
 
-pub(crate) use ctype::INT_TYPES;
 pub use dump::dump;
 pub(crate) use literal::integer;
 

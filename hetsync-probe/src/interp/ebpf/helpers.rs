@@ -43,6 +43,7 @@ impl Run<'_> {
                 Ok(Word::scalar(self.world.read_clock_ns()))
             }
             helper::GET_SMP_PROCESSOR_ID => Ok(Word::scalar(u64::from(cpu))),
+            helper::GET_CURRENT_TASK => Ok(Word::scalar(self.firing.task)),
             helper::GET_CURRENT_PID_TGID => {
                 let both = u64::from(self.firing.pid) << 32 | u64::from(self.firing.tid);
                 Ok(Word::scalar(both))

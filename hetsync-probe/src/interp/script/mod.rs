@@ -264,6 +264,7 @@ impl Body<'_> {
                 self.world.read_clock_ns().wrapping_sub(start_ns)
             }
             Builtin::Cpu => self.firing.cpu.into(),
+            Builtin::Curtask => self.firing.task,
             Builtin::Arg(n) => self.firing.args[n as usize],
             Builtin::Retval => self.firing.retval,
             Builtin::Func => name(self.point.func_name),

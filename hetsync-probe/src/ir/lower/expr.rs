@@ -170,6 +170,7 @@ impl<'a> Lowerer<'a> {
                 self.b.alu(Alu::Sub, Val::Reg(now), Val::Reg(start))
             }
             Builtin::Cpu => Val::Reg(self.b.pure(call(helper::GET_SMP_PROCESSOR_ID))),
+            Builtin::Curtask => Val::Reg(self.b.pure(call(helper::GET_CURRENT_TASK))),
             Builtin::Func => Val::Imm(i64::from(point.func_name.0)),
             Builtin::Probe => Val::Imm(i64::from(point.probe_name.0)),
             Builtin::Arg(n) => self.argument(n),
