@@ -7,6 +7,13 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// A single piece.
+    pub fn of(address: u64, bytes: &[u8]) -> Self {
+        Self {
+            pieces: vec![(address, bytes.to_vec())],
+        }
+    }
+
     /// Makes bytes readable at an address; pieces must not overlap.
     pub fn add(&mut self, address: u64, bytes: Vec<u8>) {
         self.pieces.push((address, bytes));

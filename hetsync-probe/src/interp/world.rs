@@ -74,6 +74,8 @@ pub struct Firing {
     pub args: [u64; 10],
     /// Return value of the function.
     pub retval: u64,
+    /// The record of a tracepoint.
+    pub record: Vec<u8>,
 }
 
 impl Default for Firing {
@@ -87,6 +89,7 @@ impl Default for Firing {
             cpu: 0,
             args: [0; 10],
             retval: 0,
+            record: Vec::new(),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! An object in memory is an [`ExprKind::Read`] at an address; a member of it is a read at an address further on, so of
 //! a long chain only the last object is read.
 
+use std::sync::Arc;
+
 use super::checker::{Checker, Typed};
 use super::ctypes::{Member, member_names};
 use super::expr::int;
@@ -23,6 +25,11 @@ struct Location {
 impl Checker<'_> {
     /// `base.name` or `base->name`.
     pub(super) fn field(&mut self, base: &ast::Expr, name: &Ident, span: Span) -> Option<Typed> {
+        if let ast::ExprKind::Name(args) = &base.bare().kind
+            && args == "args"
+        {
+            return self.argument(name, base.span, span);
+        }
         let value = self.expr(base)?;
         let is = value.shape.describe();
         let Some((record, location)) = self.record_of(&value) else {
@@ -41,20 +48,16 @@ impl Checker<'_> {
     }
 
     /// The record behind a pointer or in a value, and its place unless it is in a variable or a map.
-    fn record_of(&mut self, value: &Typed) -> Option<(std::sync::Arc<Record>, Option<Location>)> {
-        match (&value.shape, &value.expr.kind) {
-            (Shape::Is(Type::Pointer { to, space }), _) => {
+    fn record_of(&mut self, value: &Typed) -> Option<(Arc<Record>, Option<Location>)> {
+        match &value.shape {
+            Shape::Is(Type::Pointer { to, space }) => {
                 let Type::Record(record) = self.types.completed(to) else {
                     return None;
                 };
                 let (address, space) = (value.expr.clone(), *space);
                 Some((record, Some(Location { address, space })))
             }
-            (Shape::Is(Type::Record(record)), ExprKind::Read { address, space, .. }) => {
-                let (address, space) = ((**address).clone(), *space);
-                Some((record.clone(), Some(Location { address, space })))
-            }
-            (Shape::Is(Type::Record(record)), _) => Some((record.clone(), None)),
+            Shape::Is(Type::Record(record)) => Some((record.clone(), location(&value.expr))),
             _ => None,
         }
     }
@@ -76,7 +79,7 @@ impl Checker<'_> {
         let of = &record.name.name;
         let near = suggest::nearest(&name.text, member_names(record));
         let diagnostic = Diagnostic::error(
-            "E0219",
+            "E0222",
             name.span,
             format!("`{of}` has no member `{}`", name.text),
         )
@@ -132,7 +135,12 @@ impl Checker<'_> {
     }
 
     /// `base[index]` of an array or a pointer.
-    pub(super) fn index(&mut self, base: &ast::Expr, index: &ast::Expr, span: Span) -> Option<Typed> {
+    pub(super) fn index(
+        &mut self,
+        base: &ast::Expr,
+        index: &ast::Expr,
+        span: Span,
+    ) -> Option<Typed> {
         let value = self.expr(base);
         let at = self.integer(index, "an index");
         let (value, at) = (value?, at?);
@@ -140,8 +148,8 @@ impl Checker<'_> {
             ExprKind::Int(n) => Some(n as i64),
             _ => None,
         };
-        match (&value.shape, &value.expr.kind) {
-            (Shape::Is(Type::Pointer { to, space }), _) => {
+        match &value.shape {
+            Shape::Is(Type::Pointer { to, space }) => {
                 let (to, space) = (self.types.completed(to), *space);
                 let address = self.advanced(value, at, false, span)?;
                 let at = Location {
@@ -150,7 +158,7 @@ impl Checker<'_> {
                 };
                 Some(load(whole(to), at, span))
             }
-            (Shape::Is(Type::Array { of, len }), kind) => {
+            Shape::Is(Type::Array { of, len }) => {
                 let (of, len) = (of.clone(), *len);
                 if let Some(n) = constant
                     && !(0..i64::from(len)).contains(&n)
@@ -159,9 +167,8 @@ impl Checker<'_> {
                     return self.outside(index.span, n, len, &value);
                 }
                 let of = self.types.completed(&of);
-                if let ExprKind::Read { address, space, .. } = kind {
-                    let (start, space) = ((**address).clone(), *space);
-                    let address = offset_by(start, at, of.memory_size(), span);
+                if let Some(Location { address, space }) = location(&value.expr) {
+                    let address = offset_by(address, at, of.memory_size(), span);
                     return Some(load(whole(of), Location { address, space }, span));
                 }
                 let Some(n) = constant else {
@@ -177,14 +184,13 @@ impl Checker<'_> {
                 };
                 Some(piece(value, member, span))
             }
-            (Shape::Is(Type::Str { .. }), ExprKind::Read { address, space, .. }) => {
+            Shape::Is(Type::Str { .. }) if location(&value.expr).is_some() => {
                 // Characters of a string that lies in memory.
-                let (start, space) = ((**address).clone(), *space);
-                let address = offset_by(start, at, 1, span);
-                let char = Type::Int { bits: 8, signed: true };
-                Some(load(whole(char), Location { address, space }, span))
+                let Location { address, space } = location(&value.expr)?;
+                let address = offset_by(address, at, 1, span);
+                Some(load(whole(CHAR), Location { address, space }, span))
             }
-            (Shape::Unknown, _) => Some(Typed::new(value.expr.kind, Shape::Unknown, span)),
+            Shape::Unknown => Some(Typed::new(value.expr.kind, Shape::Unknown, span)),
             _ => {
                 let is = value.shape.describe();
                 self.fail(
@@ -217,9 +223,13 @@ impl Checker<'_> {
             }
             let is = value.shape.describe();
             return self.fail(
-                Diagnostic::error("E0314", span, format!("`*` needs a pointer, and this is {is}"))
-                    .with_place(value.span(), is)
-                    .with_help("cast it, e.g. `*(uint64 *)arg0`"),
+                Diagnostic::error(
+                    "E0314",
+                    span,
+                    format!("`*` needs a pointer, and this is {is}"),
+                )
+                .with_place(value.span(), is)
+                .with_help("cast it, e.g. `*(uint64 *)arg0`"),
             );
         };
         let to = self.types.completed(to);
@@ -237,7 +247,7 @@ impl Checker<'_> {
     /// `&e`.
     pub(super) fn address_of(&mut self, operand: &ast::Expr, span: Span) -> Option<Typed> {
         let value = self.expr(operand)?;
-        let ExprKind::Read { address, space, .. } = &value.expr.kind else {
+        let Some(Location { address, space }) = location(&value.expr) else {
             return self.fail(
                 Diagnostic::error("E0314", span, "`&` needs something that lies in memory")
                     .with_place(value.span(), value.shape.describe())
@@ -247,15 +257,15 @@ impl Checker<'_> {
         let to = match value.shape.ty() {
             Type::Record(record) => Type::Incomplete(record.name.clone()),
             // The address of a text is that of its first character.
-            Type::Str { .. } => Type::Int { bits: 8, signed: true },
+            Type::Str { .. } => CHAR,
             ty => ty,
         };
         let ty = Type::Pointer {
-            to: std::sync::Arc::new(to),
-            space: *space,
+            to: Arc::new(to),
+            space,
         };
         let expr = Typed {
-            expr: (**address).clone(),
+            expr: address,
             shape: Shape::UNSIGNED,
             unit: None,
         }
@@ -291,6 +301,35 @@ impl Checker<'_> {
             shape,
             unit: None,
         })
+    }
+}
+
+/// The type of an element of a string.
+const CHAR: Type = Type::Int {
+    bits: 8,
+    signed: true,
+};
+
+/// Where a value lies in memory, unless it is in a variable or a map.
+fn location(expr: &hir::Expr) -> Option<Location> {
+    match &expr.kind {
+        ExprKind::Read { address, space, .. } => Some(Location {
+            address: (**address).clone(),
+            space: *space,
+        }),
+        ExprKind::Context { offset, .. } => {
+            let span = expr.span;
+            let context = hir::Expr {
+                kind: ExprKind::Builtin(hir::Builtin::Context),
+                ty: Type::UINT,
+                span,
+            };
+            Some(Location {
+                address: add(context, int(u64::from(*offset), span).expr, span),
+                space: Space::Kernel,
+            })
+        }
+        _ => None,
     }
 }
 

@@ -43,7 +43,11 @@ impl Checker<'_> {
             Type::Array { of, len } if value.shape.is_int() => {
                 let bytes = value.shape.ty().memory_size();
                 let size = of.memory_size().max(1);
-                let len = if *len == 0 { bytes / size } else { *len as usize };
+                let len = if *len == 0 {
+                    bytes / size
+                } else {
+                    *len as usize
+                };
                 if len * size != bytes {
                     return self.cannot_cast(&value, &target, written.span);
                 }
@@ -111,7 +115,7 @@ impl Checker<'_> {
                 let of = &record.name.name;
                 let near = suggest::nearest(&name.text, member_names(&record));
                 let diagnostic = Diagnostic::error(
-                    "E0219",
+                    "E0222",
                     name.span,
                     format!("`{of}` has no member `{}`", name.text),
                 )

@@ -123,11 +123,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    pub(super) fn script(
-        mut self,
-        script: &ast::Script,
-        resolved: &'a Resolved,
-    ) -> Round<'a> {
+    pub(super) fn script(mut self, script: &ast::Script, resolved: &'a Resolved) -> Round<'a> {
         self.tables.locals.resize(script.probes.len(), Vec::new());
         for (index, (probe, written)) in script.probes.iter().zip(&resolved.probes).enumerate() {
             self.probe = index;

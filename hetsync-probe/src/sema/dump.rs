@@ -222,6 +222,7 @@ impl<'a> Dump<'a> {
                 };
                 format!("read {bytes} {space} {}", self.expr(address))
             }
+            ExprKind::Context { offset, bytes } => format!("args+{offset}..{bytes}"),
             ExprKind::Cast(of) => format!("cast {}", self.expr(of)),
             ExprKind::Unary(op, operand) => {
                 let symbol = match op {

@@ -7,9 +7,9 @@ use super::later;
 use super::shape::{Join, Shape};
 use super::tables::Value;
 use crate::diagnostic::Diagnostic;
+use crate::limits;
 use crate::span::Span;
 use crate::syntax::ast;
-use crate::limits;
 
 impl Checker<'_> {
     /// An expression; none if a mistake in it was reported.
@@ -69,14 +69,20 @@ impl Checker<'_> {
                 let (then, otherwise) = (self.expr(then), self.expr(otherwise));
                 self.ternary(cond?, then?, otherwise?, span)
             }
+            ast::ExprKind::Ternary {
+                cond,
+                then: None,
+                otherwise,
+            } => {
+                let (value, otherwise) = (self.expr(cond), self.expr(otherwise));
+                self.short_ternary(value?, otherwise?, span)
+            }
             ast::ExprKind::Increment {
                 target,
                 delta,
                 postfix,
             } => self.increment(target, *delta, *postfix, span),
-            ast::ExprKind::Cast { ty, value } => {
-                self.cast(ty, value, span)
-            }
+            ast::ExprKind::Cast { ty, value } => self.cast(ty, value, span),
             ast::ExprKind::Bool(truth) => {
                 let kind = ExprKind::Int(u64::from(*truth));
                 Some(Typed::new(kind, Shape::Is(Type::Bool), span))
@@ -93,7 +99,6 @@ impl Checker<'_> {
             ast::ExprKind::Tuple(parts) => self.tuple(parts, span),
             ast::ExprKind::Paren(inner) => self.expr(inner),
             kind @ (ast::ExprKind::In { .. }
-            | ast::ExprKind::Ternary { then: None, .. }
             | ast::ExprKind::Type(_)
             | ast::ExprKind::Comptime(_)
             | ast::ExprKind::Block(_)) => self.fail(later::expr(kind, span)),
@@ -272,6 +277,34 @@ impl Checker<'_> {
             unit,
             ..Typed::new(kind, shape, span)
         })
+    }
+
+    /// `a ?: b`: a where it is not 0, else b.
+    fn short_ternary(&mut self, value: Typed, otherwise: Typed, span: Span) -> Option<Typed> {
+        if value.expr.has_effect() {
+            return self.fail(
+                Diagnostic::error(
+                    "E0312",
+                    value.span(),
+                    "what changes something cannot be both the condition and the value of `?:`",
+                )
+                .with_label("would happen twice")
+                .with_help("do it in a statement before, and use the variable here"),
+            );
+        }
+        if !value.shape.is_condition() {
+            let is = value.shape.describe();
+            return self.fail(
+                Diagnostic::error(
+                    "E0308",
+                    value.span(),
+                    format!("a condition must be an integer, and this is {is}"),
+                )
+                .with_label(is),
+            );
+        }
+        let cond = value.expr.clone();
+        self.ternary(cond, value, otherwise, span)
     }
 
     fn increment(

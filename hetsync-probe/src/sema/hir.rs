@@ -244,6 +244,13 @@ pub enum ExprKind {
         /// Whose memory.
         space: Space,
     },
+    /// An object in the record that a tracepoint fires with, as [`ExprKind::Read`] of it.
+    Context {
+        /// Bytes from the record's start.
+        offset: u32,
+        /// Bytes read: for a string at most this many, else the memory size of the type.
+        bytes: u32,
+    },
     /// A word made a value of this expression's type: cut to its width and extended, or for `bool` compared with 0.
     Cast(Box<Expr>),
     /// An operator on one integer.
@@ -328,6 +335,8 @@ pub enum Builtin {
     Elapsed,
     /// Number of the CPU.
     Cpu,
+    /// The address of what the probe fires with: of a tracepoint its record.
+    Context,
     /// The address of the kernel's description of the current thread.
     Curtask,
     /// Argument `n` of the function, 0 to 9, as the 64-bit register or stack slot holds it (kprobe).

@@ -57,7 +57,7 @@ impl Checker<'_> {
             let place = self.local(earlier).span;
             return self.fail(
                 Diagnostic::error(
-                    "E0220",
+                    "E0223",
                     name.span,
                     format!("`${}` exists already", name.text),
                 )
@@ -144,7 +144,9 @@ impl Checker<'_> {
                 )
                 .with_label(is)
                 .with_place(first, format!("`{ty}`"))
-                .with_help(format!("cast the value, `({ty})..`, or declare a wider type")),
+                .with_help(format!(
+                    "cast the value, `({ty})..`, or declare a wider type"
+                )),
             );
         }
         Some(Typed {
@@ -159,9 +161,12 @@ fn zero(ty: &Type, span: Span) -> Option<hir::Expr> {
     let kind = match ty {
         ty if ty.is_word() => ExprKind::Int(0),
         Type::Str { .. } => ExprKind::Str(Vec::new()),
-        Type::Tuple(parts) => {
-            ExprKind::Tuple(parts.iter().map(|part| zero(part, span)).collect::<Option<_>>()?)
-        }
+        Type::Tuple(parts) => ExprKind::Tuple(
+            parts
+                .iter()
+                .map(|part| zero(part, span))
+                .collect::<Option<_>>()?,
+        ),
         _ => return None,
     };
     Some(hir::Expr {

@@ -1,8 +1,8 @@
 //! What names mean: variables in scope, built-ins, parameters.
 
 use super::checker::{Checker, Typed};
-use super::expr::int;
 use super::ctypes::pointer;
+use super::expr::int;
 use super::hir::{Builtin, ExprKind, Type};
 use super::names;
 use super::shape::Shape;
@@ -88,6 +88,11 @@ impl Checker<'_> {
                     diagnostic.with_help("it is the function a kprobe or kretprobe is attached to")
                 }
             });
+        }
+        if builtin == Builtin::Retval
+            && let Some(typed) = self.typed_retval(span)
+        {
+            return Some(typed);
         }
         Some(Typed::new(
             ExprKind::Builtin(builtin),

@@ -9,6 +9,7 @@
 
 mod access;
 mod aggregate;
+mod args;
 mod call;
 mod cast;
 mod checker;

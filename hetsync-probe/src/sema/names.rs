@@ -25,9 +25,8 @@ pub(super) fn builtin(name: &str) -> Option<Builtin> {
 
 /// Built-ins that can be named in a suggestion.
 pub(super) const BUILTINS: [&str; 16] = [
-    "curtask",
-    "pid", "tid", "comm", "nsecs", "elapsed", "cpu", "retval", "func", "probe", "arg0", "arg1",
-    "arg2", "arg3", "arg4", "arg5",
+    "curtask", "pid", "tid", "comm", "nsecs", "elapsed", "cpu", "retval", "func", "probe", "arg0",
+    "arg1", "arg2", "arg3", "arg4", "arg5",
 ];
 
 /// Built-ins of bpftrace that are still to come.
@@ -142,6 +141,7 @@ pub(super) fn builtin_shape(builtin: Builtin) -> Shape {
         | Builtin::Elapsed
         | Builtin::Cpu
         | Builtin::Curtask
+        | Builtin::Context
         | Builtin::Arg(_)
         | Builtin::Retval => Shape::UNSIGNED,
     }
@@ -170,6 +170,7 @@ pub(super) fn builtin_name(builtin: Builtin) -> String {
         Builtin::Elapsed => "elapsed".into(),
         Builtin::Cpu => "cpu".into(),
         Builtin::Curtask => "curtask".into(),
+        Builtin::Context => "args".into(),
         Builtin::Retval => "retval".into(),
         Builtin::Func => "func".into(),
         Builtin::Probe => "probe".into(),

@@ -115,7 +115,8 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<Typed> {
         let comparison = matches!(op, ast::BinaryOp::Eq | ast::BinaryOp::Ne);
-        let alike = !lhs.shape.is_int() && matches!(lhs.shape.join(&rhs.shape), Join::Fits(_) | Join::Mixed(_));
+        let alike = !lhs.shape.is_int()
+            && matches!(lhs.shape.join(&rhs.shape), Join::Fits(_) | Join::Mixed(_));
         if comparison && (alike || lhs.shape.is_text() && rhs.shape.is_text()) {
             let kind = ExprKind::Compare {
                 equal: op == ast::BinaryOp::Eq,

@@ -6,7 +6,11 @@ impl Expr {
     /// Calls `visit` with each direct part, in the order of evaluation.
     pub fn each_part<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         match &self.kind {
-            ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Builtin(_) | ExprKind::Local(_) => {}
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Builtin(_)
+            | ExprKind::Local(_)
+            | ExprKind::Context { .. } => {}
             ExprKind::MapGet { key, .. } | ExprKind::Tuple(key) => key.iter().for_each(visit),
             ExprKind::Unary(_, of)
             | ExprKind::Cast(of)

@@ -151,4 +151,35 @@ them a structure by value. A kprobe needs none of that.",
         wrong: "",
         mended: "",
     },
+    Code {
+        code: "E0221",
+        title: "unknown type",
+        explanation: "The type is not among the language's, the script's own or the kernel's. Types of the kernel come from its BTF;
+those of a module are known while it is loaded.",
+        wrong: "begin { print((uint8)1); print(sizeof(struct no_such)); }",
+        mended: "struct no_such { int x; };\nbegin { print((uint8)1); print(sizeof(struct no_such)); }",
+    },
+    Code {
+        code: "E0222",
+        title: "a record has no such member",
+        explanation: "The struct or union has no member of this name in this kernel, nor has one of its anonymous members. Members come and go
+from kernel to kernel; `hetsync-probe list 'struct sock'` shows what there is.",
+        wrong: "struct pair { int first; int second; };\nkprobe:f { print(((struct pair *)arg0).frist); }",
+        mended: "struct pair { int first; int second; };\nkprobe:f { print(((struct pair *)arg0).first); }",
+    },
+    Code {
+        code: "E0223",
+        title: "a variable is declared twice",
+        explanation: "`let` makes a new variable, and there is one of this name already in this block or one around it.",
+        wrong: "begin { let $x = 1; let $x = 2; print($x); }",
+        mended: "begin { let $x = 1; $x = 2; print($x); }",
+    },
+    Code {
+        code: "E0224",
+        title: "an argument's type is not known",
+        explanation: "`args.name` is read by the function's prototype or the tracepoint's format. Nothing may be known of them, or the argument
+is another one in the other probes of the same body.",
+        wrong: "fentry:tcp_sendmsg { print(args.x); }",
+        mended: "kprobe:tcp_sendmsg { print(arg0); }",
+    },
 ];

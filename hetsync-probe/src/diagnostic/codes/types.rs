@@ -95,4 +95,34 @@ one value to read. Count with `@x++` in a map where the number is needed.",
         wrong: "begin { $x = print(1); }",
         mended: "begin { $x = 1; print($x); }",
     },
+    Code {
+        code: "E0314",
+        title: "a value has no parts of this kind",
+        explanation: "Members (`.name`) belong to structs, unions and pointers to them; numbered parts (`.0`) to tuples; elements (`[0]`) to arrays
+and pointers; `*` needs a pointer, and `&` something that lies in memory. A number becomes a pointer by a cast.",
+        wrong: "kprobe:f { print(arg0.flags); }",
+        mended: "struct thing { int flags; };\nkprobe:f { print(((struct thing *)arg0).flags); }",
+    },
+    Code {
+        code: "E0315",
+        title: "a part that does not exist",
+        explanation: "Parts of tuples and elements of arrays are counted from 0.",
+        wrong: "begin { $t = (1, 2); print($t.2); }",
+        mended: "begin { $t = (1, 2); print($t.1); }",
+    },
+    Code {
+        code: "E0316",
+        title: "a number in a type is wrong",
+        explanation: "Sizes of arrays, widths of bitfields and values of constants are numbers known before the script runs, and not too large.",
+        wrong: "struct s { int x[0 - 1]; };\nbegin { print(sizeof(struct s)); }",
+        mended: "struct s { int x[1]; };\nbegin { print(sizeof(struct s)); }",
+    },
+    Code {
+        code: "E0317",
+        title: "a cast that is not possible",
+        explanation: "Integers, truth values, enums and pointers can be cast to each other, and an integer to an array of as many bytes as it has.
+A struct in memory is reached through a pointer to it.",
+        wrong: "begin { print((uint64)\"text\"); }",
+        mended: "begin { print((uint64)1); }",
+    },
 ];

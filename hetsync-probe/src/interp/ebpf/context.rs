@@ -18,7 +18,8 @@ const KERNEL_STACK: u64 = 0xffff_c900_0012_3e00;
 pub(super) fn context(kind: &ProgramKind, firing: &Firing) -> Vec<u8> {
     match kind {
         // A record's bytes depend on its tracepoint; here it has none.
-        ProgramKind::Run | ProgramKind::Tracepoint { .. } => Vec::new(),
+        ProgramKind::Run => Vec::new(),
+        ProgramKind::Tracepoint { .. } => firing.record.clone(),
         ProgramKind::RawTracepoint { .. } => words(&traced(firing, firing.args.len() as u8)),
         ProgramKind::Kprobe { .. }
         | ProgramKind::Kretprobe { .. }

@@ -12,7 +12,7 @@ pub use ops::{binary, unary};
 pub use store::Store;
 pub use value::Value;
 
-use super::{Contents, Firing, World};
+use super::{Contents, Firing, Memory, World};
 use crate::layout::{self, EventKind};
 use crate::sema::hir::{
     AttachPoint, Builtin, Expr, ExprKind, MapId, NameId, Place, Probe, Program, Space, Stmt,
@@ -50,6 +50,9 @@ pub fn fire(program: &Program, world: &mut World, store: &mut Store, firing: &Fi
         let _ = body.block(&probe.body);
     }
 }
+
+/// Where the record of a tracepoint lies.
+const RECORD_ADDRESS: u64 = 0xffff_c900_0000_0000;
 
 /// One body while it runs. `Break` means `exit()` was called.
 struct Body<'a> {
@@ -184,6 +187,10 @@ impl Body<'_> {
                 let address = self.bits(address);
                 self.memory(address, *bytes as usize, *space, &expr.ty)
             }
+            ExprKind::Context { offset, bytes } => {
+                let address = RECORD_ADDRESS + u64::from(*offset);
+                self.memory(address, *bytes as usize, Space::Kernel, &expr.ty)
+            }
             ExprKind::Cast(of) => Value::Int(cast(self.bits(of), &expr.ty)),
             ExprKind::Logical { and, lhs, rhs } => {
                 let decided = self.truth(lhs) != *and;
@@ -221,7 +228,12 @@ impl Body<'_> {
 
     /// What lies at an address; zeros where it cannot be read.
     fn memory(&mut self, address: u64, bytes: usize, space: Space, ty: &Type) -> Value {
-        let memory = self.world.memory(space);
+        let record = Memory::of(RECORD_ADDRESS, &self.firing.record);
+        let in_record = space == Space::Kernel && address >> 32 == RECORD_ADDRESS >> 32;
+        let memory = match in_record {
+            true => &record,
+            false => self.world.memory(space),
+        };
         let found = match ty {
             Type::Str { .. } => memory.read_text(address, bytes),
             _ => memory.read(address, bytes),
@@ -265,6 +277,7 @@ impl Body<'_> {
             }
             Builtin::Cpu => self.firing.cpu.into(),
             Builtin::Curtask => self.firing.task,
+            Builtin::Context => RECORD_ADDRESS,
             Builtin::Arg(n) => self.firing.args[n as usize],
             Builtin::Retval => self.firing.retval,
             Builtin::Func => name(self.point.func_name),

@@ -3,7 +3,7 @@
 //! Everything that holds a value goes through [`Lowerer::write`]: a variable, a key, a map's value, an event. It puts a
 //! value of one type into a place of a type that differs in the capacity of strings alone.
 
-use super::super::{Address, Arg, Base, BlockId, Cond, Val, Width};
+use super::super::{Address, Alu, Arg, Base, BlockId, Cond, Val, Width};
 use super::{LocalPlace, Lowerer};
 use crate::codegen::insn::helper;
 use crate::sema::hir::{Expr, ExprKind, Space, Type};
@@ -31,6 +31,11 @@ impl<'a> Lowerer<'a> {
             } => {
                 let address = self.value(address);
                 self.read_memory(to, ty, address, *bytes as usize, *space);
+            }
+            ExprKind::Context { offset, bytes } => {
+                let context = Val::Reg(self.b.context());
+                let address = self.b.alu(Alu::Add, context, Val::Imm(i64::from(*offset)));
+                self.read_memory(to, ty, address, *bytes as usize, Space::Kernel);
             }
             ExprKind::Ternary {
                 cond,

@@ -4,6 +4,7 @@ use super::super::{Address, Alu, Arg, Op, Unary, Val, Width};
 use super::Lowerer;
 use crate::codegen::insn::helper;
 use crate::image::ProgramKind;
+use crate::sema::hir::{Space, Type};
 
 /// Where `struct pt_regs` keeps what probes read: one table an architecture (arch/x86/include/asm/ptrace.h).
 #[cfg(not(target_arch = "aarch64"))]
@@ -93,6 +94,32 @@ impl Lowerer<'_> {
             2 => self.b.alu(Alu::And, word, Val::Imm(0xffff)),
             4 => self.b.unary(Unary::Low32, word),
             _ => self.b.unary(Unary::Launder, word),
+        }
+    }
+
+    /// A word of a type in the record of a tracepoint.
+    pub(super) fn record_word(&mut self, offset: u32, bytes: u32, ty: &Type) -> Val {
+        let at = Address::reg(self.b.context()).plus(offset as i32);
+        let aligned = offset.is_multiple_of(bytes.max(1));
+        let width = match bytes {
+            1 => Width::B,
+            2 => Width::H,
+            4 => Width::W,
+            _ => Width::D,
+        };
+        // Loads from the context are at multiples of their size.
+        if !aligned {
+            let source = self.b.alu(
+                Alu::Add,
+                Val::Reg(self.b.context()),
+                Val::Imm(i64::from(offset)),
+            );
+            return self.read_word(source, bytes as usize, Space::Kernel, ty);
+        }
+        let word = Val::Reg(self.b.pure(Op::Load(width, at)));
+        match ty.is_signed() {
+            true => self.extend(word, ty),
+            false => word,
         }
     }
 

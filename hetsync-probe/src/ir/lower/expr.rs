@@ -66,6 +66,7 @@ impl<'a> Lowerer<'a> {
                 let address = self.value(address);
                 self.read_word(address, *bytes as usize, *space, &expr.ty)
             }
+            ExprKind::Context { offset, bytes } => self.record_word(*offset, *bytes, &expr.ty),
             ExprKind::Cast(of) => {
                 let value = self.value(of);
                 match expr.ty {
@@ -170,6 +171,7 @@ impl<'a> Lowerer<'a> {
                 self.b.alu(Alu::Sub, Val::Reg(now), Val::Reg(start))
             }
             Builtin::Cpu => Val::Reg(self.b.pure(call(helper::GET_SMP_PROCESSOR_ID))),
+            Builtin::Context => Val::Reg(self.b.context()),
             Builtin::Curtask => Val::Reg(self.b.pure(call(helper::GET_CURRENT_TASK))),
             Builtin::Func => Val::Imm(i64::from(point.func_name.0)),
             Builtin::Probe => Val::Imm(i64::from(point.probe_name.0)),

@@ -25,7 +25,10 @@ impl<'a> Types<'a> {
         self.of_btf(btf, id, CHAIN)
     }
 
-    pub(super) fn kernel_constant(&mut self, name: &str) -> Option<(i64, Option<Arc<Enumeration>>)> {
+    pub(super) fn kernel_constant(
+        &mut self,
+        name: &str,
+    ) -> Option<(i64, Option<Arc<Enumeration>>)> {
         let btf = self.kernel.btf()?;
         let found = btf.constant(name)?;
         let of = match self.of_btf(btf, found.ty, CHAIN) {
@@ -98,7 +101,9 @@ impl<'a> Types<'a> {
             Kind::Struct { .. } | Kind::Union { .. } | Kind::Fwd { .. } => {
                 self.intern(Origin::Kernel(id), || btf.c_name(id))
             }
-            Kind::Enum { bytes, signed, .. } => Type::Enum(self.kernel_enum(btf, id, bytes, signed)),
+            Kind::Enum { bytes, signed, .. } => {
+                Type::Enum(self.kernel_enum(btf, id, bytes, signed))
+            }
             Kind::Float { bytes } => opaque(bytes),
             _ => Type::Void,
         })

@@ -64,12 +64,12 @@ impl Types<'_> {
             TypeKind::Enum(name) => self
                 .find_enum(&name.text)
                 .ok_or_else(|| unknown(&format!("enum {}", name.text), name.span))?,
-            TypeKind::Named(name) => {
-                self.plain(name).ok_or_else(|| unknown(name, written.base_span))?
-            }
+            TypeKind::Named(name) => self
+                .plain(name)
+                .ok_or_else(|| unknown(name, written.base_span))?,
             TypeKind::Typeof(_) => {
                 let message = "`typeof` has no meaning in a definition";
-                return Err(mistake("E0218", message, written.span));
+                return Err(mistake("E0221", message, written.span));
             }
         };
         for _ in 0..written.pointers {
@@ -118,7 +118,9 @@ impl Types<'_> {
             Some(dim) => match self.constant_value(dim) {
                 Some(len @ 0..=ELEMENTS) => len,
                 _ => {
-                    let message = format!("the size of an array is a number up to {ELEMENTS}, known before the script runs");
+                    let message = format!(
+                        "the size of an array is a number up to {ELEMENTS}, known before the script runs"
+                    );
                     return Err(mistake("E0316", &message, dim.span));
                 }
             },
@@ -157,6 +159,18 @@ impl Types<'_> {
             return Ok(ty);
         };
         let mut layout = Layout::new(written.kind, written.packed);
+        let mistakes = self.members(written, &mut layout);
+        // With a mistake in it, it still exists: one mistake, one message.
+        let record = Record {
+            name: name.clone(),
+            size: layout.size(),
+            fields: layout.fields,
+        };
+        self.complete.insert(name.id, Arc::new(record));
+        mistakes.map(|()| ty)
+    }
+
+    fn members(&mut self, written: &ast::Record, layout: &mut Layout) -> Made<()> {
         for line in &written.fields {
             let base = self.defined(&line.ty)?;
             if line.declarators.is_empty() {
@@ -180,13 +194,7 @@ impl Types<'_> {
                 layout.add(name, member, bits, declarator.span)?;
             }
         }
-        let record = Record {
-            name: name.clone(),
-            size: layout.size(),
-            fields: layout.fields,
-        };
-        self.complete.insert(name.id, Arc::new(record));
-        Ok(ty)
+        Ok(())
     }
 
     /// A member's type, which must be complete.
@@ -194,9 +202,9 @@ impl Types<'_> {
         match self.completed(ty) {
             Type::Incomplete(name) => {
                 let message = format!("`{}` is not defined before this", name.name);
-                Err(mistake("E0218", &message, span))
+                Err(mistake("E0221", &message, span))
             }
-            Type::Void => Err(mistake("E0218", "a member cannot be `void`", span)),
+            Type::Void => Err(mistake("E0221", "a member cannot be `void`", span)),
             ty => Ok(ty),
         }
     }
@@ -300,7 +308,11 @@ impl Layout {
                 let bits = u64::from(bits);
                 // It does not cross from one integer of its type into the next.
                 let crosses = !self.packed && from / size != (from + bits - 1) / size;
-                let start = if crosses { from.next_multiple_of(size) } else { from };
+                let start = if crosses {
+                    from.next_multiple_of(size)
+                } else {
+                    from
+                };
                 (start, start + bits)
             }
         };
@@ -344,7 +356,7 @@ fn alignment(ty: &Type) -> u64 {
 }
 
 fn unknown(name: &str, span: Span) -> Box<Diagnostic> {
-    mistake("E0218", &format!("there is no type `{name}`"), span)
+    mistake("E0221", &format!("there is no type `{name}`"), span)
 }
 
 fn mistake(code: &'static str, message: &str, span: Span) -> Box<Diagnostic> {

@@ -21,15 +21,17 @@ impl Checker<'_> {
     pub(in crate::sema) fn written_type(&mut self, written: &TypeName) -> Option<Type> {
         let mut ty = match &written.kind {
             TypeKind::Named(name) => self.named_type(name, written)?,
-            TypeKind::Struct(name) => self.tagged("struct", name)?,
-            TypeKind::Union(name) => self.tagged("union", name)?,
+            TypeKind::Struct(name) => self.tagged("struct", name, written.base_span)?,
+            TypeKind::Union(name) => self.tagged("union", name, written.base_span)?,
             TypeKind::Enum(name) => match self.types.find_enum(&name.text) {
                 Some(ty) => ty,
-                None => return self.unknown_type(&format!("enum {}", name.text), name.span),
+                None => {
+                    return self.unknown_type(&format!("enum {}", name.text), written.base_span);
+                }
             },
             TypeKind::Record(_) | TypeKind::Enumeration { .. } => {
                 return self.fail(
-                    Diagnostic::error("E0218", written.span, "a type is not defined here")
+                    Diagnostic::error("E0221", written.span, "a type is not defined here")
                         .with_label("a definition")
                         .with_help("define it at the top of the script, and name it here"),
                 );
@@ -65,13 +67,19 @@ impl Checker<'_> {
         let len = self.constant(dim, "the size of an array")?;
         if !(1..=ELEMENTS).contains(&len) {
             return self.fail(
-                Diagnostic::error("E0316", dim.span, format!("an array has 1 to {ELEMENTS} elements, not {len}"))
-                    .with_place(span, "in this type"),
+                Diagnostic::error(
+                    "E0316",
+                    dim.span,
+                    format!("an array has 1 to {ELEMENTS} elements, not {len}"),
+                )
+                .with_place(span, "in this type"),
             );
         }
         Some(match of {
             Type::Str { .. } => Type::Str {
-                capacity: (len as u64).next_multiple_of(8).min(limits::STRING_BYTES as u64) as u16,
+                capacity: (len as u64)
+                    .next_multiple_of(8)
+                    .min(limits::STRING_BYTES as u64) as u16,
             },
             of => Type::Array {
                 of: Arc::new(of),
@@ -80,10 +88,10 @@ impl Checker<'_> {
         })
     }
 
-    fn tagged(&mut self, keyword: &str, name: &Ident) -> Option<Type> {
+    fn tagged(&mut self, keyword: &str, name: &Ident, span: Span) -> Option<Type> {
         match self.types.find_record(keyword, &name.text) {
             Some(ty) => Some(ty),
-            None => self.unknown_type(&format!("{keyword} {}", name.text), name.span),
+            None => self.unknown_type(&format!("{keyword} {}", name.text), span),
         }
     }
 
@@ -95,7 +103,7 @@ impl Checker<'_> {
     }
 
     fn unknown_type<T>(&mut self, name: &str, span: Span) -> Option<T> {
-        let diagnostic = Diagnostic::error("E0218", span, format!("there is no type `{name}`"))
+        let diagnostic = Diagnostic::error("E0221", span, format!("there is no type `{name}`"))
             .with_label("unknown type");
         let help = if !self.types.knows_kernel() {
             "no kernel's types are known here; define it in the script, or check against a kernel (`--this-kernel`)".into()
@@ -167,6 +175,25 @@ impl Types<'_> {
             _ => {}
         }
         c_integer(name).or_else(|| self.find_typedef(name))
+    }
+
+    /// A type as the kernel's text forms spell it: `const struct sock *`.
+    pub(in crate::sema) fn spelt(&mut self, text: &str) -> Option<Type> {
+        let bare = text.trim_end_matches(['*', ' ']);
+        let stars = text[bare.len()..].matches('*').count();
+        let words: Vec<&str> = bare
+            .split_whitespace()
+            .filter(|word| !matches!(*word, "const" | "volatile"))
+            .collect();
+        let mut ty = match words[..] {
+            ["struct" | "union", name] => self.find_record(words[0], name),
+            ["enum", name] => self.find_enum(name),
+            _ => self.plain(&words.join(" ")),
+        };
+        if stars > 0 {
+            ty = Some(ty.unwrap_or(Type::Void));
+        }
+        (0..stars).fold(ty, |ty, _| ty.map(pointer))
     }
 
     /// The record's name nearest to one that does not exist.
