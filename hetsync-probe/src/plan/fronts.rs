@@ -80,6 +80,7 @@ fn expr_refuses(expr: &Expr) -> Option<MapId> {
         | ExprKind::Cast(_)
         | ExprKind::Part { .. }
         | ExprKind::Read { .. }
+        | ExprKind::Context { .. }
         | ExprKind::Binary { .. }
         | ExprKind::Compare { .. }
         | ExprKind::Logical { .. }
