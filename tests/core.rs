@@ -28,10 +28,14 @@ mod sockets;
 mod support;
 #[path = "core/v1_book.rs"]
 mod v1_book;
+#[path = "core/v1_cli.rs"]
+mod v1_cli;
 #[path = "core/v1_fuzz.rs"]
 mod v1_fuzz;
 #[path = "core/v1_hostile.rs"]
 mod v1_hostile;
+#[path = "core/v1_member.rs"]
+mod v1_member;
 #[path = "core/v1_peer.rs"]
 mod v1_peer;
 #[path = "core/v1_replicas.rs"]

@@ -43,6 +43,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod member;
 mod name;
 #[cfg(feature = "net")]
 pub mod net;

@@ -25,6 +25,21 @@ pub struct Retry {
     pub attempts: u32,
 }
 
+impl Retry {
+    /// How long to wait after this many failures in a row; `None` to give
+    /// up.
+    pub(crate) fn after(&self, failed: u32) -> Option<Span> {
+        if failed >= self.attempts {
+            return None;
+        }
+        let doubled = 1_u64
+            .checked_shl(failed.saturating_sub(1))
+            .unwrap_or(u64::MAX);
+        let wait = self.first.as_nanos().saturating_mul(doubled);
+        Some(Span::from_nanos(wait).min(self.max))
+    }
+}
+
 /// Ten attempts over about ten seconds.
 impl Default for Retry {
     fn default() -> Self {
@@ -146,13 +161,12 @@ impl Worker {
             self.outputs.push_back(Output::Lost);
         }
         self.failed += 1;
-        self.link = if self.failed >= self.retry.attempts {
-            self.outputs.push_back(Output::GaveUp);
-            Link::GaveUp
-        } else {
-            let doubled = 1_u64.checked_shl(self.failed - 1).unwrap_or(u64::MAX);
-            let wait = self.retry.first.as_nanos().saturating_mul(doubled);
-            Link::Down(now + Span::from_nanos(wait).min(self.retry.max))
+        self.link = match self.retry.after(self.failed) {
+            Some(wait) => Link::Down(now + wait),
+            None => {
+                self.outputs.push_back(Output::GaveUp);
+                Link::GaveUp
+            }
         };
     }
 

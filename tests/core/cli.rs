@@ -5,26 +5,26 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 const HETSYNC: &str = env!("CARGO_BIN_EXE_hetsync");
 
-fn run(args: &[&str]) -> Output {
+pub(crate) fn run(args: &[&str]) -> Output {
     Command::new(HETSYNC)
         .args(args)
         .output()
         .expect("hetsync runs")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A running server and the lines that it has not told yet.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     lines: BufReader<ChildStderr>,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Served {
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = Command::new(HETSYNC)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(args)
@@ -44,7 +44,7 @@ impl Served {
     }
 
     /// Reads the log up to a line with `what` in it.
-    fn wait(&mut self, what: &str) -> String {
+    pub(crate) fn wait(&mut self, what: &str) -> String {
         let mut seen = String::new();
         loop {
             let mut line = String::new();
@@ -55,6 +55,12 @@ impl Served {
             }
             seen.push_str(&line);
         }
+    }
+
+    /// Ends it in order.
+    pub(crate) fn stop(mut self) {
+        self.signal(rustix::process::Signal::TERM);
+        self.child.wait().expect("it ends");
     }
 
     fn signal(&self, signal: rustix::process::Signal) {

@@ -1,20 +1,22 @@
 //! A worker's connection: the [`Worker`] machine on a socket.
 
-use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::io::{self, IoSliceMut, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use async_io::{Async, Timer};
 
 use super::socket;
+use crate::member::OutOfPlace;
 use crate::payload::Payload;
 use crate::time::{Span, Time};
+use crate::wire::v1::{self, ErrorCode};
 use crate::wire::{WireError, v0};
 use crate::worker::{Busy, Output, Retry, Worker};
 
 /// Longest result that is taken, in bytes; the caller's own gradients are
 /// the real measure, and a result is as long as they are.
-const MAX_RESULT_BYTES: u64 = 1 << 40;
+pub(super) const MAX_RESULT_BYTES: u64 = 1 << 40;
 
 /// Why no result came.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,20 @@ pub enum ClientError {
     /// The server answered with something else than a result.
     #[error("the server's answer is no result: {0}")]
     Wire(#[from] WireError),
+    /// The server refuses this worker, by protocol 1.
+    #[error("the server refuses this worker: {text} ({code:?})")]
+    Denied {
+        /// The reason, for programs.
+        code: ErrorCode,
+        /// The reason, for people.
+        text: String,
+    },
+    /// The server sent what is no frame of protocol 1.
+    #[error("the server's answer is no frame: {0}")]
+    Frame(#[source] v1::Error),
+    /// The server sent a frame that makes no sense.
+    #[error(transparent)]
+    OutOfPlace(#[from] OutOfPlace),
     /// A result is still outstanding, as an earlier call was dropped.
     #[error(transparent)]
     Busy(#[from] Busy),
@@ -202,16 +218,7 @@ impl Client {
         let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let bytes = gradient.as_bytes();
         let header = v0::encode_header(bytes.len() as u64);
-        let mut written = 0;
-        while written < header.len() + bytes.len() {
-            let head = &header[written.min(header.len())..];
-            let body = &bytes[written.saturating_sub(header.len())..];
-            let slices = [IoSlice::new(head), IoSlice::new(body)];
-            written += stream
-                .write_with(|stream| socket::send(stream, &slices))
-                .await?;
-        }
-        Ok(())
+        super::member::send(stream, &header, bytes).await
     }
 
     async fn receive(&mut self) -> io::Result<Result<Payload, WireError>> {

@@ -11,6 +11,7 @@
 mod client;
 mod connection;
 mod hub;
+mod member;
 mod memory;
 mod notice;
 mod server;
@@ -18,6 +19,7 @@ mod session;
 mod socket;
 
 pub use client::{Client, ClientError};
+pub use member::MemberClient;
 pub use notice::{Departure, Notice};
 pub use server::{Builder, Server};
 pub use socket::listen;

@@ -1,12 +1,13 @@
 //! The command line's flags, and their defaults.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hetsync_core::Span;
 use hetsync_core::policy::Rule;
+use hetsync_core::server::Token;
 use hetsync_core::server::{Late, WaitFor};
+use hetsync_core::{Name, Span};
 
 /// A straggler-tolerant synchronisation barrier for distributed training.
 ///
@@ -52,6 +53,17 @@ impl Cli {
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         match &self.command {
             Command::Serve(args) => args.check().map_err(|wrong| ("serve", wrong)),
+            Command::Worker(args) => args.check().map_err(|wrong| ("worker", wrong)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl WorkerArgs {
+    fn check(&self) -> Result<(), String> {
+        let named = self.job != Name::default() || self.token_file.is_some();
+        match (self.protocol, named) {
+            (0, true) => Err("protocol 0 has no jobs and no token; say --protocol 1".into()),
             _ => Ok(()),
         }
     }
@@ -83,6 +95,12 @@ impl ServeArgs {
     }
 
     fn check(&self) -> Result<(), String> {
+        if !self.listen.ip().is_loopback() && self.token_file.is_none() && !self.insecure_listen {
+            return Err(format!(
+                "anybody who reaches {} could join: give the workers a secret with --token-file, or say --insecure-listen",
+                self.listen
+            ));
+        }
         let (workers, most) = (self.workers, self.max_connections);
         if workers > most {
             return Err(format!(
@@ -193,6 +211,36 @@ pub(crate) struct ServeArgs {
     #[arg(short, long, value_name = "N", value_parser = positive)]
     pub(crate) floats: Option<usize>,
 
+    /// Serve this job as well, with a barrier of its own and the same rules;
+    /// may be given several times. Workers of protocol 1 name it; the others
+    /// are in the job `default`.
+    #[arg(short, long = "job", value_name = "NAME")]
+    pub(crate) jobs: Vec<Name>,
+
+    /// Serve only workers that know the secret in this file; its last line
+    /// break does not count. Protocol 0 cannot say it and is not served then.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// Listen on other addresses than those of this machine alone although
+    /// there is no token.
+    #[arg(long)]
+    pub(crate) insecure_listen: bool,
+
+    /// Results kept for workers of protocol 1 that missed them, as far as
+    /// --keep-bytes allows.
+    #[arg(long, value_name = "N", default_value = "16", value_parser = positive)]
+    pub(crate) keep_rounds: usize,
+
+    /// Bytes of all kept results but the newest, in each job.
+    #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = bytes)]
+    pub(crate) keep_bytes: u64,
+
+    /// How long a worker of protocol 1 that lost its connection is part of
+    /// its job: when all are gone for longer, the job starts over.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = some_time)]
+    pub(crate) linger: Span,
+
     /// Longest gradient that is taken, in bytes; K, M and G are understood.
     #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = whole_floats)]
     pub(crate) max_payload: u64,
@@ -246,6 +294,23 @@ pub(crate) struct WorkerArgs {
     /// Workers to run in this process, each with its own connection.
     #[arg(short = 'n', long, value_name = "N", default_value = "1", value_parser = positive)]
     pub(crate) count: usize,
+
+    /// Version of the wire protocol to speak.
+    #[arg(long, value_name = "0|1", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub(crate) protocol: u8,
+
+    /// Which job to take part in, by protocol 1.
+    #[arg(short, long, value_name = "NAME", default_value_t = Name::default())]
+    pub(crate) job: Name,
+
+    /// Who this worker is, over connections and restarts, by protocol 1; with
+    /// --count the number of each is put behind it.
+    #[arg(long, value_name = "NAME", default_value = "worker")]
+    pub(crate) id: Name,
+
+    /// The server's secret is in this file; for protocol 1.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 
     /// Time that a step takes.
     #[arg(short, long, value_name = "TIME", default_value = "100ms", value_parser = time)]
@@ -342,6 +407,21 @@ pub(crate) struct BenchArgs {
     /// No progress bar.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// The secret in a file, without the line break that editors put at its end.
+pub(crate) fn token(path: &Path) -> Result<Token, String> {
+    let name = path.display();
+    let text = std::fs::read(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+    let text = text.strip_suffix(b"\n").unwrap_or(&text);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    match text.len() {
+        0 => Err(format!("{name} is empty; a token has at least one byte")),
+        1..=1024 => Ok(Token::new(text)),
+        long => Err(format!(
+            "{name} holds {long} bytes; a token has at most 1024"
+        )),
+    }
 }
 
 /// The first address of a name, of IPv4 if it has one, so that server and

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use hetsync_core::aggregate::{Mean, Sum};
 use hetsync_core::net::{Server, listen};
+use hetsync_core::server::{Config, Keep};
 use hetsync_core::{Span, Time};
 
 use crate::args::{AggregateName, ServeArgs};
@@ -22,6 +23,10 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
         let address = args.listen;
         format!("cannot listen on {address}: {error}. Another --listen address or port may be free")
     })?;
+    let token = match &args.token_file {
+        Some(path) => Some(crate::args::token(path)?),
+        None => None,
+    };
     let level = match (args.quiet, args.verbose) {
         (true, _) => Level::Quiet,
         (_, true) => Level::Verbose,
@@ -37,6 +42,8 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
         .wait_for(args.wait_for.into())
         .policy(args.rule().policy())
         .late(args.late)
+        .keep(keep(args))
+        .linger(args.linger)
         .max_payload_bytes(args.max_payload)
         .max_memory_bytes(usize::try_from(args.max_memory()).unwrap_or(usize::MAX))
         .max_connections(args.max_connections)
@@ -48,16 +55,46 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
     if let Some(floats) = args.floats {
         builder = builder.floats(floats);
     }
+    if let Some(token) = token {
+        builder = builder.token(token);
+    }
     builder = match args.aggregate {
         AggregateName::Sum => builder.aggregate(Sum),
         AggregateName::Mean => builder.aggregate(Mean),
     };
+    for name in &args.jobs {
+        builder = builder.job(name.clone(), job(args));
+    }
 
     let started = Instant::now();
     let stats = smol::block_on(builder.build().run(listener, stop.requested()))?;
     let now = Time::ZERO + Span::from(started.elapsed());
     lock(&log).farewell(now, &stats);
     Ok(())
+}
+
+/// What is said once holds for each job.
+fn job(args: &ServeArgs) -> Config {
+    Config {
+        workers: args.workers,
+        floats: args.floats,
+        wait_for: args.wait_for.into(),
+        policy: args.rule().policy(),
+        aggregate: match args.aggregate {
+            AggregateName::Sum => Box::new(Sum),
+            AggregateName::Mean => Box::new(Mean),
+        },
+        late: args.late,
+        keep: keep(args),
+        seed: 0,
+    }
+}
+
+fn keep(args: &ServeArgs) -> Keep {
+    Keep {
+        rounds: args.keep_rounds,
+        bytes: usize::try_from(args.keep_bytes).unwrap_or(usize::MAX),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use hetsync_core::Span;
-use hetsync_core::net::{Client, ClientError};
+use hetsync_core::member::{Answer, Fate, Identity};
+use hetsync_core::net::{Client, ClientError, MemberClient};
 use hetsync_core::stats::Histogram;
+use hetsync_core::{Payload, Span};
 use smol::Timer;
 use smol::future::FutureExt;
 
@@ -42,6 +43,87 @@ async fn all(args: &WorkerArgs) -> Result<(), Failure> {
         .await
 }
 
+/// A worker of either protocol.
+enum Speaker {
+    Old(Box<Client>),
+    New(Box<MemberClient>),
+}
+
+impl Speaker {
+    fn new(args: &WorkerArgs, index: usize) -> Result<Self, Failure> {
+        if args.protocol == 0 {
+            return Ok(Self::Old(Box::new(Client::new(args.connect))));
+        }
+        let worker = match args.count {
+            1 => args.id.clone(),
+            _ => format!("{}-{index}", args.id)
+                .parse()
+                .map_err(|error| format!("--id {} with a number behind it: {error}", args.id))?,
+        };
+        let token = match &args.token_file {
+            Some(path) => Some(crate::args::token(path)?),
+            None => None,
+        };
+        let identity = Identity {
+            job: args.job.clone(),
+            worker,
+            token,
+        };
+        let client = MemberClient::new(args.connect, identity);
+        Ok(Self::New(Box::new(client)))
+    }
+
+    async fn connect(&mut self) -> Result<(), ClientError> {
+        match self {
+            Self::Old(client) => client.connect().await,
+            Self::New(client) => client.connect().await.map(drop),
+        }
+    }
+
+    /// Returns what there is to be said of the answer.
+    async fn submit(&mut self, gradient: Payload) -> Result<String, ClientError> {
+        match self {
+            Self::Old(client) => {
+                let result = client.submit(gradient).await?;
+                client.recycle(result);
+                Ok(String::new())
+            }
+            Self::New(client) => {
+                let answer = client.submit(gradient).await?;
+                let note = describe(&answer);
+                if let Some(result) = answer.results.into_iter().next_back() {
+                    client.recycle(result.payload);
+                }
+                Ok(note)
+            }
+        }
+    }
+
+    async fn leave(self) {
+        if let Self::New(client) = self {
+            client.leave().await;
+        }
+    }
+}
+
+fn describe(answer: &Answer) -> String {
+    let fate = match answer.fate {
+        Fate::None | Fate::Counted => String::new(),
+        Fate::Carried(weight) => format!(", late, counted with {weight:.3} in another round"),
+        Fate::Dropped => String::from(", late and dropped"),
+    };
+    let results = match answer.results.as_slice() {
+        [] => String::from(", no result"),
+        [one] => format!(", {} in round {}", one.about.contributors, one.about.round),
+        many => format!(", {} results up to round {}", many.len(), answer.next - 1),
+    };
+    let lost = match answer.is_lost {
+        true => ", others lost",
+        false => "",
+    };
+    format!("{fate}{results}{lost}")
+}
+
 async fn one(args: WorkerArgs, index: usize) -> Result<(), Failure> {
     let pace = Pace {
         think: args.think,
@@ -51,7 +133,7 @@ async fn one(args: WorkerArgs, index: usize) -> Result<(), Failure> {
             .map(|time| (time, args.straggle_chance / 100.0)),
     };
     let mut steps = Steps::new(pace, args.seed.wrapping_add(index as u64));
-    let mut client = Client::new(args.connect);
+    let mut client = Speaker::new(&args, index)?;
     client.connect().await?;
     Timer::after(args.delay.into()).await;
 
@@ -66,23 +148,23 @@ async fn one(args: WorkerArgs, index: usize) -> Result<(), Failure> {
         let gradient = steps.gradient(args.floats);
         let sent = Instant::now();
         match client.submit(gradient).await {
-            Ok(result) => {
+            Ok(note) => {
                 rounds += 1;
                 let waited = Span::from(sent.elapsed());
                 waits.record(waited);
                 if args.verbose {
                     let step = Span::from(step);
                     say(format!(
-                        "worker {index}: round {rounds}, computed {step}, waited {waited}"
+                        "worker {index}: round {rounds}, computed {step}, waited {waited}{note}"
                     ));
                 }
-                client.recycle(result);
             }
             // One gradient is gone, not the training.
             Err(error @ ClientError::Lost { .. }) => say(format!("worker {index}: {error}")),
             Err(error) => return Err(format!("worker {index}: {error}").into()),
         }
     }
+    client.leave().await;
     if !args.quiet {
         let seconds = started.elapsed().as_secs_f64();
         let rate = rounds as f64 / seconds.max(1e-9);

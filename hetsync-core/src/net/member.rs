@@ -1,0 +1,280 @@
+//! A worker of protocol 1: the [`Member`] machine on a socket.
+
+use std::io::{self, IoSlice, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use async_io::{Async, Timer};
+
+use super::client::{ClientError, MAX_RESULT_BYTES};
+use super::socket;
+use crate::member::{Answer, Identity, Member, Output};
+use crate::payload::Payload;
+use crate::time::{Span, Time};
+use crate::wire::v1::message::Leave;
+use crate::wire::v1::{self, Decoder, Item, Limits, MAX_MESSAGE_BYTES, Message};
+use crate::worker::Retry;
+
+/// A worker that speaks protocol 1: it has a name, is told what it missed,
+/// and survives the loss of its connection.
+///
+/// ```
+/// use hetsync_core::Payload;
+/// use hetsync_core::member::{Fate, Identity};
+/// use hetsync_core::net::{MemberClient, Server, listen};
+///
+/// smol::block_on(async {
+///     let listener = listen(([127, 0, 0, 1], 0).into())?;
+///     let address = listener.get_ref().local_addr()?;
+///     let server = Server::builder().workers(1).build();
+///     let running = smol::spawn(server.run(listener, smol::future::pending()));
+///
+///     let identity = Identity { job: "default".parse()?, worker: "w0".parse()?, token: None };
+///     let mut client = MemberClient::new(address, identity);
+///     let mut model = [0.0_f32; 2];
+///     for step in 0..3 {
+///         let answer = client.submit(Payload::from_floats(&[1.0, 2.0])).await?;
+///         assert_eq!(answer.fate, Fate::Counted);
+///         for result in answer.results {
+///             assert_eq!(result.about.round, step);
+///             let floats = result.payload.to_floats();
+///             model.iter_mut().zip(floats).for_each(|(m, f)| *m += f);
+///         }
+///     }
+///     assert_eq!(model, [3.0, 6.0]);
+///     client.leave().await;
+///     drop(running);
+///     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct MemberClient {
+    address: SocketAddr,
+    identity: Identity,
+    retry: Retry,
+    member: Member,
+    stream: Option<Async<TcpStream>>,
+    decoder: Decoder,
+    /// A frame whose tensors have not come yet.
+    head: Option<Message>,
+    clock: Instant,
+    last_error: Option<io::Error>,
+}
+
+impl MemberClient {
+    /// A worker of the server at `address`. It connects with its first
+    /// gradient.
+    pub fn new(address: SocketAddr, identity: Identity) -> Self {
+        Self::with_retry(address, identity, Retry::default())
+    }
+
+    /// The same, with its own idea of patience.
+    pub fn with_retry(address: SocketAddr, identity: Identity, retry: Retry) -> Self {
+        Self {
+            address,
+            member: Member::new(identity.clone(), retry),
+            identity,
+            retry,
+            stream: None,
+            decoder: Decoder::new(Limits {
+                message_bytes: MAX_MESSAGE_BYTES,
+                tensor_bytes: MAX_RESULT_BYTES,
+            }),
+            head: None,
+            clock: Instant::now(),
+            last_error: None,
+        }
+    }
+
+    /// The worker has a model from elsewhere, as it was before the round
+    /// `next` of `epoch`. To be called first of all.
+    pub fn resume(&mut self, next: u64, epoch: u64) {
+        self.member.resume(next, epoch);
+    }
+
+    /// Up to where it has been handed results: the next round and its epoch.
+    pub fn position(&self) -> Option<(u64, u64)> {
+        self.member.position()
+    }
+
+    /// Connects and joins now instead of with the first gradient, and
+    /// returns what the worker has missed. From here on rounds wait for it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn connect(&mut self) -> Result<Answer, ClientError> {
+        loop {
+            if let Some(answer) = self.step().await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Sends a gradient and waits for what the server says to it. If the
+    /// connection breaks meanwhile, it is opened again.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn submit(&mut self, gradient: Payload) -> Result<Answer, ClientError> {
+        self.decoder.expect_length(Some(gradient.as_bytes().len()));
+        self.member.push(gradient)?;
+        self.connect().await
+    }
+
+    /// Gives back a buffer that a result was in.
+    pub fn recycle(&mut self, result: Payload) {
+        self.decoder.lend(result.into_bytes());
+    }
+
+    /// Takes part no more: rounds do not wait for this worker from now on.
+    pub async fn leave(mut self) {
+        if let Some(stream) = self.stream.take() {
+            // If it is lost, the server knows already.
+            let _ = send(&stream, &v1::encode(&Message::Leave(Leave {})), &[]).await;
+        }
+    }
+
+    /// Does one thing that the machine wants, or waits for what it needs.
+    async fn step(&mut self) -> Result<Option<Answer>, ClientError> {
+        let address = self.address;
+        match self.member.poll_output() {
+            Some(Output::Connect) => match open(address).await {
+                Ok(stream) => {
+                    self.stream = Some(stream);
+                    self.member.handle_connected();
+                }
+                Err(error) => self.fail(error),
+            },
+            Some(Output::Say(message)) => self.send(&v1::encode(&message), &[]).await,
+            Some(Output::Push(push, payload)) => {
+                let bytes = payload.as_bytes();
+                let (length, crc) = (bytes.len() as u64, v1::crc(bytes));
+                let head = v1::encode_before_tensors(&Message::Push(push), length, crc);
+                self.send(&head, bytes).await;
+            }
+            Some(Output::Joined(answer) | Output::Deliver(answer)) => return Ok(Some(answer)),
+            Some(Output::Refused(code, text)) => {
+                self.start_anew();
+                return Err(ClientError::Denied { code, text });
+            }
+            Some(Output::GaveUp) => {
+                let other = || io::Error::other("no connection");
+                let source = self.last_error.take().unwrap_or_else(other);
+                self.start_anew();
+                return Err(ClientError::Unreachable { address, source });
+            }
+            None => match self.member.poll_timeout() {
+                Some(at) => {
+                    Timer::at(self.clock + at.since(Time::ZERO).into()).await;
+                    let now = self.now();
+                    self.member.handle_timeout(now);
+                }
+                None => self.receive().await?,
+            },
+        }
+        Ok(None)
+    }
+
+    /// Another call begins anew, with what has been applied.
+    fn start_anew(&mut self) {
+        let position = self.member.position();
+        self.stream = None;
+        self.decoder.reset();
+        self.head = None;
+        self.member = Member::new(self.identity.clone(), self.retry);
+        if let Some((next, epoch)) = position {
+            self.member.resume(next, epoch);
+        }
+    }
+
+    async fn send(&mut self, head: &[u8], body: &[u8]) {
+        let sent = match &self.stream {
+            Some(stream) => send(stream, head, body).await,
+            None => return,
+        };
+        // If the server has refused it, why is there to be read.
+        if let Err(error) = sent
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.fail(error);
+        }
+    }
+
+    /// Reads once, and tells the machine of what that completes.
+    async fn receive(&mut self) -> Result<(), ClientError> {
+        let Some(stream) = &self.stream else {
+            self.fail(io::ErrorKind::NotConnected.into());
+            return Ok(());
+        };
+        let [tensors, ahead] = self.decoder.unfilled();
+        let place = if tensors.is_empty() { ahead } else { tensors };
+        match stream.read_with(|mut stream| stream.read(place)).await {
+            Ok(0) => {
+                self.fail(io::ErrorKind::UnexpectedEof.into());
+                return Ok(());
+            }
+            Ok(count) => self.decoder.advance(count),
+            Err(error) => {
+                self.fail(error);
+                return Ok(());
+            }
+        }
+        while let Some(item) = self.decoder.poll().map_err(|fault| self.fault(fault))? {
+            let (message, tensors) = match item {
+                Item::Head(head) if head.tensor_bytes > 0 => {
+                    self.head = Some(head.message);
+                    continue;
+                }
+                Item::Head(head) => (head.message, None),
+                Item::Tensors(payload) => match self.head.take() {
+                    Some(message) => (message, Some(payload)),
+                    None => continue,
+                },
+            };
+            let now = self.now();
+            if let Err(error) = self.member.handle_message(now, message, tensors) {
+                self.start_anew();
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn fault(&mut self, fault: v1::Error) -> ClientError {
+        self.start_anew();
+        ClientError::Frame(fault)
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        self.stream = None;
+        self.decoder.reset();
+        self.head = None;
+        self.last_error = Some(error);
+        let now = self.now();
+        self.member.handle_disconnected(now);
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + Span::from(self.clock.elapsed())
+    }
+}
+
+async fn open(address: SocketAddr) -> io::Result<Async<TcpStream>> {
+    let stream = Async::<TcpStream>::connect(address).await?;
+    socket::prepare(stream.get_ref())?;
+    Ok(stream)
+}
+
+/// Sends head and body as one.
+pub(super) async fn send(stream: &Async<TcpStream>, head: &[u8], body: &[u8]) -> io::Result<()> {
+    let mut written = 0;
+    while written < head.len() + body.len() {
+        let rest_of_head = &head[written.min(head.len())..];
+        let rest_of_body = &body[written.saturating_sub(head.len())..];
+        let slices = [IoSlice::new(rest_of_head), IoSlice::new(rest_of_body)];
+        written += stream
+            .write_with(|stream| socket::send(stream, &slices))
+            .await?;
+    }
+    Ok(())
+}
