@@ -490,10 +490,7 @@ fn later_constructs_are_named() {
             "let @a = lruhash(5);\nbegin { exit(); }",
             "the declaration of a map with `let` is",
         ),
-        (
-            "uprobe:/bin/bash:readline { exit(); }",
-            "`uprobe` probes are",
-        ),
+        ("usdt:/bin/bash:a:b { exit(); }", "`usdt` probes are"),
         ("iter:task { exit(); }", "`iter` probes are"),
         ("kprobe:f { print(kstack); }", "`kstack` is"),
         ("kprobe:f { print(kstack(3)); }", "`kstack()` is"),

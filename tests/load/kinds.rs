@@ -36,14 +36,19 @@ fn attached(script: &str) -> Result<Session, LoadError> {
     Ok(session)
 }
 
-/// The sum of the first map's one value over all CPUs.
+/// What `count()` counted in the first map, over all CPUs; of `sum()`, how often it was called.
 fn count(session: &Session) -> u64 {
+    total(session, 0)
+}
+
+/// Word `word` of the first map's one value, summed over all CPUs.
+fn total(session: &Session, word: usize) -> u64 {
     let stride = session.map(0).expect("a map").stride();
     let entries = session.read_map(0).expect("read");
     let cpus = entries
         .iter()
         .flat_map(|(_, value)| value.chunks_exact(stride));
-    cpus.map(|cpu| layout::word(cpu, 0)).sum()
+    cpus.map(|cpu| layout::word(cpu, word)).sum()
 }
 
 fn getppid(times: u64) {
@@ -180,5 +185,48 @@ fn fentry_and_fexit_as_such_count_every_call() {
             there.read_exact(&mut byte).expect("read");
         }
         assert_eq!(count(&session), CALLS, "{probe}");
+    }
+}
+
+/// Probed by its name. Not inlined, and its result depends on its arguments.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn hetsync_probed(first: u64, second: u64) -> u64 {
+    std::hint::black_box(first) + 3 * std::hint::black_box(second)
+}
+
+#[test]
+fn uprobes_count_calls_and_see_arguments_and_results() {
+    let test = "uprobes_count_calls_and_see_arguments_and_results";
+    if !crate::bpf_allowed(test) {
+        return;
+    }
+    let own = std::env::current_exe().expect("own path");
+    let own = own.display();
+    for (probe, body) in [
+        (
+            "uprobe",
+            format!("uprobe:{own}:hetsync_probed /pid == $1 && arg0 == 5/ {{ @ = sum(arg1); }}"),
+        ),
+        (
+            "uretprobe",
+            format!("uretprobe:{own}:hetsync_prob?d /pid == $1/ {{ @ = sum(retval); }}"),
+        ),
+    ] {
+        let session = attached(&body).expect("attached");
+        for n in 0..CALLS {
+            std::hint::black_box(hetsync_probed(5, n));
+        }
+        let sum = CALLS * (CALLS - 1) / 2;
+        let expected = if probe == "uprobe" {
+            sum
+        } else {
+            5 * CALLS + 3 * sum
+        };
+        assert_eq!(
+            (count(&session), total(&session, 1)),
+            (CALLS, expected),
+            "{probe}"
+        );
     }
 }

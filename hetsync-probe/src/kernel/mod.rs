@@ -1,6 +1,7 @@
 //! Facts about a kernel: the running one, or files taken from one. Facts only; nothing here changes a kernel.
 
 pub mod btf;
+pub mod elf;
 #[cfg(feature = "kernel")]
 pub mod features;
 pub mod files;

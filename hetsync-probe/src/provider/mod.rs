@@ -18,6 +18,7 @@ mod kretprobe;
 mod rawtracepoint;
 mod sampled;
 mod tracepoint;
+mod uprobe;
 pub(crate) use sampled::{HARDWARE_EVENTS, SOFTWARE_EVENTS};
 
 use crate::diagnostic::{Diagnostic, suggest};
@@ -63,7 +64,7 @@ pub struct Point {
 }
 
 /// Every kind there is.
-pub static ALL: [&Provider; 12] = [
+pub static ALL: [&Provider; 14] = [
     &begin_end::BEGIN,
     &begin_end::END,
     &kprobe::KPROBE,
@@ -76,12 +77,12 @@ pub static ALL: [&Provider; 12] = [
     &sampled::PROFILE,
     &sampled::SOFTWARE,
     &sampled::HARDWARE,
+    &uprobe::UPROBE,
+    &uprobe::URETPROBE,
 ];
 
 /// Kinds of bpftrace that are still to come, each with its short names.
-pub const LATER: [&[&str]; 13] = [
-    &["uprobe", "u"],
-    &["uretprobe", "ur"],
+pub const LATER: [&[&str]; 11] = [
     &["usdt", "U"],
     &["iter", "it"],
     &["watchpoint", "w"],

@@ -182,4 +182,12 @@ is another one in the other probes of the same body.",
         wrong: "fentry:tcp_sendmsg { print(args.x); }",
         mended: "kprobe:tcp_sendmsg { print(arg0); }",
     },
+    Code {
+        code: "E0225",
+        title: "no such file or function to probe",
+        explanation: "A uprobe is in a file: a path, a program on the search path, or a library by its bare name, such as `libc`. Its function is looked for in the
+file's symbol tables, which a stripped program lacks; any instruction can be probed by its offset in the file.",
+        wrong: "uprobe:/no/such/file:f { @ = count(); }",
+        mended: "",
+    },
 ];
