@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// Random programs a kernel unless `HETSYNC_CASES` says otherwise.
 const CASES: u32 = 200;
-/// The longest a guest may take for one program; on an idle machine it needs about a tenth of it.
-const LIMIT_A_CASE: Duration = Duration::from_secs(1);
+/// The longest a guest may take for one program; on a busy machine it needs more than a second.
+const LIMIT_A_CASE: Duration = Duration::from_secs(4);
 
 #[test]
 fn every_kernel_does_what_random_programs_mean() {
