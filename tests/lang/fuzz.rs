@@ -5,6 +5,7 @@
 //! `tests/data/crashes` and tried again by every later run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hetsync_probe::{sema, source::Source, syntax};
@@ -185,6 +186,21 @@ fn peak_kib() -> u64 {
         .unwrap_or(0)
 }
 
+/// In a run that is timed: a script that does not end is kept, and ends the run.
+fn watch(current: &Arc<Mutex<(Instant, Vec<u8>)>>) {
+    let current = Arc::clone(current);
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(LONGEST);
+            let Ok(held) = current.lock() else { return };
+            if held.0.elapsed() > 20 * LONGEST {
+                let _ = catch_unwind(|| keep(&held.1, "no end"));
+                std::process::exit(1);
+            }
+        }
+    });
+}
+
 /// Keeps what broke, and says where.
 fn keep(bytes: &[u8], why: &str) -> ! {
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -203,6 +219,10 @@ fn damaged_scripts_break_nothing() {
     let mut numbers = Numbers(variable("HETSYNC_FUZZ_SEED").unwrap_or(1) | 1 << 40);
     let corpus = corpus();
     let start = Instant::now();
+    let current = Arc::new(Mutex::new((start, Vec::new())));
+    if seconds.is_some() {
+        watch(&current);
+    }
     let mut cases = 0;
     loop {
         let goes_on = match seconds {
@@ -214,6 +234,9 @@ fn damaged_scripts_break_nothing() {
         }
         let bytes = damaged(&mut numbers, &corpus);
         let before = Instant::now();
+        if seconds.is_some() {
+            *current.lock().unwrap() = (before, bytes.clone());
+        }
         if catch_unwind(AssertUnwindSafe(|| exercise(&bytes))).is_err() {
             keep(&bytes, "a panic");
         }

@@ -1,7 +1,7 @@
 //! A kernel of a few named functions, and two thousand more to run into limits.
 
 use hetsync_probe::kernel::tracepoint::{Format, Unreadable};
-use hetsync_probe::kernel::{FunctionFact, Kernel, Prototype};
+use hetsync_probe::kernel::{FunctionFact, Kernel, Prototype, glob};
 use std::sync::Arc;
 
 const NAMED: [&str; 9] = [
@@ -49,10 +49,10 @@ impl Kernel for Small {
         FunctionFact::Absent(near.take(3).collect())
     }
 
-    fn matching_functions(&self, glob: &str) -> Option<Vec<String>> {
+    fn matching_functions(&self, pattern: &str) -> Option<Vec<String>> {
         self.listed.then(|| {
             self.functions()
-                .filter(|name| matches(glob.as_bytes(), name.as_bytes()))
+                .filter(|name| glob::matches(pattern, name))
                 .collect()
         })
     }
@@ -61,14 +61,12 @@ impl Kernel for Small {
         None
     }
 
-    fn tracepoints(&self, glob: &str) -> Result<Vec<String>, Unreadable> {
+    fn tracepoints(&self, pattern: &str) -> Result<Vec<String>, Unreadable> {
         if !self.listed {
             return Err(Unreadable::NotMounted);
         }
         let all = TRACEPOINTS.iter().map(|name| name.to_string());
-        Ok(all
-            .filter(|name| matches(glob.as_bytes(), name.as_bytes()))
-            .collect())
+        Ok(all.filter(|name| glob::matches(pattern, name)).collect())
     }
 
     fn tracepoint(&self, category: &str, name: &str) -> Result<Option<Arc<Format>>, Unreadable> {
@@ -85,16 +83,4 @@ fn strsim_like(a: &str, b: &str) -> bool {
         letters
     };
     sorted(a) == sorted(b)
-}
-
-fn matches(glob: &[u8], name: &[u8]) -> bool {
-    match (glob, name) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => {
-            matches(rest, name) || (!name.is_empty() && matches(glob, &name[1..]))
-        }
-        ([b'?', rest @ ..], [_, name @ ..]) => matches(rest, name),
-        ([a, rest @ ..], [b, name @ ..]) if a == b => matches(rest, name),
-        _ => false,
-    }
 }

@@ -93,7 +93,7 @@ impl<'a> Grammar<'a> {
         }
     }
 
-    fn unterminated<T>(&self, start: &'a str, end: &'a str) -> Res<'a, T> {
+    pub(super) fn unterminated<T>(&self, start: &'a str, end: &'a str) -> Res<'a, T> {
         refuse(
             end,
             Diagnostic::error(

@@ -78,6 +78,9 @@ impl<'a> Grammar<'a> {
             })
             .unwrap_or(input.len());
         let (text, rest) = input.split_at(end);
+        if quoted {
+            return self.unterminated(input, rest);
+        }
         let point = AttachPoint {
             text: text.into(),
             span: self.span(input, rest),

@@ -148,6 +148,15 @@ fn macros_cannot_grow_without_end() {
         ")".repeat(50)
     );
     assert_eq!(codes(&nested).first(), Some(&"E0003"));
+    // Each use here is looked at again on every level around it.
+    let length = limits::SOURCE_BYTES / 2;
+    for piece in ["F(", "F(1)F(", "F(F(1)"] {
+        let text = format!(
+            "#define F(x) x x\nbegin {{ {} }}\n",
+            piece.repeat(length / piece.len())
+        );
+        assert!(!codes(&text).is_empty(), "{piece}");
+    }
     let condition = format!("{bomb}#if A59 1\n#endif\nbegin {{ }}");
     assert_eq!(codes(&condition).first(), Some(&"E0003"));
     let open = format!("{}begin {{ }}", "#if 1\n".repeat(10_000));

@@ -126,6 +126,7 @@ fn wrong_probes_are_marked_where_they_go_wrong() {
         ("begin { print(1)", "E0108", "{"),
         ("begin { /* print(1) }", "E0103", "/*"),
         ("begin { \"a }", "E0102", "\"a }"),
+        ("uprobe:\"/bin/sh:f { }", "E0102", "uprobe:\"/bin/sh:f { }"),
         ("", "E0005", ""),
         ("// nothing", "E0005", ""),
     ] {

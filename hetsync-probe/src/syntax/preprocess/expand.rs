@@ -71,6 +71,8 @@ pub(super) struct Macros {
     steps: usize,
     /// Bytes put in so far.
     bytes: usize,
+    /// Bytes looked at so far.
+    work: usize,
 }
 
 impl Macros {
@@ -80,6 +82,7 @@ impl Macros {
             known: HashMap::new(),
             steps: 0,
             bytes: 0,
+            work: 0,
         };
         let one = Macro {
             params: None,
@@ -131,6 +134,7 @@ impl Macros {
         if self.steps > limits::EXPANSIONS || hidden.len() >= limits::NESTING {
             return Err(Trouble::TooMuch);
         }
+        self.look_at(0)?;
         let (body, used) = match params {
             None => (body, name.len()),
             Some(params) => {
@@ -138,7 +142,10 @@ impl Macros {
                 if !inside.starts_with('(') {
                     return Ok(None);
                 }
-                let (args, behind) = arguments(&inside[1..]).ok_or_else(|| {
+                let found = arguments(&inside[1..]);
+                let left = found.as_ref().map_or(0, |(_, behind)| behind.len());
+                self.look_at(inside.len() - left)?;
+                let (args, behind) = found.ok_or_else(|| {
                     Trouble::Wrong(format!(
                         "the use of the macro `{name}` does not end on its line"
                     ))
@@ -167,6 +174,7 @@ impl Macros {
 
     /// A text with all macros replaced that are not being replaced already.
     fn expand_text(&mut self, text: &str, hidden: &mut Vec<String>) -> Result<String, Trouble> {
+        self.look_at(text.len())?;
         let mut out = String::new();
         let (mut done, mut replaced) = (0, false);
         for (kind, start, len) in Pieces::new(text, &mut false) {
@@ -211,6 +219,15 @@ impl Macros {
             replaced = value.is_some();
         }
         Ok(out)
+    }
+
+    /// Counts bytes that are looked at. Once there were too many, there always are.
+    fn look_at(&mut self, bytes: usize) -> Result<(), Trouble> {
+        self.work += bytes;
+        if self.work > limits::EXPANSION_WORK {
+            return Err(Trouble::TooMuch);
+        }
+        Ok(())
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), Trouble> {
