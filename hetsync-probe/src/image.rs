@@ -18,6 +18,8 @@ pub struct Image {
     pub losses: Option<usize>,
     /// Indices in `maps` of the script's maps that have a front ([`crate::layout::front`]), each with that of its front.
     pub fronts: Vec<(usize, usize)>,
+    /// Most rounds of each loop, by [`hir::LoopId`]; of one that several programs have, the fewest.
+    pub loops: Vec<u32>,
 }
 
 impl Image {

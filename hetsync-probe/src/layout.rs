@@ -281,8 +281,8 @@ pub fn event_size(values: &[Type]) -> usize {
 }
 
 /// Entries of the loss counters (a per-CPU array of one `u64` each): how many.
-pub fn loss_counters(maps: usize) -> usize {
-    1 + maps
+pub fn loss_counters(maps: usize, loops: usize) -> usize {
+    1 + maps + loops
 }
 
 /// The loss counter of events that found the ring buffer full.
@@ -291,6 +291,11 @@ pub const LOSS_EVENTS: u32 = 0;
 /// The loss counter of samples or assignments that found map number `map` full.
 pub fn loss_map(map: u32) -> u32 {
     1 + map
+}
+
+/// The loss counter of times that loop number `id`, in a script with so many maps, was cut.
+pub fn loss_loop(maps: usize, id: u32) -> u32 {
+    1 + maps as u32 + id
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub const ATTACH_POINTS: usize = 1024;
 pub const TYPE_ROUNDS: usize = 16;
 /// Most maps in a script.
 pub const MAPS: usize = 256;
+/// Most times that `unroll` repeats its body.
+pub const UNROLL: u32 = 100;
 /// Most `$` variables in one probe body.
 pub const LOCALS: usize = 256;
 /// Most arguments of one `printf`.

@@ -108,4 +108,24 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
         "far_buckets",
         "kprobe:f { $x = (int64)(arg0 << 56); @h = hist($x); @k[1] = hist($x, 3); @s[pid] = summary($x); @s[tid] = summary($x + 192); @l = lhist($x, 0, 1000000, 1000); @m = lhist((int64)(arg1 << 40), -700, 32000, 33); }",
     ),
+    (
+        "counted_loops",
+        "kprobe:f { $i = 0; while ($i < 100) { @a[$i % 7] = sum($i); $i++; } for $j : 0..10 { for $k : $j..10 { @b = sum($k); } } unroll (3) { @c++; } }",
+    ),
+    (
+        "loops_of_unknown_length",
+        "kprobe:f { $n = arg0; while ($n != 0) { if ($n & 1) { @odd++; } $n = $n >> 1; } for $i : arg1..arg2 { @sum = sum($i); } }",
+    ),
+    (
+        "loops_left",
+        "kprobe:f { $i = 0; while (1) { $i++; if ($i % 3 == 0) { continue; } if ($i > 40) { break; } @[$i] = count(); if (arg0 == $i) { return; } } @end = count(); }",
+    ),
+    (
+        "loops_of_many_ways",
+        "kprobe:f { $n = arg0; $s = \"\"; while ($n > 3) { $s = $n & 1 ? \"odd\" : comm; @h[$s] = hist($n); $n = $n & 2 ? $n / 2 : $n - 1; if ($n == arg1 || $n == arg2 && arg3) { @x[$n, $s]++; printf(\"%d %s\", $n, $s); } @y[pid] = $n; } }",
+    ),
+    (
+        "loops_in_loops",
+        "kprobe:f { $a = arg0; while ($a) { $b = $a; while ($b) { @ = count(); $b = $b >> 3; $c = $b; while ($c) { @s[$c & 7] = sum($a ^ $c); $c = $c >> 5; } } $a = $a >> 2; let $z; if ($a & 4) { $z = $a; } @z[$z & 3] = count(); } }",
+    ),
 ];

@@ -48,6 +48,8 @@ pub(crate) struct Compiling {
 
 /// Depth of expressions and blocks.
 const DEPTH: usize = 4;
+/// How many loops stand inside one another at most: the kernel follows every round of each.
+const LOOPS: usize = 2;
 
 /// Makes a case of bytes; any bytes will do.
 pub(crate) fn case(bytes: &[u8], flavour: Flavour) -> Case {
@@ -58,6 +60,7 @@ pub(crate) fn case(bytes: &[u8], flavour: Flavour) -> Case {
         keys: Vec::new(),
         flavour,
         functions: Functions::None,
+        loops: 0,
     };
     generator.names();
     generator.maps();
@@ -109,6 +112,8 @@ struct Generator<'a> {
     keys: Vec<(MapId, Vec<Expr>)>,
     flavour: Flavour,
     functions: Functions,
+    /// How many loops are around the statement being made.
+    loops: usize,
 }
 
 fn expr(kind: ExprKind, ty: Type) -> Expr {
@@ -534,7 +539,7 @@ impl Generator<'_> {
     }
 
     fn stmt(&mut self, depth: usize) -> Stmt {
-        let kind = match self.choices.below(16) {
+        let kind = match self.choices.below(19) {
             0..3 => self.assign(),
             3..7 => self.aggregate(),
             7..9 if depth > 0 => StmtKind::If {
@@ -551,6 +556,18 @@ impl Generator<'_> {
             12 if self.choices.chance(25) => StmtKind::Exit {
                 code: self.choices.chance(50).then(|| self.int(2)),
             },
+            14 if depth > 0 && self.loops < LOOPS => self.repeat(depth),
+            15 if depth > 0 => StmtKind::Unroll {
+                count: 1 + self.choices.below(3) as u32,
+                body: self.block(depth - 1),
+            },
+            16 if self.loops > 0 => match self.choices.chance(50) {
+                true => StmtKind::Break,
+                false => StmtKind::Continue,
+            },
+            16 if self.choices.chance(25) => {
+                StmtKind::Return(self.choices.chance(50).then(|| self.int(2)))
+            }
             13 => {
                 let mut map = MapId(self.choices.below(self.program.maps.len()) as u32);
                 if self.spares(map) {
@@ -564,6 +581,34 @@ impl Generator<'_> {
             _ => StmtKind::Expr(self.increment(DEPTH)),
         };
         stmt(kind)
+    }
+
+    /// A loop that is cut after a few rounds if it does not end before: without the limit few conditions ever would.
+    fn repeat(&mut self, depth: usize) -> StmtKind {
+        let ints: Vec<usize> = (0..self.locals.len())
+            .filter(|&i| self.locals[i].ty.is_int())
+            .collect();
+        let head = if !ints.is_empty() && self.choices.chance(50) {
+            let local = LocalId(self.choices.pick(&ints) as u32);
+            let (start, end) = match self.choices.chance(50) {
+                true => (
+                    expr(ExprKind::Int(self.choices.below(3) as u64), Type::INT),
+                    expr(ExprKind::Int(self.choices.below(6) as u64), Type::INT),
+                ),
+                false => (self.int(2), self.int(2)),
+            };
+            LoopHead::Range { local, start, end }
+        } else {
+            LoopHead::While(self.int(DEPTH))
+        };
+        let most = Some(self.choices.pick(&[3, 1, 2, 4]));
+        let id = LoopId(self.program.loops.len() as u32);
+        let span = Span::default();
+        self.program.loops.push(Loop { most, span });
+        self.loops += 1;
+        let body = self.block(depth - 1);
+        self.loops -= 1;
+        StmtKind::Loop { id, head, body }
     }
 
     fn assign(&mut self) -> StmtKind {

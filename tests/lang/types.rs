@@ -473,10 +473,10 @@ fn semicolons_as_in_bpftrace() {
 #[test]
 fn later_constructs_are_named() {
     for (text, what) in [
-        ("begin { $x = 0; while (1) { $x++; } }", "`while` is"),
-        ("begin { for ($i : 0..5) { print($i); } }", "`for` is"),
-        ("begin { unroll (5) { print(1); } }", "`unroll` is"),
-        ("begin { return; }", "`return` is"),
+        (
+            "begin { @x[1] = 2; for ($kv : @x) { print($kv); } }",
+            "`for` over a map is",
+        ),
         (
             "#if LINUX_VERSION_CODE > 5\n#endif\nbegin { exit(); }",
             "`LINUX_VERSION_CODE` in a condition is",
@@ -523,4 +523,54 @@ fn files_from_other_systems_are_read() {
 fn a_format_of_a_megabyte_is_read_once() {
     let text = format!("begin {{ printf(\"{}\"); }}", "%d".repeat(500_000));
     assert_eq!(codes_of(&text), ["E0406"]);
+}
+
+#[test]
+fn loops_and_what_leaves_them() {
+    assert_eq!(
+        codes_of("begin { $i = 0; while ($i < 3) { if ($i == 1) { continue; } break; } }"),
+        [""; 0]
+    );
+    assert_eq!(codes_of("begin { break; }"), ["E0230"]);
+    assert_eq!(codes_of("begin { unroll (3) { continue; } }"), ["E0230"]);
+    assert_eq!(
+        codes_of("begin { while (pid) { unroll (3) { break; } } return 1; }"),
+        [""; 0]
+    );
+    assert_eq!(codes_of("begin { while (comm) { exit(); } }"), ["E0308"]);
+    assert_eq!(
+        codes_of("begin { for $i : 0..comm { print($i); } }"),
+        ["E0305"]
+    );
+    assert_eq!(codes_of("begin { unroll (0) { exit(); } }"), ["E0530"]);
+    assert_eq!(codes_of("begin { unroll (101) { exit(); } }"), ["E0530"]);
+    assert_eq!(codes_of("begin { unroll (pid) { exit(); } }"), ["E0330"]);
+    assert_eq!(
+        codes_of("begin { while (1) { break; print(1); } return; print(2); }"),
+        ["W0004", "W0004"]
+    );
+}
+
+#[test]
+fn variables_end_with_their_block_and_hide_no_other() {
+    assert_eq!(
+        codes_of("begin { for $i : 0..3 { $x = $i; print($x); } print($i); }"),
+        ["E0213"]
+    );
+    assert_eq!(
+        codes_of("begin { $i = 1; for $i : 0..3 { print($i); } }"),
+        ["E0223"]
+    );
+    assert_eq!(
+        codes_of("begin { let $a; if (pid) { $a = 1; } print($a); }"),
+        [""; 0]
+    );
+    assert_eq!(codes_of("begin { let $a = 1; let $a = 2; }"), ["E0223"]);
+    assert_eq!(
+        codes_of("begin { let $a; $a = 1; $a = comm; print($a); }"),
+        ["E0304"]
+    );
+    assert_eq!(codes_of("begin { let $a = $a; print($a); }"), ["E0212"]);
+    let program = program("begin { let $a : uint64 = 1; print($a); _ = $a; }");
+    assert_eq!(program.probes[0].locals[0].ty, Type::UINT);
 }

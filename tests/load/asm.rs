@@ -146,5 +146,6 @@ pub(crate) fn image(programs: Vec<Program>, maps: Vec<MapSpec>) -> Image {
         events,
         losses: None,
         fronts: Vec::new(),
+        loops: Vec::new(),
     }
 }

@@ -50,6 +50,7 @@ pub(crate) fn plan_of(points: &[PointKind], loader: LoaderName) -> Plan {
         atomic_fetch: false,
         cpus: 1,
         percpu_bytes: u64::MAX,
+        shorter_loops: 0,
     }
 }
 
@@ -175,7 +176,7 @@ fn losses_are_summed_over_cpus() {
     }
     // Three maps have loss counters: the compiler's own are never full.
     let losses = MapSpec {
-        ..asm::map("losses", MapKind::PercpuArray, loss_counters(3) as u32)
+        ..asm::map("losses", MapKind::PercpuArray, loss_counters(3, 0) as u32)
     };
     let mut image = asm::image(
         vec![lose(0, LOSS_EVENTS), lose(0, loss_map(2))],

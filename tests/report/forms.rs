@@ -1,6 +1,6 @@
 //! The text, JSON and CSV forms: against what bpftrace prints for the same one-liner, and as snapshots.
 
-use hetsync_probe::report::account::{Account, Attached, FullMap, Missed};
+use hetsync_probe::report::account::{Account, Attached, CutLoop, FullMap, Missed};
 use hetsync_probe::report::form::{FormKind, Output};
 use hetsync_probe::report::map::MapReport;
 use hetsync_probe::report::value::Scalar;
@@ -322,6 +322,11 @@ fn events_and_the_account_in_every_form() {
             map: "@x".into(),
             samples: 12,
             max_keys: 4096,
+        }],
+        cut_loops: vec![CutLoop {
+            line: 7,
+            rounds: 1000,
+            times: 2,
         }],
         missed: vec![Missed {
             probe: "kretprobe:tcp_sendmsg".into(),

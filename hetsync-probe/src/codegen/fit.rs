@@ -4,7 +4,7 @@ use super::regalloc::{self, Allocated, Pool};
 use super::{Options, frame, lower_with, scratch, too_large};
 use crate::diagnostic::Diagnostic;
 use crate::image::ProgramKind;
-use crate::ir::Function;
+use crate::ir::{self, Function};
 use crate::limits;
 use crate::sema::hir;
 use crate::span::Span;
@@ -23,6 +23,8 @@ pub(super) struct Placed {
     pub(super) function: Function,
     pub(super) allocated: Allocated,
     pub(super) frame: frame::Frame,
+    /// Rounds chosen for the function's loops.
+    pub(super) limits: Vec<u32>,
 }
 
 /// Most bytes of a per-CPU value (the kernel's `PCPU_MIN_UNIT_SIZE`).
@@ -40,13 +42,15 @@ pub(super) fn fit(
     let mut needed = 0;
     let mut largest = String::new();
     for locals_in_memory in [false, true] {
-        let function = lower_with(program, point, kind, options, locals_in_memory)?;
+        let mut function = lower_with(program, point, kind, options, locals_in_memory)?;
         check_size(&function, span)?;
+        let given = |id: hir::LoopId| program.loops[id.0 as usize].most;
+        let limits = ir::limits::choose(&mut function, &given, options.shorter_loops);
         largest = largest_objects(&function);
         // How much of the stack objects may take; the rest is for spilled values.
         for budget in [None, Some(384), Some(256), Some(128), Some(16)] {
             match place(&function, budget, &options.pool, scratch) {
-                Ok(placed) => return Ok(placed),
+                Ok(placed) => return Ok(Placed { limits, ..placed }),
                 Err(frame::TooLarge { size }) => needed = size,
             }
         }
@@ -105,6 +109,7 @@ fn place(
         function,
         allocated,
         frame,
+        limits: Vec::new(),
     })
 }
 

@@ -84,7 +84,7 @@ pub(super) fn specs(
         max_entries,
         map: None,
     };
-    let counters = layout::loss_counters(program.maps.len()) as u32;
+    let counters = layout::loss_counters(program.maps.len(), program.loops.len()) as u32;
     for (map, spec) in [
         (
             MapRef::Events,

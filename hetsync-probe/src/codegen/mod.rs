@@ -46,6 +46,8 @@ pub struct Options<'a> {
     pub ring_bytes: u32,
     /// By map of the script: whether it has a front ([`crate::layout::front`]); no map has one that is not named here.
     pub fronts: &'a [bool],
+    /// How often the kernel has given up on the script: each time, loops of unknown length get fewer rounds to be cut at.
+    pub shorter_loops: u32,
     /// Registers that may be used: all of them, or at least five where tests want spills.
     pub pool: Pool,
 }
@@ -61,6 +63,7 @@ impl Options<'_> {
             atomic_fetch: false,
             ring_bytes: 1 << 20,
             fronts: &[],
+            shorter_loops: 0,
             pool: Pool::default(),
         }
     }
@@ -123,8 +126,15 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
         }
     }
     let maps = maps::specs(program, &used, (scratch.bytes, scratch.entries), options);
+    let mut loops: Vec<u32> = (program.loops.iter())
+        .map(|one| one.most.unwrap_or(ir::limits::MOST))
+        .collect();
     let mut programs = Vec::new();
     for (point, kind, placed) in ready {
+        for (limit, most) in placed.function.limits.iter().zip(&placed.limits) {
+            let known = &mut loops[limit.id.0 as usize];
+            *known = (*known).min(*most);
+        }
         let span = program.probes[point.0].span;
         match assemble(point, kind, &placed, &maps, span) {
             Ok(program) => programs.push(program),
@@ -139,6 +149,7 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
         events: maps.find(MapRef::Events),
         losses: maps.find(MapRef::Losses),
         fronts: maps.fronts(),
+        loops,
         maps: maps.specs,
     })
 }

@@ -263,7 +263,7 @@ mod tests {
         let count = b.var(Val::Imm(0));
         let (header, inside, done) = (b.block(), b.block(), b.block());
         b.jump(header);
-        b.start_loop(header, &[count]);
+        b.start_loop(header);
         let now = b.get(count);
         b.branch(Cond::Lt, now, Val::Imm(9), inside, done);
         b.start(inside);

@@ -1,18 +1,19 @@
 //! Builds a [`Function`] block by block: SSA form, constant folding, common subexpressions and
 //! branch folding all happen while instructions are added, so no later pass has to find them again.
 //!
-//! Blocks are started in an order in which every edge into a block is known, but for one: the edge that closes a loop. A
-//! loop's header is told beforehand which variables the loop may change ([`Builder::start_loop`]); each is a parameter of the
-//! header, and [`Builder::end_loop`] passes its new value back. A value computed before is used again where its block
-//! dominates the current one, which loops do not disturb: between a computation and what it dominates, nothing it was made of
-//! is computed anew.
+//! Blocks are started in an order in which every edge into a block is known, but for one: the edge that closes a loop. Every
+//! variable is a parameter of a loop's header ([`Builder::start_loop`]), and [`Builder::end_loop`] passes the values back; the
+//! parameters of what the loop leaves alone are taken out again by [`super::cleanup`]. A value computed before is used again
+//! where its block dominates the current one, which loops do not disturb: between a computation and what it dominates, nothing
+//! it was made of is computed anew.
 
 use std::collections::HashMap;
 
 use super::{
-    Address, Alu, Arg, Base, Block, BlockId, Cond, Edge, Function, Inst, Op, Slot, SlotId, Term,
-    Unary, V, Val, Width, fits_imm, simplify,
+    Address, Alu, Arg, Base, Block, BlockId, Cond, Edge, Function, Inst, Limit, Op, Slot, SlotId,
+    Term, Unary, V, Val, Width, fits_imm, simplify,
 };
+use crate::sema::hir::LoopId;
 use crate::span::Span;
 
 /// A `$` variable or a temporary that several blocks write.
@@ -48,8 +49,6 @@ struct OpenLoop {
     header: BlockId,
     /// The variable behind each parameter of the header.
     params: Vec<usize>,
-    /// Values of the variables at its start.
-    start: Vec<Val>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -76,6 +75,7 @@ impl Builder {
                 blocks: Vec::new(),
                 slots: Vec::new(),
                 registers: 0,
+                limits: Vec::new(),
             },
             current: BlockId(0),
             span: Span::default(),
@@ -93,6 +93,12 @@ impl Builder {
     /// The context pointer.
     pub fn context(&self) -> V {
         V(0)
+    }
+
+    /// Notes that the branch that ends `header` limits a loop: it goes on while a register is below the right side, which is
+    /// chosen later.
+    pub fn limit(&mut self, header: BlockId, id: LoopId) {
+        self.function.limits.push(Limit { header, id });
     }
 
     /// The finished function.
@@ -141,18 +147,14 @@ impl Builder {
 
     /// Continues in `id`; every edge into it must have been added.
     pub fn start(&mut self, id: BlockId) {
-        self.start_with(id, &[]);
+        self.start_with(id, false);
     }
 
-    /// Continues in `id`, the header of a loop: every edge into it from outside must have been added. The loop may change
-    /// the variables `changing` and no others; it ends in [`Self::end_loop`].
-    pub fn start_loop(&mut self, id: BlockId, changing: &[Var]) {
-        let params = self.start_with(id, changing);
-        self.loops.push(OpenLoop {
-            header: id,
-            params,
-            start: self.vars.clone(),
-        });
+    /// Continues in `id`, the header of a loop: every edge into it from outside must have been added. It ends in
+    /// [`Self::end_loop`].
+    pub fn start_loop(&mut self, id: BlockId) {
+        let params = self.start_with(id, true);
+        self.loops.push(OpenLoop { header: id, params });
     }
 
     /// Goes back to the header of the innermost open loop, which is closed by that.
@@ -161,20 +163,13 @@ impl Builder {
             debug_assert!(false, "no loop is open");
             return self.exit();
         };
-        debug_assert!(
-            !self.is_reached()
-                || (open.start.iter().zip(&self.vars).enumerate())
-                    .all(|(i, (start, end))| start == end || open.params.contains(&i)),
-            "the loop at {} changes what it was not said to",
-            open.header
-        );
         let args = open.params.iter().map(|&i| self.vars[i]).collect();
         let block = open.header;
         self.close(Term::Jump(Edge { block, args }));
     }
 
-    /// Continues in `id`; gives the variables behind its parameters, of which `changing` are some.
-    fn start_with(&mut self, id: BlockId, changing: &[Var]) -> Vec<usize> {
+    /// Continues in `id`; gives the variables behind its parameters: those whose values differ, or all of them.
+    fn start_with(&mut self, id: BlockId, all: bool) -> Vec<usize> {
         debug_assert!(self.is_closed(), "{} is left open", self.current);
         self.current = id;
         let preds = self.blocks[id.0 as usize].preds.clone();
@@ -192,10 +187,10 @@ impl Builder {
         let facts = &mut self.blocks[id.0 as usize];
         facts.idom = Some(idom);
         facts.depth = depth;
-        self.merge_vars(id, &preds, changing)
+        self.merge_vars(id, &preds, all)
     }
 
-    fn merge_vars(&mut self, id: BlockId, preds: &[BlockId], changing: &[Var]) -> Vec<usize> {
+    fn merge_vars(&mut self, id: BlockId, preds: &[BlockId], all: bool) -> Vec<usize> {
         let end = |b: &Self, pred: BlockId, i: usize| b.blocks[pred.0 as usize].vars[i];
         let count = preds
             .iter()
@@ -207,8 +202,7 @@ impl Builder {
         let mut edges: Option<Vec<BlockId>> = None;
         for i in 0..count {
             let first = end(self, preds[0], i);
-            let same = preds.iter().all(|&p| end(self, p, i) == first);
-            if same && !changing.contains(&Var(i)) {
+            if !all && preds.iter().all(|&p| end(self, p, i) == first) {
                 vars.push(first);
                 continue;
             }

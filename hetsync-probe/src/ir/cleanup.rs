@@ -1,12 +1,96 @@
 //! What building leaves behind: instructions, parameters and blocks nobody needs.
 
-use super::{Function, Op, Term, V, Val};
+use super::{Function, Inst, Op, Term, V, Val};
 
-/// Drops unused values, unreachable blocks and blocks that only jump on.
+/// Drops unused values, parameters that are always the same, unreachable blocks and blocks that only jump on.
 pub fn cleanup(function: &mut Function) {
+    replace_same(function);
     drop_unused(function);
     skip_empty_blocks(function);
     drop_unreachable(function);
+}
+
+/// Finds parameters that get one value from everywhere, themselves left out: what a loop does not change. A register takes
+/// their place; a constant is made where they were.
+fn replace_same(function: &mut Function) {
+    let order = function.order();
+    let mut incoming: Vec<Vec<usize>> = vec![Vec::new(); function.blocks.len()];
+    for &id in &order {
+        if let Term::Jump(edge) = &function.block(id).term {
+            incoming[edge.block.0 as usize].push(id.0 as usize);
+        }
+    }
+    let mut same: Vec<Option<Val>> = vec![None; function.registers as usize];
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for &id in &order {
+            for (i, &param) in function.block(id).params.iter().enumerate() {
+                if same[param.0 as usize].is_some() {
+                    continue;
+                }
+                let mut only = None;
+                let one = (incoming[id.0 as usize].iter()).all(|&pred| {
+                    let Term::Jump(edge) = &function.blocks[pred].term else {
+                        return false;
+                    };
+                    let value = resolve(&same, edge.args[i]);
+                    value == Val::Reg(param) || *only.get_or_insert(value) == value
+                });
+                if one && let Some(value) = only {
+                    same[param.0 as usize] = Some(value);
+                    changed = true;
+                }
+            }
+        }
+    }
+    for &id in &order {
+        let block = &mut function.blocks[id.0 as usize];
+        let gone: Vec<bool> = (block.params.iter())
+            .map(|v| same[v.0 as usize].is_some())
+            .collect();
+        let span = block.span;
+        let constants = block.params.iter().filter_map(|&param| {
+            let Some(Val::Imm(n)) = same[param.0 as usize] else {
+                return None;
+            };
+            let (dst, op) = (Some(param), Op::Const(n));
+            Some(Inst { dst, op, span })
+        });
+        let constants: Vec<Inst> = constants.collect();
+        for inst in &mut block.insts {
+            inst.op.uses_mut(|v| rename(&same, v));
+        }
+        block.term.uses_mut(|v| rename(&same, v));
+        block.insts.splice(0..0, constants);
+        drop_marked(&mut block.params, &gone);
+        for &pred in &incoming[id.0 as usize] {
+            if let Term::Jump(edge) = &mut function.blocks[pred].term {
+                drop_marked(&mut edge.args, &gone);
+            }
+        }
+    }
+}
+
+/// What a value is in the end.
+fn resolve(same: &[Option<Val>], mut value: Val) -> Val {
+    while let Val::Reg(v) = value
+        && let Some(other) = same[v.0 as usize]
+    {
+        value = other;
+    }
+    value
+}
+
+fn rename(same: &[Option<Val>], v: &mut V) {
+    while let Some(Val::Reg(other)) = same[v.0 as usize] {
+        *v = other;
+    }
+}
+
+fn drop_marked<T>(list: &mut Vec<T>, marked: &[bool]) {
+    let mut marks = marked.iter();
+    list.retain(|_| !*marks.next().unwrap_or(&false));
 }
 
 /// Marks what effects need, then drops the rest.
@@ -172,4 +256,9 @@ fn drop_unreachable(function: &mut Function) {
         }
     }
     function.blocks = blocks;
+    let reached = |limit: &super::Limit| order.contains(&limit.header);
+    function.limits.retain(reached);
+    for limit in &mut function.limits {
+        limit.header.0 = number[limit.header.0 as usize];
+    }
 }

@@ -18,6 +18,7 @@
 
 pub mod build;
 pub mod cleanup;
+pub mod limits;
 pub mod lower;
 pub mod simplify;
 mod text;
@@ -59,6 +60,17 @@ pub struct Function {
     pub slots: Vec<Slot>,
     /// How many virtual registers there are.
     pub registers: u32,
+    /// The branches that end loops after so many rounds.
+    pub limits: Vec<Limit>,
+}
+
+/// A branch on the number of a loop's rounds: `branch.lt rounds, most -> go on, else stop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The block it ends, the loop's header.
+    pub header: BlockId,
+    /// Which loop of the script.
+    pub id: hir::LoopId,
 }
 
 /// An object of the program's own in memory: on the stack, or in per-CPU scratch where the stack is too small.
@@ -506,16 +518,25 @@ impl Function {
         order
     }
 
-    /// How many loops each block stands in. Blocks must be in [`Self::order`], with [`Self::blocks`] all reachable.
+    /// How many loops each block stands in. Blocks must be in [`Self::order`].
     pub fn loop_depths(&self) -> Vec<u32> {
         let mut depths = vec![0; self.blocks.len()];
-        let mut preds: Option<Vec<Vec<usize>>> = None;
+        for (_, inside) in self.loops() {
+            for b in inside {
+                depths[b] += 1;
+            }
+        }
+        depths
+    }
+
+    /// The loops, each by its header with all its blocks, outer ones before those inside. Blocks must be in [`Self::order`].
+    pub fn loops(&self) -> Vec<(usize, Vec<usize>)> {
+        if !self.has_loops() {
+            return Vec::new();
+        }
+        let preds = self.predecessors();
+        let mut loops = Vec::new();
         for header in 0..self.blocks.len() {
-            let preds = match &preds {
-                Some(preds) => preds,
-                None if !self.has_loops() => break,
-                None => preds.insert(self.predecessors()),
-            };
             // What reaches an edge back without going through the header.
             let mut work: Vec<usize> = (preds[header].iter().copied())
                 .filter(|&p| p >= header)
@@ -530,11 +551,10 @@ impl Function {
                     work.extend(&preds[block]);
                 }
             }
-            for (depth, inside) in depths.iter_mut().zip(inside) {
-                *depth += u32::from(inside);
-            }
+            let members = (0..inside.len()).filter(|&b| inside[b]).collect();
+            loops.push((header, members));
         }
-        depths
+        loops
     }
 
     /// Whether any edge goes back. Blocks must be in [`Self::order`].

@@ -236,6 +236,14 @@ impl LoadError {
         )
     }
 
+    /// Whether the verifier gave up on a program because of its length or its branches.
+    pub fn is_too_long(&self) -> bool {
+        match self {
+            LoadError::Refused { source, log, .. } => gave_up(source, log),
+            _ => false,
+        }
+    }
+
     /// Adds near names to [`LoadError::UnknownFunction`] where the kernel's list has some.
     #[must_use]
     pub fn with_suggestions(mut self, kernel: &dyn Kernel) -> LoadError {
@@ -303,17 +311,20 @@ fn did_you_mean(names: &[String]) -> String {
     }
 }
 
-fn refusal(program: &str, source: &io::Error, log: &[String], insn: Option<usize>) -> String {
+fn gave_up(source: &io::Error, log: &[String]) -> bool {
     let about = ["too many", "too large", "too complex", "complexity"];
-    let gave_up = source.raw_os_error() == Some(libc::E2BIG)
+    source.raw_os_error() == Some(libc::E2BIG)
         || log
             .iter()
-            .any(|line| about.iter().any(|text| line.contains(text)));
+            .any(|line| about.iter().any(|text| line.contains(text)))
+}
+
+fn refusal(program: &str, source: &io::Error, log: &[String], insn: Option<usize>) -> String {
     let mut text = format!(
         "the kernel refused program \"{program}\" ({})",
         describe(source)
     );
-    if gave_up {
+    if gave_up(source, log) {
         text = format!(
             "the kernel gave up on \"{program}\": too many paths through it ({}); simplify it: fewer conditions (`if`, \
              `?:`, `&&`, `||`) one after another, or several probes",

@@ -25,6 +25,10 @@ pub struct Session {
     programs: Vec<Running>,
     ring: Option<Ring>,
     losses: Option<usize>,
+    /// How many maps are the script's own.
+    script_maps: usize,
+    /// Most rounds of each loop.
+    loops: Vec<u32>,
     maps: Vec<Map>,
     /// As [`Image::fronts`].
     fronts: Vec<(usize, usize)>,
@@ -94,6 +98,8 @@ impl Session {
             programs,
             ring,
             losses: image.losses,
+            script_maps: image.maps.iter().filter(|spec| spec.map.is_some()).count(),
+            loops: image.loops.clone(),
             maps,
             fronts: image.fronts.clone(),
             start_ns,
@@ -323,13 +329,21 @@ impl Session {
             if index == layout::LOSS_EVENTS {
                 account.ring_drops = lost;
             } else if lost > 0 {
-                account
-                    .full_maps
-                    .push((index.saturating_sub(layout::loss_map(0)) as usize, lost));
+                let counter = index.saturating_sub(layout::loss_map(0)) as usize;
+                match counter.checked_sub(self.script_maps) {
+                    None => account.full_maps.push((counter, lost)),
+                    Some(id) => account.cut_loops.push((id, lost)),
+                }
             }
         }
+        account.cut_loops.sort_unstable();
         account.full_maps.sort_unstable();
         Ok(account)
+    }
+
+    /// Rounds after which loop number `id` is cut.
+    pub fn loop_rounds(&self, id: usize) -> Option<u32> {
+        self.loops.get(id).copied()
     }
 
     /// What the kernel knows of each program: sizes and, where it keeps statistics, run times.
@@ -346,6 +360,8 @@ pub struct Account {
     pub ring_drops: u64,
     /// Maps (by number) that were full, with the samples or assignments that found them so; only those that lost some.
     pub full_maps: Vec<(usize, u64)>,
+    /// Loops (by number) that were cut, with how often; only those that were.
+    pub cut_loops: Vec<(usize, u64)>,
     /// One an attach point that is attached, in script order.
     pub probes: Vec<ProbeAccount>,
 }
@@ -368,6 +384,7 @@ impl Account {
     pub fn lost_something(&self) -> bool {
         self.ring_drops > 0
             || !self.full_maps.is_empty()
+            || !self.cut_loops.is_empty()
             || self
                 .probes
                 .iter()

@@ -55,6 +55,11 @@ fn stmt_refuses(stmt: &Stmt) -> Option<MapId> {
         StmtKind::Clear(map) | StmtKind::Zero(map) | StmtKind::Aggregate { map, .. } => Some(*map),
         StmtKind::Assign { .. }
         | StmtKind::If { .. }
+        | StmtKind::Loop { .. }
+        | StmtKind::Unroll { .. }
+        | StmtKind::Break
+        | StmtKind::Continue
+        | StmtKind::Return(_)
         | StmtKind::Printf { .. }
         | StmtKind::Print { .. }
         | StmtKind::Exit { .. }

@@ -41,6 +41,8 @@ pub struct Options {
     pub loader: Option<LoaderName>,
     /// Bytes that one statistics map may take on all CPUs together; `None` for a default by their number.
     pub percpu_bytes: Option<u64>,
+    /// [`codegen::Options::shorter_loops`](crate::codegen::Options::shorter_loops).
+    pub shorter_loops: u32,
 }
 
 impl Default for Options {
@@ -49,6 +51,7 @@ impl Default for Options {
             lower: true,
             loader: None,
             percpu_bytes: None,
+            shorter_loops: 0,
         }
     }
 }
@@ -129,6 +132,8 @@ pub struct Plan {
     pub cpus: u32,
     /// Bytes that one statistics map may take on all CPUs together; see [`Options::percpu_bytes`].
     pub percpu_bytes: u64,
+    /// See [`Options::shorter_loops`].
+    pub shorter_loops: u32,
 }
 
 impl Plan {
@@ -152,6 +157,7 @@ impl Plan {
             cpus: self.cpus,
             percpu_bytes: self.percpu_bytes,
             fronts: &self.fronts,
+            shorter_loops: self.shorter_loops,
             ..codegen::Options::plain()
         })
     }
@@ -223,6 +229,7 @@ pub fn plan(
         },
         atomic_fetch: facts.atomic_fetch(),
         cpus,
+        shorter_loops: options.shorter_loops,
         percpu_bytes: (options.percpu_bytes)
             .unwrap_or(PERCPU_BYTES + u64::from(cpus) * PERCPU_BYTES_A_CPU),
     }

@@ -9,6 +9,9 @@ pub struct Account {
     pub events: u64,
     /// Maps that were full when a sample or an assignment needed a new key.
     pub full_maps: Vec<FullMap>,
+    /// Loops that were ended before their time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cut_loops: Vec<CutLoop>,
     /// Probes that fired without their body being run.
     pub missed: Vec<Missed>,
     /// Probes that may have missed hits which nobody counted.
@@ -28,6 +31,17 @@ pub struct FullMap {
     pub samples: u64,
     /// Keys it can hold.
     pub max_keys: u32,
+}
+
+/// A loop that took more rounds than the kernel lets a program take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CutLoop {
+    /// Its line in the script, from 1.
+    pub line: usize,
+    /// Rounds it may take.
+    pub rounds: u32,
+    /// How often it was cut.
+    pub times: u64,
 }
 
 /// A probe that missed hits.
@@ -65,7 +79,7 @@ impl Account {
 
     /// Whether nothing at all was lost.
     pub fn is_clean(&self) -> bool {
-        self.events == 0 && self.samples() == 0 && self.hits() == 0
+        self.events == 0 && self.samples() == 0 && self.hits() == 0 && self.cut_loops.is_empty()
     }
 
     /// The account as lines: one line of totals, then a line with its mend for each loss.
@@ -93,6 +107,17 @@ impl Account {
                 "  {} was full at {most}: {samples} of further keys dropped; raise it with --max-keys {}",
                 full.map,
                 u64::from(full.max_keys) * 4
+            ));
+        }
+        for cut in &self.cut_loops {
+            lines.push(format!(
+                "  the loop at line {} was cut at {} {}",
+                cut.line,
+                plural(cut.rounds.into(), "round"),
+                match cut.times {
+                    1 => "once".to_string(),
+                    times => format!("{times} times"),
+                }
             ));
         }
         for missed in self.missed.iter().filter(|missed| missed.hits != 0) {

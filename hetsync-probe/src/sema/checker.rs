@@ -103,6 +103,8 @@ pub(super) struct Checker<'a> {
     pub(super) declared: Vec<(String, Span)>,
     /// Of the maps used without being assigned, those already complained about.
     pub(super) complained: Vec<usize>,
+    /// How many loops are around the statement being checked.
+    pub(super) loops: usize,
 }
 
 impl<'a> Checker<'a> {
@@ -120,6 +122,7 @@ impl<'a> Checker<'a> {
             next_local: 0,
             declared: Vec::new(),
             complained: Vec::new(),
+            loops: 0,
         }
     }
 

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use super::aggregate;
 use super::hir::{
-    Aggregation, BinaryOp, Expr, ExprKind, Format, Map, MapId, MapValue, Piece, Place, PointKind,
-    PrintWhat, Probe, Program, Space, Stmt, StmtKind, UnaryOp,
+    Aggregation, BinaryOp, Expr, ExprKind, Format, LoopHead, Map, MapId, MapValue, Piece, Place,
+    PointKind, PrintWhat, Probe, Program, Space, Stmt, StmtKind, UnaryOp,
 };
 use super::names::builtin_name;
 
@@ -138,6 +138,27 @@ impl<'a> Dump<'a> {
                 }
                 return;
             }
+            StmtKind::Loop { head, body, .. } => {
+                let head = match head {
+                    LoopHead::While(cond) => format!("while {}", self.expr(cond)),
+                    LoopHead::Range { local, start, end } => {
+                        let (start, end) = (self.expr(start), self.expr(end));
+                        format!("for {} : {start}..{end}", self.local(local.0))
+                    }
+                };
+                self.line(depth, &head);
+                self.block(depth + 1, body);
+                return;
+            }
+            StmtKind::Unroll { count, body } => {
+                self.line(depth, &format!("unroll {count}"));
+                self.block(depth + 1, body);
+                return;
+            }
+            StmtKind::Break => "break".into(),
+            StmtKind::Continue => "continue".into(),
+            StmtKind::Return(None) => "return".into(),
+            StmtKind::Return(Some(value)) => format!("return {}", self.expr(value)),
             StmtKind::Printf { format, args } => {
                 let spelled = self
                     .program

@@ -46,6 +46,10 @@ pub struct PrintId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NameId(pub u32);
 
+/// Index into [`Program::loops`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LoopId(pub u32);
+
 /// A whole checked script.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Program {
@@ -59,6 +63,18 @@ pub struct Program {
     pub prints: Vec<Print>,
     /// Strings known at compile time that travel as a number (`probe`, `func`).
     pub names: Vec<String>,
+    /// The loops of all bodies, in order.
+    pub loops: Vec<Loop>,
+}
+
+/// A loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loop {
+    /// Rounds after which it is cut, which counts as a loss; where none is given, the compiler chooses what the kernel's
+    /// verifier can follow.
+    pub most: Option<u32>,
+    /// Its head in the source.
+    pub span: Span,
 }
 
 /// One body and the places it is attached to.
@@ -421,6 +437,28 @@ pub enum StmtKind {
         /// Where it is 0.
         otherwise: Vec<Stmt>,
     },
+    /// `while (cond) { .. }` or `for $i : a..b { .. }`. A `$` variable of its body keeps its value from round to round.
+    Loop {
+        /// Which loop.
+        id: LoopId,
+        /// What each round begins with.
+        head: LoopHead,
+        /// What it repeats.
+        body: Vec<Stmt>,
+    },
+    /// `unroll (n) { .. }`: the body so many times in a row. It is no loop to [`Self::Break`] and [`Self::Continue`].
+    Unroll {
+        /// How many times.
+        count: u32,
+        /// What is repeated.
+        body: Vec<Stmt>,
+    },
+    /// `break`: the innermost loop ends.
+    Break,
+    /// `continue`: the innermost loop's next round begins.
+    Continue,
+    /// `return` or `return e`: the body ends; the value is worked out and not used.
+    Return(Option<Expr>),
     /// `printf(..)`: an event with the arguments' values.
     Printf {
         /// Which format.
@@ -454,6 +492,23 @@ pub enum StmtKind {
     },
     /// An expression for its effect (`@x++`).
     Expr(Expr),
+}
+
+/// What each round of a loop begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LoopHead {
+    /// The loop goes on while this is not 0. When a round more than [`Loop::most`] is due, the loop is cut before it is asked.
+    While(Expr),
+    /// The variable is `start` in the first round and one more in each further one, up to and without `end`, signed. Both are
+    /// worked out once, `start` first; what a round does to the variable is forgotten in the next.
+    Range {
+        /// The variable, an integer.
+        local: LocalId,
+        /// The first number.
+        start: Expr,
+        /// The number behind the last.
+        end: Expr,
+    },
 }
 
 /// A map.

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
-use crate::syntax::ast::{ExprKind, Script, StmtKind};
+use crate::syntax::ast::{ExprKind, Script};
 
 /// "`what` not supported yet"; `what` comes with its verb.
 fn unsupported(what: &str, span: Span) -> Diagnostic {
@@ -27,20 +27,11 @@ pub(super) fn script(script: &Script) -> Vec<Diagnostic> {
     configs.chain(maps).chain(macros).collect()
 }
 
-/// A statement; the word it starts with is its place.
-pub(super) fn stmt(kind: &StmtKind, span: Span) -> Diagnostic {
-    let word = match kind {
-        StmtKind::While { .. } => "while",
-        StmtKind::For { .. } => "for",
-        StmtKind::Unroll { .. } => "unroll",
-        StmtKind::Return(_) => "return",
-        StmtKind::Break => "break",
-        StmtKind::Continue => "continue",
-        StmtKind::Discard(_) => "_",
-        _ => return unsupported("this statement is", span),
-    };
-    let end = (span.start + word.len() as u32).min(span.end);
-    unsupported(&format!("`{word}` is"), Span { end, ..span })
+/// `for` over a map; the word is its place.
+pub(super) fn for_map(span: Span) -> Diagnostic {
+    let end = (span.start + 3).min(span.end);
+    unsupported("`for` over a map is", Span { end, ..span })
+        .with_help("a range of numbers can be gone over: `for $i : 0..10 { .. }`")
 }
 
 /// An expression.

@@ -44,6 +44,24 @@ impl Checker<'_> {
         self.put(index, value, name_span)
     }
 
+    /// A new variable must not hide one that exists already.
+    pub(super) fn refuse_second(&mut self, name: &Ident) -> Option<()> {
+        let Some(earlier) = self.lookup(&name.text) else {
+            return Some(());
+        };
+        let place = self.local(earlier).span;
+        self.fail(
+            Diagnostic::error(
+                "E0223",
+                name.span,
+                format!("`${}` exists already", name.text),
+            )
+            .with_label("declared once more")
+            .with_place(place, "the first one")
+            .with_help("assign it without `let`, or give this one another name"),
+        )
+    }
+
     /// `let $name: type = value`; what is left out is learnt from assignments.
     pub(super) fn let_statement(
         &mut self,
@@ -53,19 +71,7 @@ impl Checker<'_> {
     ) -> Option<StmtKind> {
         let ty = written.map(|written| self.written_type(written));
         let value = value.map(|value| self.expr(value));
-        if let Some(earlier) = self.lookup(&name.text) {
-            let place = self.local(earlier).span;
-            return self.fail(
-                Diagnostic::error(
-                    "E0223",
-                    name.span,
-                    format!("`${}` exists already", name.text),
-                )
-                .with_label("declared once more")
-                .with_place(place, "the first one")
-                .with_help("assign it without `let`, or give this one another name"),
-            );
-        }
+        self.refuse_second(name)?;
         let index = self.declare(&name.text, name.span);
         if let Some(ty) = ty {
             let ty = ty?;

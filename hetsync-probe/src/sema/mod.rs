@@ -13,6 +13,7 @@ mod args;
 mod call;
 mod cast;
 mod checker;
+mod control;
 mod ctypes;
 mod dump;
 mod expr;

@@ -17,22 +17,24 @@ impl Checker<'_> {
     pub(super) fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
         self.scoped(|this| {
             let mut stmts = Vec::new();
-            let mut after_exit: Option<Span> = None;
+            let mut left: Option<(Span, &str)> = None;
             for stmt in &block.stmts {
-                if let Some(exit) = after_exit.take() {
+                if let Some((leaving, what)) = left.take() {
                     this.report(
                         Diagnostic::warning("W0004", stmt.span, "this statement is never reached")
-                            .with_place(exit, "the body ends here"),
+                            .with_place(leaving, what),
                     );
                 }
                 this.stmt(stmt, &mut stmts);
-                if let Some(Stmt {
-                    kind: StmtKind::Exit { .. },
-                    span,
-                }) = stmts.last()
-                {
-                    after_exit = Some(*span);
-                }
+                left = stmts.last().and_then(|last| {
+                    let what = match last.kind {
+                        StmtKind::Exit { .. } | StmtKind::Return(_) => "the body ends here",
+                        StmtKind::Break => "the loop ends here",
+                        StmtKind::Continue => "the round ends here",
+                        _ => return None,
+                    };
+                    Some((last.span, what))
+                });
             }
             stmts
         })
@@ -55,12 +57,19 @@ impl Checker<'_> {
                 otherwise,
             } => self.if_statement(cond, then, otherwise.as_ref()),
             ast::StmtKind::Expr(expr) => self.expr_statement(expr),
-            kind => {
-                if let ast::StmtKind::Let { name, .. } = kind {
-                    self.declare(&name.text, name.span);
-                }
-                self.fail(later::stmt(kind, span))
-            }
+            ast::StmtKind::While { cond, body } => self.while_statement(cond, body, span),
+            ast::StmtKind::Unroll { count, body } => self.unroll(count, body),
+            ast::StmtKind::For {
+                name,
+                over: ast::ForOver::Range { start, end },
+                body,
+                ..
+            } => self.for_range(name, (start, end), body, span),
+            ast::StmtKind::Break => self.leave(StmtKind::Break, "break", span),
+            ast::StmtKind::Continue => self.leave(StmtKind::Continue, "continue", span),
+            ast::StmtKind::Return(value) => self.return_statement(value.as_ref()),
+            ast::StmtKind::Discard(value) => self.discard(value),
+            ast::StmtKind::For { .. } => self.fail(later::for_map(span)),
         };
         if let Some(kind) = kind {
             out.push(Stmt { kind, span });

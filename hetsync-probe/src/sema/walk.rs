@@ -1,6 +1,6 @@
 //! Walks over the checked script: the one list of what expressions and statements are made of.
 
-use super::hir::{Expr, ExprKind, Place, Probe, Stmt, StmtKind};
+use super::hir::{Expr, ExprKind, LoopHead, Place, Probe, Stmt, StmtKind};
 
 impl Expr {
     /// Calls `visit` with each direct part, in the order of evaluation.
@@ -75,6 +75,15 @@ impl Stmt {
                 args.iter().for_each(visit);
             }
             StmtKind::Clear(_) | StmtKind::Zero(_) => {}
+            StmtKind::Loop { head, .. } => match head {
+                LoopHead::While(cond) => visit(cond),
+                LoopHead::Range { start, end, .. } => {
+                    visit(start);
+                    visit(end);
+                }
+            },
+            StmtKind::Unroll { .. } | StmtKind::Break | StmtKind::Continue => {}
+            StmtKind::Return(value) => value.iter().for_each(visit),
             StmtKind::Delete { key, .. } => key.iter().for_each(visit),
             StmtKind::Exit { code } => code.iter().for_each(visit),
             StmtKind::Expr(expr) => visit(expr),
@@ -87,6 +96,7 @@ impl Stmt {
             StmtKind::If {
                 then, otherwise, ..
             } => [then, otherwise],
+            StmtKind::Loop { body, .. } | StmtKind::Unroll { body, .. } => [body, &[]],
             _ => [&[], &[]],
         };
         blocks.into_iter()

@@ -226,6 +226,9 @@ fn cleared_in_kernel(body: &[Stmt], maps: &mut [Cleared]) {
                 cleared_in_kernel(then, maps);
                 cleared_in_kernel(otherwise, maps);
             }
+            StmtKind::Loop { body, .. } | StmtKind::Unroll { body, .. } => {
+                cleared_in_kernel(body, maps);
+            }
             _ => {}
         }
     }

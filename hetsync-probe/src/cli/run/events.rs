@@ -9,7 +9,7 @@ use crate::layout::EventKind;
 use crate::load::Session;
 use crate::load::loader::Mechanism;
 use crate::load::sys::Ring;
-use crate::report::account::{Account, Attached, FullMap, Missed};
+use crate::report::account::{Account, Attached, CutLoop, FullMap, Missed};
 use crate::report::form::Form;
 use crate::report::map::MapReport;
 use crate::report::{printf, value};
@@ -131,11 +131,15 @@ impl<'a> Events<'a> {
         Ok(reports)
     }
 
-    /// What was lost; `reports` are the last ones of all maps.
+    /// What was lost; `loop_lines` says where each loop stands.
     ///
     /// # Errors
     /// As [`Events::drain`].
-    pub(super) fn account(&self, session: &Session) -> Result<Account, RunError> {
+    pub(super) fn account(
+        &self,
+        session: &Session,
+        loop_lines: &[usize],
+    ) -> Result<Account, RunError> {
         let maps = &self.sink.program.maps;
         let counted = session.account()?;
         Ok(Account {
@@ -149,6 +153,15 @@ impl<'a> Events<'a> {
                         map: format!("@{}", map.name),
                         samples,
                         max_keys: session.capacity(at).unwrap_or(map.max_entries),
+                    })
+                })
+                .collect(),
+            cut_loops: (counted.cut_loops.iter())
+                .filter_map(|&(id, times)| {
+                    Some(CutLoop {
+                        line: *loop_lines.get(id)?,
+                        rounds: session.loop_rounds(id)?,
+                        times,
                     })
                 })
                 .collect(),

@@ -24,6 +24,7 @@ use crate::cli::output::{WriteError, Writer};
 use crate::cli::script::{Script, complain};
 use crate::diagnostic::Diagnostic;
 use crate::image::ProgramKind;
+use crate::ir;
 use crate::kernel::NoKernel;
 use crate::kernel::features::attachable;
 use crate::kernel::running::Running;
@@ -135,6 +136,8 @@ struct Job<'a> {
     process: Option<OwnedFd>,
     form: Box<dyn Form>,
     writer: Writer,
+    /// The line of each loop.
+    loop_lines: Vec<usize>,
 }
 
 impl<'a> Job<'a> {
@@ -156,12 +159,13 @@ impl<'a> Job<'a> {
         let process = args.pid.map(watch_process).transpose()?;
         let kernel = Running::new();
         let options = script.options(&args.script, &kernel, args.pid);
-        let compile = |lower: bool| {
+        let compile = |lower: bool, shorter_loops: u32| {
             let target = Target::running(plan::Options {
                 lower: lower && !args.no_lower,
                 loader: loader(args.loader),
                 // Who names a number of keys gets it, whatever it takes.
                 percpu_bytes: args.script.max_keys.map(|_| u64::MAX),
+                shorter_loops,
             });
             compile(script.source.text(), &options, &target).map_err(|diagnostics| {
                 if let Some(lack) = no_kprobes_behind(&diagnostics, script.source.text()) {
@@ -183,24 +187,41 @@ impl<'a> Job<'a> {
             })
             .map_err(|error| error.with_suggestions(&kernel))
         };
-        let mut compiled = compile(true)?;
+        let (mut lower, mut shorter) = (true, 0);
+        let mut compiled = compile(lower, shorter)?;
         script.tell(&compiled.warnings, !args.script.no_warnings);
-        let session = match load(&compiled) {
-            Err(error) if error.may_load_without_lowering() => {
-                if args.verbose {
-                    complain(&format!("{error}; trying again without fentry and fexit"));
-                }
-                compiled = compile(false)?;
-                load(&compiled)
+        let session = loop {
+            let error = match load(&compiled) {
+                Ok(session) => break session,
+                Err(error) => error,
+            };
+            let next = if error.is_too_long()
+                && !compiled.image.loops.is_empty()
+                && shorter < ir::limits::TRIES
+            {
+                shorter += 1;
+                "with shorter loops"
+            } else if lower && error.may_load_without_lowering() {
+                lower = false;
+                "without fentry and fexit"
+            } else {
+                return Err(error.into());
+            };
+            if args.verbose {
+                complain(&format!("{error}; trying again {next}"));
             }
-            loaded => loaded,
-        }?;
+            compiled = compile(lower, shorter)?;
+        };
         if args.dry_run {
             return Ok(None);
         }
         let writer = Writer::open(args.output.as_deref())?;
         let form = args.form.start(writer.width());
+        let line = |span: Span| script.source.position(span.start).line;
         Ok(Some(Job {
+            loop_lines: (compiled.program.loops.iter())
+                .map(|one| line(one.span))
+                .collect(),
             args,
             program: compiled.program,
             session,
@@ -221,6 +242,7 @@ impl<'a> Job<'a> {
             process,
             mut form,
             mut writer,
+            loop_lines,
         } = self;
         if !args.quiet {
             form.attached(
@@ -261,7 +283,7 @@ impl<'a> Job<'a> {
         events.drain_all(&session)?;
         watch::second_signal_ends();
         let maps = events.last_maps(&session, args.quiet)?;
-        let mut account = events.account(&session)?;
+        let mut account = events.account(&session, &loop_lines)?;
         account.missed.extend(missed_ticks(&session, &intervals));
         if !args.quiet {
             events.tell(&account, args.verbose);

@@ -48,6 +48,9 @@ pub(super) fn emit(
     let (hot, cold): (Vec<usize>, Vec<usize>) =
         (0..function.blocks.len()).partition(|&b| !function.blocks[b].cold);
     let targets = targets(function, allocated, emitter.exit);
+    if function.has_loops() {
+        emitter.clear_frame();
+    }
     emitter.blocks(&hot, allocated, &targets, Some(emitter.exit));
     emitter.asm.bind(emitter.exit);
     emitter.asm.span = function.blocks.last().map_or(Span::default(), |b| b.span);
@@ -120,6 +123,15 @@ impl Emitter<'_> {
             }
             self.asm.span = block.span;
             self.term(&block.term, &code.term, targets, next);
+        }
+    }
+
+    /// Writes the whole frame. What some way through a loop has written and another has not keeps the kernel's verifier from
+    /// seeing that the two come to the same, and it follows both through all further rounds.
+    fn clear_frame(&mut self) {
+        self.asm.span = self.function.blocks[0].span;
+        for offset in (8..=self.frame.size as i32).step_by(8) {
+            self.store_imm(Width::D, reg::FP, -offset, 0);
         }
     }
 

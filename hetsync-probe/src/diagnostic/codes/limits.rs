@@ -69,4 +69,11 @@ compiler reads the script several times, at most 16. Assign a value of a known t
         wrong: "",
         mended: "",
     },
+    Code {
+        code: "E0530",
+        title: "`unroll` repeats too often",
+        explanation: "`unroll` writes its body out, 1 to 100 times. A loop takes more rounds with less code.",
+        wrong: "begin { unroll (1000) { @x++; } }",
+        mended: "begin { for $i : 0..1000 { @x++; } }",
+    },
 ];

@@ -125,4 +125,11 @@ A struct in memory is reached through a pointer to it.",
         wrong: "begin { print((uint64)\"text\"); }",
         mended: "begin { print((uint64)1); }",
     },
+    Code {
+        code: "E0330",
+        title: "`unroll` needs a number known beforehand",
+        explanation: "The body of `unroll` is written out so many times when the script is compiled.",
+        wrong: "begin { unroll (pid) { @x++; } }",
+        mended: "begin { for $i : 0..pid { @x++; } }",
+    },
 ];

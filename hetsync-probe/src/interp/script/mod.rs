@@ -15,10 +15,13 @@ pub use value::Value;
 use super::{Contents, Firing, Memory, World};
 use crate::layout::{self, EventKind};
 use crate::sema::hir::{
-    AttachPoint, Builtin, Expr, ExprKind, MapId, NameId, Place, Probe, Program, Space, Stmt,
-    StmtKind, Type,
+    AttachPoint, Builtin, Expr, ExprKind, LoopHead, LoopId, MapId, NameId, Place, Probe, Program,
+    Space, Stmt, StmtKind, Type,
 };
 use std::ops::ControlFlow;
+
+/// Rounds after which a loop without a limit of its own is cut here: the compiler cuts it much earlier.
+const LOOP_ROUNDS: u32 = 1 << 20;
 
 /// Fires each of `firings` in order on empty maps and returns what is left behind.
 pub fn run(program: &Program, world: &mut World, firings: &[Firing]) -> Contents {
@@ -54,7 +57,17 @@ pub fn fire(program: &Program, world: &mut World, store: &mut Store, firing: &Fi
 /// Where the record of a tracepoint lies.
 const RECORD_ADDRESS: u64 = 0xffff_c900_0000_0000;
 
-/// One body while it runs. `Break` means `exit()` was called.
+/// Why a statement is not followed by the next one.
+enum Leave {
+    /// `break`.
+    Loop,
+    /// `continue`.
+    Round,
+    /// `return` or `exit()`.
+    Body,
+}
+
+/// One body while it runs.
 struct Body<'a> {
     program: &'a Program,
     probe: &'a Probe,
@@ -66,11 +79,36 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
-    fn block(&mut self, stmts: &[Stmt]) -> ControlFlow<()> {
+    fn block(&mut self, stmts: &[Stmt]) -> ControlFlow<Leave> {
         stmts.iter().try_for_each(|stmt| self.stmt(stmt))
     }
 
-    fn stmt(&mut self, stmt: &Stmt) -> ControlFlow<()> {
+    /// A loop: `round` readies each round and says whether there is one.
+    fn repeat(
+        &mut self,
+        id: LoopId,
+        body: &[Stmt],
+        mut round: impl FnMut(&mut Self, u64) -> bool,
+    ) -> ControlFlow<Leave> {
+        for count in 0.. {
+            let most = self.program.loops[id.0 as usize].most;
+            if count >= u64::from(most.unwrap_or(LOOP_ROUNDS)) {
+                self.store.cut(id);
+                break;
+            }
+            if !round(self, count) {
+                break;
+            }
+            match self.block(body) {
+                ControlFlow::Break(Leave::Loop) => break,
+                ControlFlow::Break(Leave::Body) => return ControlFlow::Break(Leave::Body),
+                ControlFlow::Break(Leave::Round) | ControlFlow::Continue(()) => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> ControlFlow<Leave> {
         match &stmt.kind {
             StmtKind::Assign { place, value } => match place {
                 Place::Local(local) => {
@@ -97,6 +135,36 @@ impl Body<'_> {
                 let taken = if self.truth(cond) { then } else { otherwise };
                 return self.block(taken);
             }
+            StmtKind::Loop { id, head, body } => match head {
+                LoopHead::While(cond) => {
+                    return self.repeat(*id, body, |this, _| this.truth(cond));
+                }
+                LoopHead::Range { local, start, end } => {
+                    let start = self.bits(start) as i64;
+                    let end = self.bits(end) as i64;
+                    return self.repeat(*id, body, |this, count| {
+                        let value = start.wrapping_add(count as i64);
+                        let more = value < end;
+                        if more {
+                            this.locals[local.0 as usize] = Value::Int(value as u64);
+                        }
+                        more
+                    });
+                }
+            },
+            StmtKind::Unroll { count, body } => {
+                for _ in 0..*count {
+                    self.block(body)?;
+                }
+            }
+            StmtKind::Break => return ControlFlow::Break(Leave::Loop),
+            StmtKind::Continue => return ControlFlow::Break(Leave::Round),
+            StmtKind::Return(value) => {
+                if let Some(value) = value {
+                    self.eval(value);
+                }
+                return ControlFlow::Break(Leave::Body);
+            }
             StmtKind::Printf { format, args } => {
                 let types = &self.program.formats[format.0 as usize].args;
                 self.event(EventKind::Printf, format.0, args, types);
@@ -116,7 +184,7 @@ impl Body<'_> {
                 let mut record = header(EventKind::Exit, 0);
                 Value::Int(bits).write(&Type::INT, &mut record);
                 self.store.event(record);
-                return ControlFlow::Break(());
+                return ControlFlow::Break(Leave::Body);
             }
             StmtKind::Expr(expr) => {
                 self.eval(expr);

@@ -27,7 +27,7 @@ impl Store {
             contents: Contents {
                 maps: vec![Table::new(); program.maps.len()],
                 events: Vec::new(),
-                losses: vec![0; layout::loss_counters(program.maps.len())],
+                losses: vec![0; layout::loss_counters(program.maps.len(), program.loops.len())],
             },
         };
         for (id, map) in (0..).zip(&program.maps) {
@@ -116,6 +116,12 @@ impl Store {
             let at = if values.len() == 1 { 0 } else { cpu as usize };
             values[at].fill(0);
         }
+    }
+
+    /// Counts that a loop was cut.
+    pub fn cut(&mut self, id: hir::LoopId) {
+        let counter = layout::loss_loop(self.maps.len(), id.0);
+        self.contents.losses[counter as usize] += 1;
     }
 
     /// Writes an event; a full ring counts a loss instead.

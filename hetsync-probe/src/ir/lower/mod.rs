@@ -11,6 +11,7 @@ mod event;
 mod expr;
 mod front;
 mod keys;
+mod loops;
 mod maps;
 mod mentions;
 mod strings;
@@ -107,6 +108,8 @@ struct Lowerer<'a> {
     writes: Vec<u32>,
     /// Maps some probe deletes keys of.
     deleted: Vec<bool>,
+    /// The loops around the statement being lowered, innermost last.
+    loops: Vec<loops::Around>,
 }
 
 /// Where a `$` variable lives.
@@ -136,6 +139,7 @@ impl<'a> Lowerer<'a> {
             reads: Vec::new(),
             writes: vec![0; cx.program.maps.len()],
             deleted: maps::deleted(cx.program),
+            loops: Vec::new(),
         }
     }
 
@@ -190,6 +194,20 @@ impl<'a> Lowerer<'a> {
                 then,
                 otherwise,
             } => self.if_else(cond, then, otherwise),
+            StmtKind::Loop { id, head, body } => self.repeat(*id, head, body),
+            StmtKind::Unroll { count, body } => {
+                for _ in 0..*count {
+                    self.statements(body);
+                }
+            }
+            StmtKind::Break => self.leave(|around| around.exit),
+            StmtKind::Continue => self.leave(|around| around.next),
+            StmtKind::Return(value) => {
+                if let Some(value) = value {
+                    self.effect(value);
+                }
+                self.b.jump(self.done);
+            }
             StmtKind::Printf { format, args } => {
                 self.event(crate::layout::EventKind::Printf, format.0, args);
             }
