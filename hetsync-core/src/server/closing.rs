@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::planted::Planted as Fault;
 use super::{Event, Machine, Output, RoundId, RoundReport, RoundResult, WaitFor};
 use crate::policy::{Explanation, Observation, Outcome, RoundView, Verdict};
 use crate::time::Time;
@@ -59,7 +60,10 @@ impl Machine {
     fn close(&mut self, now: Time, opened: Time, outcome: Outcome, why: Explanation) {
         let mut result = self.take_result();
         let saturated = self.reduce(&mut result);
-        let carried = std::mem::take(&mut self.round.carried);
+        let carried = match self.errs(Fault::KeepsTheCarried) {
+            true => self.round.carried.clone(),
+            false => std::mem::take(&mut self.round.carried),
+        };
         let mut missed = self.roster.missed(now, self.round.id, self.gathering);
         let mut overdue = self.roster.overdue(self.round.id);
         if self.config.wait_for == WaitFor::Connected {
@@ -89,24 +93,33 @@ impl Machine {
             let out = self.history.push(previous, self.config.keep);
             self.retired.extend(out);
         }
+        let closed_before = !self.gathering;
         self.gathering = false;
         self.deliver(now, &result);
         let late = carried.into_iter().map(|late| late.payload.into_bytes());
         self.spare_buffers.extend(late);
-        self.spare_buffers.truncate(self.roster.speakers());
+        if !self.errs(Fault::Hoards) {
+            self.spare_buffers.truncate(self.roster.speakers());
+        }
         self.timeout = None;
+        if self.errs(Fault::NumberTwice) && closed_before {
+            self.round.id.0 -= 1;
+        }
     }
 
     /// Reduces the open round. Returns how many elements were clamped.
     fn reduce(&self, result: &mut RoundResult) -> usize {
-        let (inputs, weight) = self.round.inputs(&self.names);
+        let (mut inputs, weight) = self.round.inputs(&self.names);
+        if self.errs(Fault::WrongOrder) {
+            inputs.reverse();
+        }
         result.round = self.round.id;
         result.contributors = self.round.staged.len();
         result.weight = weight;
         result.divisor = self.config.aggregate.divisor(weight);
         result.frame_head = OnceLock::new();
         let out = result.buffer(inputs[0].len());
-        match self.round.carried.is_empty() {
+        match self.round.carried.is_empty() || self.errs(Fault::WrongDivisor) {
             true => self.config.aggregate.reduce(&inputs, out),
             false => self.config.aggregate.reduce_weighted(&inputs, weight, out),
         }
@@ -116,11 +129,16 @@ impl Machine {
     /// in it.
     fn deliver(&mut self, now: Time, result: &Arc<RoundResult>) {
         let closed = self.round.id;
+        let twice = self.errs(Fault::AnswersTwice);
         for staged in self.round.advance() {
             let conn = staged.conn;
             self.spare_buffers.push(staged.payload.into_bytes());
             if !self.roster.deliver(now, conn, closed) {
                 continue;
+            }
+            if twice {
+                let (to, result) = (conn, Arc::clone(result));
+                self.outputs.push_back(Output::Deliver { to, result });
             }
             let result = Arc::clone(result);
             self.outputs.push_back(Output::Deliver { to: conn, result });
@@ -129,6 +147,15 @@ impl Machine {
                 let sent = Observation::Sent { conn, round };
                 self.config.policy.observe(now, &sent);
             }
+        }
+        if self.errs(Fault::AnswersAll) {
+            let all = self.roster.members(self.round.id);
+            let behind = all.filter(|member| member.missed > 0);
+            let answers = behind.map(|member| Output::Deliver {
+                to: member.conn,
+                result: Arc::clone(result),
+            });
+            self.outputs.extend(answers);
         }
     }
 

@@ -49,6 +49,7 @@ mod jobs;
 mod late;
 mod named;
 mod output;
+mod planted;
 mod roster;
 mod round;
 mod token;
@@ -59,6 +60,8 @@ pub use jobs::{Action, Closing, Denial, Jobs, JobsConfig};
 pub use late::{Late, ParseLateError};
 pub use named::{CatchUp, Fate, Join, Position};
 pub use output::{Event, LateAccount, Output, Refusal, RoundReport, RoundResult};
+#[cfg(test)]
+pub(crate) use planted::Planted;
 pub use roster::ConnId;
 pub(crate) use roster::Roster;
 pub use round::RoundId;
@@ -75,6 +78,7 @@ use crate::stats::Stats;
 use crate::time::Time;
 use crate::wire::WireError;
 use history::History;
+use planted::Planted as Fault;
 use roster::{Spoke, Standing};
 use round::{Carried, Round};
 
@@ -175,6 +179,8 @@ pub struct Machine {
     spare_buffers: Vec<Vec<u8>>,
     outputs: VecDeque<Output>,
     stats: Stats,
+    #[cfg(test)]
+    planted: Option<planted::Planted>,
 }
 
 impl Machine {
@@ -197,6 +203,8 @@ impl Machine {
             spare_buffers: Vec::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
+            #[cfg(test)]
+            planted: None,
         }
     }
 
@@ -235,6 +243,7 @@ impl Machine {
             return;
         };
         match standing {
+            Standing::In if self.errs(Fault::AddsDuplicates) => self.accept(now, conn, payload),
             Standing::In => {
                 // The first one stands. A shell that does not read ahead of
                 // its replies never gets here.
@@ -251,6 +260,9 @@ impl Machine {
                     self.catch_up(conn, first, Fate::Repeated);
                     self.judge(now);
                 }
+            }
+            Standing::Behind { .. } if self.errs(Fault::LateAsFresh) => {
+                self.accept(now, conn, payload);
             }
             Standing::Behind { missed } => self.hand_back(now, conn, missed, payload),
             Standing::InStep => {
@@ -370,6 +382,7 @@ impl Machine {
             return Err(Refusal::Wire(WireError::Mismatch { found, expected }));
         }
         match payload.first_non_finite() {
+            Some(_) if self.errs(Fault::TakesNan) => Ok(()),
             Some(index) => Err(Refusal::NotFinite { index }),
             None => Ok(()),
         }
@@ -441,6 +454,9 @@ impl Machine {
         self.note_arrival(now, conn, 0, spoke);
         self.stats.accepted += 1;
         self.round.stage(now, conn, payload);
+        if self.errs(Fault::TimerRestarts) {
+            self.round.opened = Some(now);
+        }
         self.judge(now);
     }
 
@@ -467,6 +483,7 @@ impl Machine {
             too_late_by: spoke.too_late_by,
         }));
         match (self.names.contains_key(&conn), weight) {
+            (false, _) if self.errs(Fault::LeavesLateWaiting) => {}
             (false, _) => self.outputs.push_back(Output::Deliver { to: conn, result }),
             (true, None) => self.catch_up(conn, first, Fate::Dropped),
             (true, Some(weight)) => self.catch_up(conn, first, Fate::Carried(weight)),
@@ -490,7 +507,7 @@ impl Machine {
             self.recycle(payload);
             return None;
         };
-        if weight < 1.0 {
+        if weight < 1.0 && !self.errs(Fault::Unweighted) {
             payload.scale(weight);
         }
         let account = LateAccount { conn, of, weight };
@@ -534,14 +551,18 @@ impl Machine {
 
     fn after_departure(&mut self, now: Time, conn: ConnId) {
         if self.roster.speakers() > 0 {
-            if let Some(payload) = self.round.withdraw(conn) {
+            if !self.errs(Fault::KeepsTheLost)
+                && let Some(payload) = self.round.withdraw(conn)
+            {
                 self.stats.abandoned += 1;
                 self.recycle(payload);
                 let event = Event::Withdrawn { conn };
                 self.outputs.push_back(Output::Event(event));
             }
             self.forget_length();
-            self.judge(now);
+            if !self.errs(Fault::IgnoresDepartures) {
+                self.judge(now);
+            }
         } else if !self.gathering || self.has_open_round() {
             self.start_over();
         }

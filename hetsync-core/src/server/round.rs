@@ -31,7 +31,7 @@ pub(super) struct Staged {
 
 /// A late gradient, weighted, that goes into the open round. Its sender has
 /// had its answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Carried {
     pub(super) account: LateAccount,
     pub(super) payload: Payload,

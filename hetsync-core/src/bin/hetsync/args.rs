@@ -34,6 +34,8 @@ pub(crate) enum Command {
     /// Measure updates per second with 0 to 75 % stragglers, strict against
     /// deadline.
     Bench(BenchArgs),
+    /// Judge closing rules in virtual time, on scenarios drawn at random.
+    Simulate(SimulateArgs),
     /// Print a shell's completion script.
     Completions {
         /// For which shell.
@@ -422,6 +424,38 @@ pub(crate) fn token(path: &Path) -> Result<Token, String> {
             "{name} holds {long} bytes; a token has at most 1024"
         )),
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// A rule to judge; written as for `hetsync serve`. May be given several
+    /// times. By default replay, three quarters, and two seconds.
+    #[arg(short, long, value_name = "RULE")]
+    pub(crate) policy: Vec<Rule>,
+
+    /// Scenarios to draw; 0 for the scenes with names alone.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1000)]
+    pub(crate) scenarios: u64,
+
+    /// Seed of the scenarios. No two seeds share one.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Write everything as JSON; `-` for standard output, without tables.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write the chart as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+
+    /// Write the chart as PNG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: Option<PathBuf>,
+
+    /// No progress bar.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 /// The first address of a name, of IPv4 if it has one, so that server and

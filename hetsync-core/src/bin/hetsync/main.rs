@@ -1,4 +1,4 @@
-//! The `hetsync` command: serve, worker, bench, completions, man.
+//! The `hetsync` command: serve, worker, bench, simulate, completions, man.
 //!
 //! Exit codes: 0 done or stopped by a signal, 1 failed, 2 wrong usage.
 
@@ -10,6 +10,7 @@ mod lines;
 mod log;
 mod serve;
 mod signals;
+mod simulate;
 mod step;
 mod worker;
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         args::Command::Serve(args) => serve::run(args),
         args::Command::Worker(args) => worker::run(args),
         args::Command::Bench(args) => bench::run(args),
+        args::Command::Simulate(args) => simulate::run(args),
         args::Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut args::Cli::command(), "hetsync", &mut text);

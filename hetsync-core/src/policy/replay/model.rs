@@ -57,6 +57,12 @@ impl Tally {
             _ => self.late += 1,
         }
     }
+
+    /// Share of the gradients that came in time.
+    #[cfg(feature = "sim")]
+    pub(crate) fn fresh_share(&self) -> f64 {
+        self.fresh as f64 / (self.fresh + self.late).max(1) as f64
+    }
 }
 
 /// The board, kept for its memory.

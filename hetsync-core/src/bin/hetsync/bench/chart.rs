@@ -15,12 +15,12 @@ use crate::Failure;
 const SIZE: (u32, u32) = (960, 560);
 /// Twice as fine, so that thin letters stay legible in a bitmap.
 const PNG_SCALE: i32 = 2;
-const INK: RGBColor = RGBColor(0x22, 0x27, 0x2e);
-const FAINT: RGBColor = RGBColor(0x5b, 0x64, 0x70);
-const GRID: RGBColor = RGBColor(0xe3, 0xe6, 0xea);
+pub(crate) const INK: RGBColor = RGBColor(0x22, 0x27, 0x2e);
+pub(crate) const FAINT: RGBColor = RGBColor(0x5b, 0x64, 0x70);
+pub(crate) const GRID: RGBColor = RGBColor(0xe3, 0xe6, 0xea);
 const STRICT: RGBColor = RGBColor(0xc0, 0x4b, 0x1c);
 const DEADLINE: RGBColor = RGBColor(0x12, 0x6e, 0xa8);
-const FONT: &str = "sans-serif";
+pub(crate) const FONT: &str = "sans-serif";
 
 pub(super) fn svg(report: &Report) -> Result<Vec<u8>, Failure> {
     let mut text = String::new();
@@ -29,13 +29,21 @@ pub(super) fn svg(report: &Report) -> Result<Vec<u8>, Failure> {
 }
 
 pub(super) fn png(report: &Report) -> Result<Vec<u8>, Failure> {
+    bitmap(SIZE, |backend, scale| draw(backend, report, scale))
+}
+
+/// A bitmap as PNG, drawn at this size times the scale that `draw` is given.
+pub(crate) fn bitmap(
+    size: (u32, u32),
+    draw: impl FnOnce(BitMapBackend<'_>, i32) -> Result<(), Failure>,
+) -> Result<Vec<u8>, Failure> {
     // The bitmap is written by way of a file, as that is the one way in
     // which the backend encodes it.
-    let directory = std::env::temp_dir().join(format!("hetsync-bench-{}", std::process::id()));
+    let directory = std::env::temp_dir().join(format!("hetsync-chart-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
     let path = directory.join("chart.png");
-    let size = (SIZE.0 * PNG_SCALE as u32, SIZE.1 * PNG_SCALE as u32);
-    let drawn = draw(BitMapBackend::new(&path, size), report, PNG_SCALE);
+    let size = (size.0 * PNG_SCALE as u32, size.1 * PNG_SCALE as u32);
+    let drawn = draw(BitMapBackend::new(&path, size), PNG_SCALE);
     let bytes = std::fs::read(&path);
     std::fs::remove_dir_all(&directory)?;
     drawn?;
@@ -44,7 +52,7 @@ pub(super) fn png(report: &Report) -> Result<Vec<u8>, Failure> {
 
 /// Makes letters available, to the bitmap for drawing and to both for
 /// measuring. No font of the machine is needed.
-fn load_font() -> Result<(), Failure> {
+pub(crate) fn load_font() -> Result<(), Failure> {
     static LOADED: OnceLock<bool> = OnceLock::new();
     let font = epaint_default_fonts::UBUNTU_LIGHT;
     match LOADED.get_or_init(|| register_font(FONT, FontStyle::Normal, font).is_ok()) {
@@ -161,7 +169,7 @@ where
     Ok(())
 }
 
-fn text(size: i32, color: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
+pub(crate) fn text(size: i32, color: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
     let style = (FONT, size).into_font().color(&color);
     style.pos(Pos::new(h, v))
 }

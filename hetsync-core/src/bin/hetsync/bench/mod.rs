@@ -4,7 +4,7 @@
 //! run at the same time, as each of them sleeps nearly all of its time.
 
 mod cell;
-mod chart;
+pub(crate) mod chart;
 mod report;
 
 use std::path::Path;
@@ -68,7 +68,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
 
 /// Finds out before the measurement whether a file can be written after it,
 /// and leaves no empty file where there was none.
-fn can_write(path: Option<&Path>) -> Result<(), Failure> {
+pub(crate) fn can_write(path: Option<&Path>) -> Result<(), Failure> {
     let Some(path) = path.filter(|path| *path != Path::new("-")) else {
         return Ok(());
     };
@@ -85,7 +85,7 @@ fn can_write(path: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// Writes a file, if it was asked for.
-fn write(
+pub(crate) fn write(
     path: Option<&Path>,
     make: impl FnOnce() -> Result<Vec<u8>, Failure>,
 ) -> Result<(), Failure> {
