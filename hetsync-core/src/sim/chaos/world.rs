@@ -235,7 +235,7 @@ impl World<'_> {
         *last
     }
 
-    fn to_server(&mut self, conn: u64, event: Happens) {
+    fn send_up(&mut self, conn: u64, event: Happens) {
         let at = self.there(conn, true);
         self.at(at, event);
     }
@@ -335,7 +335,7 @@ impl World<'_> {
                     let conn = self.links.len() as u64;
                     self.links.insert(conn, (who, self.now, self.now));
                     self.processes[who].conn = Some(conn);
-                    self.to_server(conn, Happens::Connects(conn));
+                    self.send_up(conn, Happens::Connects(conn));
                     let at = self.there(conn, false);
                     self.at(at, Happens::Connected(who, conn));
                 }
@@ -359,12 +359,12 @@ impl World<'_> {
         let floats = payload.to_floats();
         let gradient = Happens::Gradient(conn, floats);
         if std::mem::take(&mut self.processes[who].twice) {
-            self.to_server(conn, gradient.clone());
+            self.send_up(conn, gradient.clone());
         }
-        self.to_server(conn, gradient);
+        self.send_up(conn, gradient);
         if self.processes[who].farewell {
             self.processes[who].has_left = true;
-            self.to_server(conn, Happens::Ends(conn));
+            self.send_up(conn, Happens::Ends(conn));
         }
     }
 
@@ -383,7 +383,7 @@ impl World<'_> {
         let conn = self.processes[who].conn;
         match (what, conn) {
             (What::Break, Some(conn)) => {
-                self.to_server(conn, Happens::Gone(conn));
+                self.send_up(conn, Happens::Gone(conn));
                 self.broken(who, conn);
             }
             (What::HalfOpen, Some(conn)) => {
@@ -395,7 +395,7 @@ impl World<'_> {
                     return;
                 }
                 if let Some(conn) = conn {
-                    self.to_server(conn, Happens::Gone(conn));
+                    self.send_up(conn, Happens::Gone(conn));
                 }
                 let process = &mut self.processes[who];
                 process.conn = None;
