@@ -63,6 +63,9 @@ pub struct Answer {
     /// The results to be applied, in order. One, if the worker is in step;
     /// all that it has missed, if it was late or away.
     pub results: Vec<RoundOutcome>,
+    /// The model that the server holds. It takes the place of the worker's,
+    /// before the results are applied.
+    pub model: Option<Payload>,
     /// Results are missing before these: the model must be taken from a
     /// checkpoint or from a peer, as it is before round [`next`](Self::next).
     pub is_lost: bool,
@@ -152,6 +155,7 @@ pub struct Member {
     /// Not handed out yet.
     results: Vec<RoundOutcome>,
     is_lost: bool,
+    model: Option<Payload>,
     outputs: VecDeque<Output>,
 }
 
@@ -171,6 +175,7 @@ impl Member {
             gradient: None,
             results: Vec::new(),
             is_lost: false,
+            model: None,
             outputs: VecDeque::from([Output::Connect]),
         }
     }
@@ -250,9 +255,10 @@ impl Member {
     ) -> Result<(), OutOfPlace> {
         match (self.link, message, tensors) {
             (Link::Greeting, Message::Welcome(welcome), _) => self.welcome(&welcome),
-            (Link::Joining | Link::Up, Message::CatchUp(catch_up), _) => {
-                self.catch_up(&catch_up)?
+            (Link::Joining | Link::Up, Message::CatchUp(catch_up), model) => {
+                self.catch_up(&catch_up, model)?;
             }
+
             (Link::Joining | Link::Up, Message::Result(about), Some(payload)) => {
                 self.result(RoundOutcome { about, payload })?;
             }
@@ -310,10 +316,12 @@ impl Member {
         self.outputs.push_back(Output::Say(Message::Join(join)));
     }
 
-    fn catch_up(&mut self, catch_up: &CatchUp) -> Result<(), OutOfPlace> {
+    fn catch_up(&mut self, catch_up: &CatchUp, model: Option<Payload>) -> Result<(), OutOfPlace> {
         let is_join = self.link == Link::Joining;
-        if catch_up.recovery() == Recovery::Lost {
-            self.is_lost = true;
+        let is_replaced = matches!(catch_up.recovery(), Recovery::Lost | Recovery::Model);
+        if is_replaced {
+            self.is_lost = model.is_none();
+            self.model = model;
             self.results.clear();
             self.next = Some(catch_up.next);
             self.behind = 0;
@@ -340,7 +348,7 @@ impl Member {
                 WireFate::Carried => Some(Fate::Carried(catch_up.weight)),
                 WireFate::Repeated => Some(Fate::Counted),
                 // Computed on a model that is given up.
-                _ if self.is_lost => Some(Fate::Dropped),
+                _ if is_replaced => Some(Fate::Dropped),
                 _ => gradient.fate,
             };
         }
@@ -399,6 +407,7 @@ impl Member {
             fate,
             results: std::mem::take(&mut self.results),
             is_lost: std::mem::take(&mut self.is_lost),
+            model: self.model.take(),
             next: self.next.unwrap_or(0),
         }
     }

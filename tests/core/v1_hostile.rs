@@ -22,6 +22,8 @@ fn told(bytes: &[u8]) -> (ErrorCode, String) {
     let mut peer = NewPeer::connect(&server);
     peer.try_raw(bytes);
     let told = peer.farewell();
+    // Else it is read for a while in vain.
+    drop(peer);
     let departed = |told: &Told| matches!(told, Told::Disconnected(0, _));
     server.wait(departed);
     let mut other = member(&server, "other");

@@ -6,10 +6,10 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hetsync_core::member::{Fate, Identity};
+use hetsync_core::member::{Answer, Fate, Identity};
 use hetsync_core::net::{ClientError, MemberClient};
 use hetsync_core::policy::{Deadline, Strict};
-use hetsync_core::server::{Keep, Token};
+use hetsync_core::server::{Descent, Keep, Token};
 use hetsync_core::wire::v1::ErrorCode;
 use hetsync_core::worker::Retry;
 use hetsync_core::{Payload, Span};
@@ -179,4 +179,42 @@ fn a_newcomer_gets_what_it_missed_before_its_first_gradient() {
     let mut c = client(server.address, "c");
     let answer = smol::block_on(c.submit(Payload::from_floats(&[9.0]))).expect("an answer");
     assert_eq!((answer.fate, answer.results.len()), (Fate::Dropped, 3));
+}
+
+/// A server that holds the model sends it to whoever begins or has missed
+/// too much, and it has the bits of the workers' replicas.
+#[test]
+fn a_model_that_the_server_holds_is_sent() {
+    let begin = || Descent::new(vec![1.0, 2.0, 3.0], 0.1);
+    let server = TestServer::start(|builder| {
+        let keep = Keep {
+            rounds: 1,
+            bytes: 1,
+        };
+        builder.workers(1).policy(Strict).keep(keep).model(begin())
+    });
+    let mut a = client(server.address, "a");
+    let first = smol::block_on(a.connect()).expect("it joins");
+    let model = |answer: &Answer| answer.model.as_ref().map(Payload::to_floats);
+    assert_eq!(model(&first), Some(vec![1.0, 2.0, 3.0]));
+    assert!(first.results.is_empty() && !first.is_lost);
+    let mut replica = begin();
+    for round in 0..5 {
+        let gradient = Payload::from_floats(&[0.3, -7.7, round as f32]);
+        let answer = smol::block_on(a.submit(gradient)).expect("an answer");
+        assert_eq!(model(&answer), None, "it is in step");
+        for result in answer.results {
+            replica.step(&result.payload, result.about.divisor as f32);
+        }
+    }
+    let mut b = client(server.address, "b");
+    b.resume(2, a.position().expect("it has one").1);
+    let answer = smol::block_on(b.connect()).expect("it joins");
+    assert_eq!((answer.next, answer.is_lost), (5, false));
+    assert_eq!(model(&answer).as_deref(), Some(replica.parameters()));
+    // A gradient that was computed on another model is dropped.
+    let mut c = client(server.address, "c");
+    let answer = smol::block_on(c.submit(Payload::from_floats(&[1.0; 3]))).expect("an answer");
+    assert_eq!(answer.fate, Fate::Dropped);
+    assert_eq!(model(&answer).as_deref(), Some(replica.parameters()));
 }

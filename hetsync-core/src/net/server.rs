@@ -20,7 +20,7 @@ use super::socket;
 use crate::Name;
 use crate::aggregate::Aggregate;
 use crate::policy::Policy;
-use crate::server::{Config, ConnId, Jobs, JobsConfig, Keep, Late, Machine, Token, WaitFor};
+use crate::server::{Config, ConnId, Jobs, JobsConfig, Keep, Late, Machine, Model, Token, WaitFor};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 use crate::wire::{v0, v1};
@@ -148,8 +148,15 @@ impl Builder {
         self
     }
 
+    /// The model, if the server is to hold it: workers of protocol 1 that
+    /// begin, or have missed too much, are sent it. By default there is none.
+    pub fn model(mut self, model: impl Model + 'static) -> Self {
+        self.config.model = Some(Box::new(model));
+        self
+    }
+
     /// Workers of protocol 1 that each job remembers. Default 4096.
-    pub fn max_workers(mut self, workers: usize) -> Self {
+    pub fn max_named_workers(mut self, workers: usize) -> Self {
         self.jobs.max_workers = workers;
         self
     }

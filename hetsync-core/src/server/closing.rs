@@ -88,6 +88,9 @@ impl Machine {
         self.outputs
             .push_back(Output::Event(Event::Closed(Box::new(report))));
 
+        if let Some(model) = &mut self.config.model {
+            model.apply(&result);
+        }
         let result = Arc::new(result);
         if let Some(previous) = self.last.replace(Arc::clone(&result)) {
             let out = self.history.push(previous, self.config.keep);

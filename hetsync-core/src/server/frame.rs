@@ -39,7 +39,7 @@ impl Frame {
         self.result.as_deref().map_or(&[], RoundResult::as_bytes)
     }
 
-    /// The result that is sent behind the head, if it is one.
+    /// The result, or the model, that is sent behind the head.
     pub fn result(&self) -> Option<&Arc<RoundResult>> {
         self.result.as_ref()
     }
@@ -67,12 +67,14 @@ impl Frame {
         Self::message(&Message::Error(message::Error { code, text }))
     }
 
-    /// What comes before the results that a worker has missed.
-    pub(super) fn catch_up(catch_up: &CatchUp) -> Self {
-        let recovery = match &catch_up.results {
-            Some(results) if results.is_empty() => Recovery::None,
-            Some(_) => Recovery::Results,
-            None => Recovery::Lost,
+    /// What comes before the results that a worker has missed, or with the
+    /// model that takes their place.
+    pub(super) fn catch_up(catch_up: &CatchUp, tensors: &[Tensor]) -> Self {
+        let (recovery, model) = match &catch_up.recovery {
+            super::Recovery::Results(results) if results.is_empty() => (Recovery::None, None),
+            super::Recovery::Results(_) => (Recovery::Results, None),
+            super::Recovery::Model(model) => (Recovery::Model, Some(model)),
+            super::Recovery::Lost => (Recovery::Lost, None),
         };
         let (fate, weight) = match catch_up.fate {
             Fate::None => (WireFate::None, 0.0),
@@ -80,15 +82,24 @@ impl Frame {
             Fate::Carried(weight) => (WireFate::Carried, weight),
             Fate::Repeated => (WireFate::Repeated, 0.0),
         };
-        Self::message(&Message::CatchUp(message::CatchUp {
+        let message = Message::CatchUp(message::CatchUp {
             first: catch_up.first.0,
             count: catch_up.next.0 - catch_up.first.0.min(catch_up.next.0),
             next: catch_up.next.0,
             recovery: recovery as i32,
             fate: fate as i32,
             weight: weight.into(),
-            tensors: Vec::new(),
-        }))
+            tensors: model.map_or_else(Vec::new, |_| tensors.to_vec()),
+        });
+        let Some(model) = model else {
+            return Self::message(&message);
+        };
+        let bytes = model.as_bytes();
+        let head = v1::encode_before_tensors(&message, bytes.len() as u64, v1::crc(bytes));
+        Self {
+            head: Head::V1(head.into()),
+            result: Some(Arc::clone(model)),
+        }
     }
 
     /// A result for a worker that speaks protocol 1. What stands in front of

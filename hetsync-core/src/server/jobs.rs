@@ -19,7 +19,7 @@ mod session;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{ConnId, Event, Frame, Machine, Output, Refusal, RoundId, Token};
+use super::{ConnId, Event, Frame, Machine, Output, Recovery, Refusal, RoundId, Token};
 use crate::Name;
 use crate::payload::Payload;
 use crate::stats::Stats;
@@ -387,9 +387,11 @@ impl Jobs {
                     let Some(conn) = job.session_of(to) else {
                         continue;
                     };
-                    let mut frames = vec![Frame::catch_up(&catch_up)];
-                    let results = catch_up.results.into_iter().flatten();
-                    frames.extend(results.map(|result| job.result_frame(result)));
+                    let mut frames = vec![Frame::catch_up(&catch_up, job.tensors())];
+                    if let Recovery::Results(results) = catch_up.recovery {
+                        let results = results.into_iter();
+                        frames.extend(results.map(|result| job.result_frame(result)));
+                    }
                     let is_answer = catch_up.fate != super::Fate::None;
                     self.actions.push_back(Action::Send {
                         to: conn,
@@ -481,11 +483,15 @@ impl Job {
         self.workers.get(self.names.get(&id)?)?.session
     }
 
-    fn result_frame(&self, result: Arc<super::RoundResult>) -> Frame {
+    /// The tensors of the model; none if nobody has named them.
+    fn tensors(&self) -> &[Tensor] {
         let epoch = self.machine.epoch();
         let layout = self.layout.as_ref().filter(|(of, _)| *of == epoch);
-        let tensors = layout.map_or(&[][..], |(_, tensors)| tensors);
-        Frame::of_result(result, tensors, |conn| match self.names.get(&conn) {
+        layout.map_or(&[][..], |(_, tensors)| tensors)
+    }
+
+    fn result_frame(&self, result: Arc<super::RoundResult>) -> Frame {
+        Frame::of_result(result, self.tensors(), |conn| match self.names.get(&conn) {
             Some(name) => name.to_string(),
             // No name has this character, so none can be taken for it.
             None => format!("#{}", conn.0),

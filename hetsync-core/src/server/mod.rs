@@ -47,6 +47,7 @@ mod frame;
 mod history;
 mod jobs;
 mod late;
+mod model;
 mod named;
 mod output;
 mod planted;
@@ -58,7 +59,8 @@ pub use frame::Frame;
 pub use history::Keep;
 pub use jobs::{Action, Closing, Denial, Jobs, JobsConfig};
 pub use late::{Late, ParseLateError};
-pub use named::{CatchUp, Fate, Join, Position};
+pub use model::{Descent, Model};
+pub use named::{CatchUp, Fate, Join, Position, Recovery};
 pub use output::{Event, LateAccount, Output, Refusal, RoundReport, RoundResult};
 #[cfg(test)]
 pub(crate) use planted::Planted;
@@ -113,6 +115,9 @@ pub struct Config {
     pub late: Late,
     /// What is kept for workers that missed rounds.
     pub keep: Keep,
+    /// The model, if the server is to hold it. Its length is then that of the
+    /// gradients.
+    pub model: Option<Box<dyn Model>>,
     /// Makes the epochs of one server others than those of another: from a
     /// source of randomness, if workers may outlive the server.
     pub seed: u64,
@@ -130,6 +135,7 @@ impl Default for Config {
             aggregate: Box::new(Sum),
             late: Late::Drop,
             keep: Keep::default(),
+            model: None,
             seed: 0,
         }
     }
@@ -174,6 +180,8 @@ pub struct Machine {
     began: RoundId,
     /// What the model was before that round, as the first to join said.
     beginning: Option<Position>,
+    /// The model as it was last sent; its round is the one that comes next.
+    snapshot: Option<Arc<RoundResult>>,
     /// Results of earlier rounds, kept for their memory.
     retired: Vec<Arc<RoundResult>>,
     spare_buffers: Vec<Vec<u8>>,
@@ -187,7 +195,7 @@ impl Machine {
     /// A server to which nobody has connected.
     pub fn new(config: Config) -> Self {
         Self {
-            model_bytes: config.floats.map(model_bytes),
+            model_bytes: configured_bytes(&config),
             config,
             roster: Roster::default(),
             round: Round::default(),
@@ -199,6 +207,7 @@ impl Machine {
             starts: 0,
             began: RoundId::default(),
             beginning: None,
+            snapshot: None,
             retired: Vec::new(),
             spare_buffers: Vec::new(),
             outputs: VecDeque::new(),
@@ -545,7 +554,7 @@ impl Machine {
     /// Forgets the model's length if nobody is left to hold it.
     fn forget_length(&mut self) {
         if !self.roster.has_stayers() {
-            self.model_bytes = self.config.floats.map(model_bytes);
+            self.model_bytes = configured_bytes(&self.config);
         }
     }
 
@@ -592,7 +601,7 @@ impl Machine {
         self.beginning = None;
         self.timeout = None;
         self.gathering = true;
-        self.model_bytes = self.config.floats.map(model_bytes);
+        self.model_bytes = configured_bytes(&self.config);
         self.roster.start_over(self.round.id);
     }
 
@@ -603,6 +612,12 @@ impl Machine {
             self.spare_buffers.push(payload.into_bytes());
         }
     }
+}
+
+/// Length of the model, if it is known from the start.
+fn configured_bytes(config: &Config) -> Option<usize> {
+    let model = config.model.as_ref().map(|model| model.floats());
+    model.or(config.floats).map(model_bytes)
 }
 
 /// Saturates: no gradient is that long, so all of them are refused.

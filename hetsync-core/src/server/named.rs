@@ -66,6 +66,18 @@ pub enum Fate {
     Repeated,
 }
 
+/// How a worker comes by what it has missed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recovery {
+    /// These are the results that it lacks, in order.
+    Results(Vec<Arc<RoundResult>>),
+    /// This is the model that the server holds, in the form of a result: it
+    /// is to take the place of the worker's.
+    Model(Arc<RoundResult>),
+    /// They are not all kept, and the server holds no model.
+    Lost,
+}
+
 /// What a worker has missed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CatchUp {
@@ -75,8 +87,8 @@ pub struct CatchUp {
     pub next: RoundId,
     /// What became of its gradient.
     pub fate: Fate,
-    /// The results that it lacks, in order; `None` if they are not all kept.
-    pub results: Option<Vec<Arc<RoundResult>>>,
+    /// How it comes by them.
+    pub recovery: Recovery,
 }
 
 impl Machine {
@@ -93,6 +105,8 @@ impl Machine {
                 }
                 first = Some(next);
             }
+            // Whatever it has, the server's is the one that counts.
+            Position::Fresh if self.config.model.is_some() => first = None,
             beginning => {
                 if *self.beginning.get_or_insert(beginning) != beginning {
                     first = None;
@@ -176,12 +190,32 @@ impl Machine {
             Some(first) => self.history.since(first, self.last.as_ref()),
             None => None,
         };
+        let recovery = match (results, self.snapshot()) {
+            (Some(results), _) => Recovery::Results(results),
+            (None, Some(model)) => Recovery::Model(model),
+            (None, None) => Recovery::Lost,
+        };
         let catch_up = CatchUp {
             first: first.unwrap_or(self.began),
             next,
             fate,
-            results,
+            recovery,
         };
         self.outputs.push_back(Output::CatchUp { to, catch_up });
+    }
+
+    /// The model as it is now, if the server holds one. Copied once for each
+    /// round in which somebody needs it.
+    fn snapshot(&mut self) -> Option<Arc<RoundResult>> {
+        let model = self.config.model.as_ref()?;
+        let newest = self.round.id;
+        if self.snapshot.as_ref().is_none_or(|s| s.round != newest) {
+            let mut copy = RoundResult::default();
+            copy.round = newest;
+            copy.divisor = 1.0;
+            model.write(copy.buffer(super::model_bytes(model.floats())));
+            self.snapshot = Some(Arc::new(copy));
+        }
+        self.snapshot.clone()
     }
 }

@@ -238,6 +238,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = bytes)]
     pub(crate) keep_bytes: u64,
 
+    /// Workers of protocol 1 that each job remembers; no more are taken.
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = positive)]
+    pub(crate) max_workers: usize,
+
     /// How long a worker of protocol 1 that lost its connection is part of
     /// its job: when all are gone for longer, the job starts over.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = some_time)]

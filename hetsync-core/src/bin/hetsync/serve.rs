@@ -44,6 +44,7 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
         .late(args.late)
         .keep(keep(args))
         .linger(args.linger)
+        .max_named_workers(args.max_workers)
         .max_payload_bytes(args.max_payload)
         .max_memory_bytes(usize::try_from(args.max_memory()).unwrap_or(usize::MAX))
         .max_connections(args.max_connections)
@@ -86,6 +87,7 @@ fn job(args: &ServeArgs) -> Config {
         },
         late: args.late,
         keep: keep(args),
+        model: None,
         seed: 0,
     }
 }
