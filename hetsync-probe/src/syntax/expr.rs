@@ -31,6 +31,10 @@ impl<'a> Grammar<'a> {
     /// `.name`, `->name`, `.0`, `[index]`, `++` and `--`, as many as there are.
     pub(super) fn suffixes(&self, mut rest: &'a str, mut expr: Expr) -> Res<'a, Expr> {
         while let Ok((after, symbol)) = token::operator(rest) {
+            // A number has no members; `1 .1` laid out would even become another number.
+            if symbol == "." && matches!(expr.kind, ExprKind::Int(_) | ExprKind::Decimal(_)) {
+                break;
+            }
             let span = self.span(rest, after);
             let after = self.space(after);
             (rest, expr) = match symbol {

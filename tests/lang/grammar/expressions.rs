@@ -186,6 +186,7 @@ fn wrong_expressions_are_marked_where_they_go_wrong() {
         ("$x = sizeof();", "E0101", ")"),
         ("$x = offsetof(struct s);", "E0101", ")"),
         ("$x = offsetof(struct s, 1);", "E0101", "1"),
+        ("$x = 1. 1;", "E0107", "."),
         ("$x = 08;", "E0105", "08"),
         ("$x = 1e;", "E0105", "1e"),
         ("$x = 0b1;", "E0105", "0b1"),

@@ -66,7 +66,9 @@ impl Printer<'_> {
     /// Before something that starts at `start`: an empty line if there was one.
     fn gap(&mut self, start: usize) {
         let between = self.source.get(self.done..start).unwrap_or_default();
-        let is_blank = between.chars().all(|c| c.is_whitespace() || c == ';');
+        let is_blank = between
+            .chars()
+            .all(|c| c.is_whitespace() || matches!(c, ';' | ','));
         if !self.fresh && is_blank && between.matches('\n').count() > 1 {
             self.out.push('\n');
         }
@@ -97,7 +99,7 @@ impl Printer<'_> {
         self.done = end;
         if let Some((comment, rest)) = self.comments.split_first()
             && let Some(between) = self.source.get(end..comment.span.start as usize)
-            && between.chars().all(|c| matches!(c, ' ' | '\t' | ';'))
+            && between.chars().all(|c| matches!(c, ' ' | '\t' | ';' | ','))
         {
             self.comments = rest;
             self.done = comment.span.end as usize;
