@@ -9,7 +9,7 @@ pub const EXPRESSION_HEIGHT: u16 = 192;
 /// Most replacements of macros by the preprocessor in one script.
 pub const EXPANSIONS: usize = 65_536;
 /// Most bytes the preprocessor looks at while it replaces macros: nested uses are looked at once for each level.
-pub const EXPANSION_WORK: usize = 16 << 20;
+pub const EXPANSION_WORK: usize = 2 << 20;
 /// Most mistakes reported of one script.
 pub const DIAGNOSTICS: usize = 50;
 /// Most probes (after wildcards are expanded, attach points) in a script.
