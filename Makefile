@@ -22,10 +22,12 @@ test: ## run every test, in guests on kernels 5.10, 6.1 and 6.12 too
 	@tests/setup.sh test
 	$(CARGO) test --workspace
 
-torture: ## load and run thousands of random programs on each kernel: make torture CASES=2000 SEED=1
+torture: ## thousands of random programs on each kernel, millions of damaged frames: make torture CASES=2000 SEED=1
 	@tests/setup.sh test
 	PROPTEST_RNG_SEED=$(SEED) HETSYNC_CASES=$(CASES) $(CARGO) test --release -p hetsync-probe --test differential \
 	    -- --nocapture --test-threads=1
+	FUZZ_SEED=$(SEED) FUZZ_EXECUTIONS=$$((1000 * $(CASES))) SCHEDULES_SEED=$(SEED) SCHEDULES=$$((10 * $(CASES))) \
+	    $(CARGO) test --release -p hetsync-core --test core -- v1_fuzz v1_replicas
 
 bench: ## measure against bpftrace, a C program, and the original server
 	@tests/setup.sh bench

@@ -227,6 +227,21 @@ fn a_slow_reader_delays_nobody() {
     }
 }
 
+/// A connection that nobody reads from is replaced all the same, and is not
+/// kept for the sake of telling it so.
+#[test]
+fn a_connection_that_is_stuck_is_given_up_for_another() {
+    let server = TestServer::start(|b| b.workers(1).policy(Strict));
+    let mut stuck = NewPeer::join(&server, "a");
+    let floats = vec![1.0; 4_000_000];
+    stuck.try_raw(&push(0, Vec::new(), &floats));
+    server.wait(|told| matches!(told, Told::Event(Event::Closed(_))));
+    let mut again = NewPeer::join(&server, "a");
+    let departed = server.wait(|told| matches!(told, Told::Disconnected(0, _)));
+    assert!(matches!(departed, Told::Disconnected(_, why) if why.contains("connected again")));
+    assert_eq!(again.result().1, floats);
+}
+
 /// A second gradient before the answer to the first stays where it is.
 #[test]
 fn a_worker_that_runs_ahead_is_held_back() {

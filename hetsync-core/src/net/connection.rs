@@ -1,16 +1,18 @@
-//! One accepted connection: reads frames, writes replies.
-//!
-//! A reply is first written by whoever closes the round, at once and to all
-//! workers in turn, without waking their tasks; what a socket does not
-//! take then is written by the connection's own task as room appears.
+//! One accepted connection: its socket, what is known of its peer, and the
+//! reading of protocol 0. What is sent is in `sending`, how protocol 0 waits
+//! for it in `owed`; protocol 1 is read by [`session`](super::session).
 
-use std::collections::VecDeque;
+mod owed;
+mod sending;
+
+pub(super) use owed::Owed;
+pub(super) use sending::FAREWELL;
+
 use std::future::poll_fn;
-use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::io::{self, IoSliceMut, Read};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_io::Async;
 
@@ -18,9 +20,11 @@ use super::memory::Claim;
 use super::notice::Departure;
 use super::socket;
 use crate::payload::Payload;
-use crate::server::{ConnId, Frame, RoundResult};
+use crate::server::ConnId;
 use crate::time::{Span, Time};
 use crate::wire::{WireError, v0};
+use owed::Watch;
+use sending::Sending;
 
 /// Bytes of payload that one read takes at most. The decoder looks at each
 /// float as it comes, and this much is still in a second-level cache when it
@@ -36,52 +40,6 @@ pub(super) enum ReadEnd {
     NoMemory(usize),
     /// This many bytes are announced, which is more than this share.
     NoShare(usize, usize),
-}
-
-/// What became of a reply that is owed.
-pub(super) enum Owed {
-    Sent,
-    /// Not sent yet; meanwhile the peer has ended its side.
-    HalfClosed,
-}
-
-/// How far the reading side of a connection whose reply is owed is watched.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Watch {
-    /// Its end wakes the task.
-    Closely,
-    /// Bytes are waiting in front of it, so only a sweep finds it.
-    BySweep,
-    /// It has ended; what can still come is a reset, which a sweep finds.
-    Ended,
-}
-
-/// A reply on its way out.
-struct Outgoing {
-    frame: Frame,
-    written: usize,
-    /// What follows it.
-    rest: VecDeque<Frame>,
-}
-
-#[derive(Default)]
-enum Reply {
-    /// None is due.
-    #[default]
-    None,
-    Sending(Outgoing),
-    Sent,
-    Failed(io::Error),
-}
-
-/// The sending side.
-#[derive(Default)]
-pub(super) struct Sending {
-    reply: Reply,
-    /// Of the connection's task.
-    waker: Option<Waker>,
-    /// Bytes of the reply that is owed which are out ahead of it.
-    early: usize,
 }
 
 pub(super) struct Connection {
@@ -221,183 +179,6 @@ impl Connection {
         self.is_patient.store(true, Ordering::Relaxed);
     }
 
-    /// Takes frames to be sent, and sends none of them yet. `is_answer` if
-    /// they are the reply that is owed.
-    pub(super) fn start_reply(&self, frames: Vec<Frame>, is_answer: bool, now: Time) {
-        if is_answer {
-            self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
-            self.is_patient.store(false, Ordering::Relaxed);
-        }
-        let mut sending = lock(&self.sending);
-        let mut frames = VecDeque::from(frames);
-        match &mut sending.reply {
-            Reply::Sending(outgoing) => outgoing.rest.append(&mut frames),
-            // It is over; the task is about to see that.
-            Reply::Failed(_) => {}
-            Reply::None | Reply::Sent => {
-                let Some(frame) = frames.pop_front() else {
-                    return;
-                };
-                let written = std::mem::take(&mut sending.early);
-                sending.reply = Reply::Sending(Outgoing {
-                    frame,
-                    written,
-                    rest: frames,
-                });
-            }
-        }
-    }
-
-    /// Sends at most `most` bytes of the reply. Whether there is more that
-    /// the socket may take at once; if there is not, what is left is up to
-    /// [`reply_sent`](Self::reply_sent).
-    pub(super) fn push_reply(&self, most: usize) -> bool {
-        let mut sending = lock(&self.sending);
-        let outgoing = match std::mem::take(&mut sending.reply) {
-            Reply::Sending(outgoing) => outgoing,
-            // Its own task was quicker, on another thread.
-            other => {
-                sending.reply = other;
-                return false;
-            }
-        };
-        let (state, is_full) = write_some(self.stream.get_ref(), outgoing, most);
-        let goes_on = matches!(state, Reply::Sending(_)) && !is_full;
-        sending.reply = state;
-        if !goes_on && let Some(waker) = sending.waker.take() {
-            waker.wake();
-        }
-        goes_on
-    }
-
-    /// Waits until the reply that is owed has been sent in whole, or until
-    /// its reader has ended its side.
-    pub(super) async fn reply_sent(&self, now: impl Fn() -> Time) -> Result<Owed, Departure> {
-        poll_fn(|cx| self.poll_reply(cx, &now)).await
-    }
-
-    fn poll_reply(
-        &self,
-        cx: &mut Context<'_>,
-        now: &impl Fn() -> Time,
-    ) -> Poll<Result<Owed, Departure>> {
-        let mut sending = lock(&self.sending);
-        loop {
-            match std::mem::take(&mut sending.reply) {
-                Reply::Sent => return Poll::Ready(Ok(Owed::Sent)),
-                Reply::Failed(error) => return Poll::Ready(Err(self.write_failed(error))),
-                Reply::None => {
-                    if let Some(why) = lock(&self.condemned).take() {
-                        return Poll::Ready(Err(why));
-                    }
-                    sending.waker = Some(cx.waker().clone());
-                    return self.poll_departure(cx, &mut sending);
-                }
-                Reply::Sending(outgoing) => {
-                    match self.stream.poll_writable(cx) {
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(error)) => {
-                            return Poll::Ready(Err(self.write_failed(error)));
-                        }
-                        Poll::Pending => {
-                            sending.reply = Reply::Sending(outgoing);
-                            sending.waker = Some(cx.waker().clone());
-                            return Poll::Pending;
-                        }
-                    }
-                    self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
-                    sending.reply = write_some(self.stream.get_ref(), outgoing, usize::MAX).0;
-                }
-            }
-        }
-    }
-
-    /// Looks whether the peer leaves while its reply is not there yet. It
-    /// takes nothing off the socket: a frame sent ahead stays where it is.
-    fn poll_departure(
-        &self,
-        cx: &mut Context<'_>,
-        sending: &mut Sending,
-    ) -> Poll<Result<Owed, Departure>> {
-        loop {
-            let mut watch = lock(&self.watch);
-            if *watch != Watch::Closely {
-                return Poll::Pending;
-            }
-            match self.stream.poll_readable(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.write_failed(error))),
-                Poll::Ready(Ok(())) => {}
-            }
-            match self.stream.get_ref().peek(&mut [0]) {
-                Ok(0) => {
-                    *watch = Watch::Ended;
-                    drop(watch);
-                    return Poll::Ready(match self.knock(sending) {
-                        Ok(()) => Ok(Owed::HalfClosed),
-                        Err(error) => Err(self.write_failed(error)),
-                    });
-                }
-                Ok(_) => *watch = Watch::BySweep,
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-                    _ => return Poll::Ready(Err(self.write_failed(error))),
-                },
-            }
-        }
-    }
-
-    /// Sends the first byte of the reply that is owed, to a peer that has
-    /// ended its side: a process that is gone has a system that answers with
-    /// a reset, and one that only ended its sending side reads on as if
-    /// nothing were. The byte is known before the result is: it is the
-    /// highest of a length of 64 bits, and no length is that long.
-    fn knock(&self, sending: &mut Sending) -> io::Result<()> {
-        if !matches!(sending.reply, Reply::None) || sending.early > 0 {
-            return Ok(());
-        }
-        let first = &v0::encode_header(0)[..1];
-        match socket::send(self.stream.get_ref(), &[IoSlice::new(first)]) {
-            Ok(count) => sending.early = count,
-            Err(error) => match error.kind() {
-                // Then it is as if nobody had tried.
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-                _ => return Err(error),
-            },
-        }
-        Ok(())
-    }
-
-    /// Whether the peer, which has ended its side and whose reply is owed,
-    /// has turned out to be gone altogether. `None` if none is owed now.
-    pub(super) fn is_lost(&self) -> Option<bool> {
-        let is_owed = self.is_patient.load(Ordering::Relaxed);
-        is_owed.then(|| socket::end_of(self.stream.get_ref()) == socket::End::Lost)
-    }
-
-    /// Looks for a departure that no watch reports. True if the peer has
-    /// just been found to have ended its side.
-    pub(super) fn sweep_departure(&self) -> bool {
-        let mut sending = lock(&self.sending);
-        let mut watch = lock(&self.watch);
-        if *watch == Watch::Closely || !self.is_patient.load(Ordering::Relaxed) {
-            return false;
-        }
-        let end = socket::end_of(self.stream.get_ref());
-        if end == socket::End::Lost {
-            drop((watch, sending));
-            self.condemn(Departure::Failed(io::ErrorKind::ConnectionReset.into()));
-            return false;
-        }
-        let is_news = end == socket::End::HalfClosed && *watch == Watch::BySweep;
-        if is_news {
-            *watch = Watch::Ended;
-            // If it fails, the peer is found lost the next time.
-            let _ = self.knock(&mut sending);
-        }
-        is_news
-    }
-
     fn write_failed(&self, error: io::Error) -> Departure {
         self.departure(Departure::Failed(error))
     }
@@ -405,22 +186,6 @@ impl Connection {
     /// Why it ended: as the server wanted, or else as it was seen.
     pub(super) fn departure(&self, seen: Departure) -> Departure {
         lock(&self.condemned).take().unwrap_or(seen)
-    }
-
-    /// Whether a reply is still on its way out.
-    pub(super) fn is_sending(&self) -> bool {
-        matches!(lock(&self.sending).reply, Reply::Sending(_))
-    }
-
-    /// The oldest result that is on its way out.
-    pub(super) fn unread(&self) -> Option<Arc<RoundResult>> {
-        match &lock(&self.sending).reply {
-            Reply::Sending(outgoing) => {
-                let mut frames = std::iter::once(&outgoing.frame).chain(&outgoing.rest);
-                frames.find_map(Frame::result).cloned()
-            }
-            _ => None,
-        }
     }
 
     /// When a byte last moved, unless it is the server's turn to speak.
@@ -491,93 +256,6 @@ impl Connection {
         }
     }
 
-    /// Waits until all is sent that is to be sent and, if `reads`, there is
-    /// something to read.
-    pub(super) async fn settled(
-        &self,
-        reads: bool,
-        now: impl Fn() -> Time,
-    ) -> Result<(), Departure> {
-        poll_fn(|cx| {
-            let mut sending = lock(&self.sending);
-            loop {
-                match std::mem::take(&mut sending.reply) {
-                    Reply::Failed(error) => return Poll::Ready(Err(self.write_failed(error))),
-                    Reply::None | Reply::Sent => break,
-                    Reply::Sending(outgoing) => {
-                        match self.stream.poll_writable(cx) {
-                            Poll::Ready(Ok(())) => {}
-                            Poll::Ready(Err(error)) => {
-                                return Poll::Ready(Err(self.write_failed(error)));
-                            }
-                            Poll::Pending => {
-                                sending.reply = Reply::Sending(outgoing);
-                                sending.waker = Some(cx.waker().clone());
-                                return Poll::Pending;
-                            }
-                        }
-                        self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
-                        sending.reply = write_some(self.stream.get_ref(), outgoing, usize::MAX).0;
-                    }
-                }
-            }
-            if let Some(why) = lock(&self.condemned).take() {
-                return Poll::Ready(Err(why));
-            }
-            if self.is_parting() {
-                return Poll::Ready(Ok(()));
-            }
-            sending.waker = Some(cx.waker().clone());
-            match (reads, self.is_patient()) {
-                (true, _) => {
-                    let ready = self.stream.poll_readable(cx);
-                    ready.map_err(|error| self.write_failed(error))
-                }
-                (false, true) => Poll::Pending,
-                (false, false) => Poll::Ready(Ok(())),
-            }
-        })
-        .await
-    }
-
-    /// Whether it is to be closed by its task.
-    pub(super) fn is_parting(&self) -> bool {
-        lock(&self.parting).is_some()
-    }
-
-    /// Why it is to be closed by its task.
-    pub(super) fn take_parting(&self) -> Option<Departure> {
-        lock(&self.parting).take()
-    }
-
-    /// Ends the connection from the server's side, with a last frame if
-    /// there is one.
-    pub(super) fn part(&self, farewell: Option<Frame>, why: Departure) {
-        let Some(frame) = farewell else {
-            self.condemn(why);
-            return;
-        };
-        lock(&self.parting).get_or_insert(why);
-        let mut sending = lock(&self.sending);
-        match &mut sending.reply {
-            // What it is in the middle of is ended, the rest is no use.
-            Reply::Sending(outgoing) => {
-                outgoing.rest.clear();
-                outgoing.rest.push_back(frame);
-            }
-            _ => {
-                sending.reply = Reply::Sending(Outgoing {
-                    frame,
-                    written: 0,
-                    rest: VecDeque::new(),
-                });
-            }
-        }
-        if let Some(waker) = sending.waker.take() {
-            waker.wake();
-        }
-    }
-
     /// Ends the connection from the server's side; its task notices.
     pub(super) fn condemn(&self, why: Departure) {
         lock(&self.condemned).get_or_insert(why);
@@ -585,43 +263,6 @@ impl Connection {
         let _ = self.stream.get_ref().shutdown(Shutdown::Both);
         if let Some(waker) = lock(&self.sending).waker.take() {
             waker.wake();
-        }
-    }
-}
-
-/// Writes until the socket is full, the reply is out, or `most` bytes are.
-/// Also whether it was the socket that is full.
-fn write_some(stream: &TcpStream, mut outgoing: Outgoing, mut most: usize) -> (Reply, bool) {
-    loop {
-        let (head, body) = (outgoing.frame.head(), outgoing.frame.body());
-        let total = head.len() + body.len();
-        let stop = total.min(outgoing.written.saturating_add(most));
-        while outgoing.written < stop {
-            let head = &head[outgoing.written.min(head.len())..stop.min(head.len())];
-            let from = outgoing.written.saturating_sub(outgoing.frame.head().len());
-            let until = stop.saturating_sub(outgoing.frame.head().len());
-            let slices = [IoSlice::new(head), IoSlice::new(&body[from..until])];
-            match socket::send(stream, &slices) {
-                Ok(count) => {
-                    outgoing.written += count;
-                    most -= count;
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return (Reply::Sending(outgoing), true),
-                    io::ErrorKind::Interrupted => {}
-                    _ => return (Reply::Failed(error), false),
-                },
-            }
-        }
-        if outgoing.written < total {
-            return (Reply::Sending(outgoing), false);
-        }
-        match outgoing.rest.pop_front() {
-            Some(frame) => {
-                outgoing.frame = frame;
-                outgoing.written = 0;
-            }
-            None => return (Reply::Sent, false),
         }
     }
 }
@@ -639,6 +280,8 @@ mod tests {
 
     use rustix::net::sockopt;
     use smol::future::{or, yield_now};
+
+    use std::sync::Arc;
 
     use super::super::memory::Memory;
     use super::*;

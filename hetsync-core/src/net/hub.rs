@@ -292,6 +292,7 @@ impl Hub {
             if connection.sweep_departure() {
                 half_closed.push(connection.id);
             }
+            connection.cut_short(now);
             if connection.breaks_promise(now) {
                 silent.push(connection.id);
                 continue;

@@ -9,12 +9,11 @@
 use std::io::{self, IoSliceMut, Read};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use async_io::Timer;
 use smol::future::FutureExt;
 
-use super::connection::Connection;
+use super::connection::{Connection, FAREWELL};
 use super::hub::Hub;
 use super::memory::Claim;
 use super::notice::Departure;
@@ -26,9 +25,6 @@ use crate::wire::v1::{Decoder, Item, Limits, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES,
 /// Bytes of tensors that one read takes at most: the decoder looks at them
 /// while they are in a second-level cache.
 const READ_BYTES: usize = 128 * 1024;
-
-/// How long a peer that is turned away has to read why.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(super) struct Session<'a> {
     pub(super) hub: &'a Hub,
@@ -196,7 +192,7 @@ impl Session<'_> {
             while let Ok(1..) = stream.read_with(|mut s| s.read(&mut scratch)).await {}
         };
         let patience = async {
-            Timer::after(FAREWELL).await;
+            Timer::after(FAREWELL.into()).await;
         };
         goodbye.or(patience).await;
         why.unwrap_or(Departure::Refused)

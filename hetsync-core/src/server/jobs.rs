@@ -14,7 +14,11 @@
 //! job does to its workers touches no other job. The number of workers that
 //! are remembered is capped.
 
+mod action;
 mod session;
+
+use action::code_of;
+pub use action::{Action, Closing, Denial};
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -27,57 +31,6 @@ use crate::time::{Span, Time};
 use crate::wire::WireError;
 use crate::wire::v1::ErrorCode;
 use crate::wire::v1::message::Tensor;
-
-/// One thing to be done by whoever drives the jobs.
-#[derive(Debug)]
-pub enum Action {
-    /// Send these frames, in order, behind those before.
-    Send {
-        /// On which connection.
-        to: ConnId,
-        /// What.
-        frames: Vec<Frame>,
-        /// They answer a gradient.
-        is_answer: bool,
-    },
-    /// Close this connection, once the frame has been sent.
-    Close {
-        /// Which.
-        conn: ConnId,
-        /// The reason, for a peer that can be told.
-        farewell: Option<Frame>,
-        /// The reason.
-        why: Closing,
-    },
-    /// Something worth a line in the log.
-    Event {
-        /// In which job.
-        job: Name,
-        /// What. Its numbers are those of workers.
-        event: Event,
-    },
-}
-
-/// Why a connection is closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Closing {
-    /// A machine has refused its worker, and an event has told why.
-    Refused,
-    /// It was turned away before it came to that.
-    Denied(Denial),
-    /// Its worker takes part no more.
-    Left,
-}
-
-/// Why a connection is turned away.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
-pub struct Denial {
-    /// For programs.
-    pub code: ErrorCode,
-    /// For people.
-    pub text: String,
-}
 
 /// What [`Jobs`] are told once.
 #[derive(Debug)]
@@ -496,14 +449,5 @@ impl Job {
             // No name has this character, so none can be taken for it.
             None => format!("#{}", conn.0),
         })
-    }
-}
-
-fn code_of(refusal: &Refusal) -> ErrorCode {
-    match refusal {
-        Refusal::Wire(_) => ErrorCode::Layout,
-        Refusal::NoMemory { .. } | Refusal::NoShare { .. } => ErrorCode::NoMemory,
-        Refusal::NotFinite { .. } => ErrorCode::NotFinite,
-        Refusal::NoSuchRound { .. } => ErrorCode::Round,
     }
 }
