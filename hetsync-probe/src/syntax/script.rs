@@ -5,7 +5,7 @@ use super::ast::{
 };
 use super::expr::unsupported;
 use super::grammar::{Fail, Grammar, Res, expected, refuse};
-use super::recover;
+use super::{recover, token};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
@@ -71,9 +71,15 @@ impl<'a> Grammar<'a> {
 
     /// One thing of the top level, put where it belongs.
     fn item(&self, input: &'a str, script: &mut Script) -> Res<'a, ()> {
-        let (rest, (word, span)) = match self.name(input) {
-            Ok(found) => found,
-            Err(_) => return expected(input, "a probe"),
+        let Ok((behind, word)) = token::identifier(input) else {
+            return expected(input, "a probe");
+        };
+        let span = self.span(input, behind);
+        // The slashes of an attach point are no comment, so white space is skipped only behind what starts none.
+        let rest = match word {
+            "struct" | "union" | "enum" | "typedef" | "config" | "let" | "macro" | "import"
+            | "fn" => self.space(behind),
+            _ => behind,
         };
         let early = matches!(word, "struct" | "union" | "enum" | "typedef" | "config");
         if early && let Some(first) = script.probes.first() {
