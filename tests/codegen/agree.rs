@@ -4,7 +4,7 @@ use crate::compiled;
 use crate::scripts::SCRIPTS;
 use hetsync_probe::image::{Image, resolve};
 use hetsync_probe::interp::ebpf::Machine;
-use hetsync_probe::interp::{Contents, Firing, World, script};
+use hetsync_probe::interp::{Contents, Firing, Memory, World, script};
 use hetsync_probe::sema::hir;
 
 /// A fixed sequence of numbers that look random (xorshift).
@@ -62,6 +62,14 @@ pub(crate) fn firings(program: &hir::Program, count: usize, seed: u64) -> Vec<Fi
         .collect()
 }
 
+/// Bytes that scripts read, some of them NULs.
+fn memory() -> Memory {
+    let byte = |i: u8| if i % 9 == 4 { 0 } else { i.wrapping_mul(29) };
+    let mut memory = Memory::default();
+    memory.add(0xffff_8880_0010_0000, (0..100).map(byte).collect());
+    memory
+}
+
 /// Runs both and compares.
 pub(crate) fn agree(name: &str, program: &hir::Program, image: &Image, firings: &[Firing]) {
     let world = World {
@@ -70,6 +78,7 @@ pub(crate) fn agree(name: &str, program: &hir::Program, image: &Image, firings: 
         step_ns: 1_234,
         start_ns: 4_000_000_000,
         ring_bytes: 1 << 14,
+        kernel: memory(),
         ..World::default()
     };
     let meant = script::run(program, &mut world.clone(), firings);

@@ -62,15 +62,15 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
     ),
     (
         "conditions",
-        "kprobe:f /pid == 7 || (arg0 > 3 && !(arg1 < 5)) || comm == \"a\"/ { if (arg0 < 3) { @a = count(); } else if ((int64)arg1 < -4) { @b = count(); } else { @c = count(); } $x = arg0 == 4 && arg1 != 3; @d[$x] = count(); $y = arg0 || arg1; @d[$y ? 10 : 20] = count(); }",
+        "kprobe:f /pid == 7 || (arg0 > 3 && !(arg1 < 5)) || comm == \"a\"/ { if (arg0 < 3) { @a = count(); } else if ((int64)arg1 < -4) { @b = count(); } else { @c = count(); } $x = arg0 == 4 && arg1 != 3; @d[$x ? 1 : 0] = count(); $y = arg0 || arg1; @d[$y ? 10 : 20] = count(); }",
     ),
     (
         "arithmetic",
-        "kprobe:f { $a = (int64)arg0; $b = (int64)arg1; @r[0] = $a / $b; @r[1] = $a % $b; @r[2] = $a / 8; @r[3] = $a % 8; @r[4] = $a / -10; @r[5] = $a % 10; @r[6] = $a << $b; @r[7] = $a >> $b; @r[8] = -$a; @r[9] = ~$a; @r[10] = $a * 12; @r[11] = $a & $b | $a ^ $b; @r[12] = !$a; @r[13] = $a / 1; @r[14] = $a - 5 + 5; @r[15] = $a / 1000; }",
+        "kprobe:f { $a = (int64)arg0; $b = (int64)arg1; @r[0] = $a / $b; @r[1] = $a % $b; @r[2] = $a / 8; @r[3] = $a % 8; @r[4] = $a / -10; @r[5] = $a % 10; @r[6] = $a << $b; @r[7] = $a >> $b; @r[8] = -$a; @r[9] = ~$a; @r[10] = $a * 12; @r[11] = $a & $b | $a ^ $b; @r[12] = !$a ? 1 : 0; @r[13] = $a / 1; @r[14] = $a - 5 + 5; @r[15] = $a / 1000; }",
     ),
     (
         "unsigned",
-        "kprobe:f { @r[0] = arg0 / arg1; @r[1] = arg0 % arg1; @r[2] = arg0 / 8; @r[3] = arg0 % 8; @r[4] = arg0 / 10; @r[5] = arg0 % 10; @r[6] = arg0 >> arg1; @r[7] = arg0 > arg1; @r[8] = arg0 <= arg1; @r[9] = arg0 * arg1; @r[10] = arg0 / 0x100000001; @r[11] = arg0 & 0xffffffff; @r[12] = arg0 & 0xff00000000; @r[13] = arg0 > 0xff00000000; }",
+        "kprobe:f { @r[0] = arg0 / arg1; @r[1] = arg0 % arg1; @r[2] = arg0 / 8; @r[3] = arg0 % 8; @r[4] = arg0 / 10; @r[5] = arg0 % 10; @r[6] = arg0 >> arg1; @r[7] = arg0 > arg1 ? 1 : 0; @r[8] = arg0 <= arg1 ? 1 : 0; @r[9] = arg0 * arg1; @r[10] = arg0 / 0x100000001; @r[11] = arg0 & 0xffffffff; @r[12] = arg0 & 0xff00000000; @r[13] = arg0 > 0xff00000000 ? 1 : 0; }",
     ),
     (
         "exit",
@@ -85,6 +85,20 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
     (
         "locals",
         "kprobe:f { $a = 0; if (arg0 > 1) { $a = arg0; } else { if (arg1) { $a = 5; } } $b = $a + 1; if ($b > 3) { $a = $b; } @[$a, $b] = count(); }",
+    ),
+    (
+        "tuples_and_widths",
+        "kprobe:f { $t = (pid, comm, (uint8)arg0, (arg1 > 3, \"abc\")); @t[$t.1, $t.3] = $t; $u = @t[comm, (true, \"abc\")]; \
+         @same = $u == $t; @narrow[(int16)arg2] = (int8)arg1; let $b : uint8 = 7; $b += arg0; @b = $b; @neg = -(uint8)arg0; \
+         $array = (uint8[8])arg0; @third = $array[2]; @back = (uint64)$array; @k[$array] = count(); $t = (1, \"longer text\", (uint8)2, $t.3); \
+         @last = $t; printf(\"%d %s\\n\", $t.0, $t.1); print($t); @short = arg0 ?: arg1; }",
+    ),
+    (
+        "memory",
+        "struct in { uint8 a; int16 b; uint32 low : 5; uint32 mid : 20; char text[7]; uint8 raw[6]; struct in *next; }; \
+         kprobe:f { $p = (struct in *)(0xffff888000100000 + arg0 % 70); @a = $p.a; @b[$p->b] = $p.mid; @low = $p.low; @t[$p.text] = count(); \
+         @r = *$p; @copy = @r.text; @m = @r.mid; @raw = @r.raw; @e = $p.raw[arg1 % 6]; @far = $p.next.next.b; \
+         @at = &$p.text; @p[$p] = $p + 1; @eq = *$p == *($p + 1); @c = $p.text[1]; @task = curtask; if ($p.next) { @n++; } }",
     ),
     (
         "begin_end",

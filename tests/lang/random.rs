@@ -241,7 +241,7 @@ fn statement() -> impl Strategy<Value = String> {
     let simple = prop_oneof![
         integer().prop_map(|e| format!("$v={e};")),
         integer().prop_map(|e| format!("$v /* c */ += {e};")),
-        integer().prop_map(|e| format!("@n = {e}; // trailing\n")),
+        integer().prop_map(|e| format!("@n = 0 + ({e}); // trailing\n")),
         integer().prop_map(|e| format!("@m[{e},comm]-=1;")),
         integer().prop_map(|e| format!("@h[pid] = lhist({e}, 0, 100, 10);\n\n\n")),
         integer().prop_map(|e| format!("printf(\"%d %s\\n\", // why\n {e}, comm);")),

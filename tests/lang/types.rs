@@ -29,7 +29,7 @@ fn a_literal_takes_the_signedness_of_what_it_meets() {
 }
 
 #[test]
-fn an_operation_is_signed_only_if_both_sides_are() {
+fn an_operation_is_unsigned_only_if_both_sides_are() {
     let signed = |text: &str| {
         let text = format!("kprobe:f {{ $s = -1; $u = nsecs; @ = {text}; }}");
         let program = program(&text);
@@ -45,7 +45,13 @@ fn an_operation_is_signed_only_if_both_sides_are() {
     assert!(signed("$s / 2"));
     assert!(signed("2 / $s"));
     assert!(!signed("$u / 2"));
-    assert!(!signed("$s / $u"));
+    assert!(signed("$s / $u"));
+    assert!(!signed("$u / nsecs"));
+    assert!(signed("$u - nsecs"), "a difference may be below 0");
+    assert!(
+        signed("(uint32)$u / (uint32)$u"),
+        "all narrower numbers fit"
+    );
     assert!(signed("$s < 3"));
     assert!(!signed("arg0 < 3"));
     assert!(
@@ -325,11 +331,11 @@ fn a_pid_filter_restricts_kprobes_only() {
     );
     let text = sema::dump(&program);
     assert!(
-        text.contains("where ((pid == 42):int64 && (cpu == 0):int64):int64"),
+        text.contains("where ((pid == 42):bool && (cpu == 0):bool):bool"),
         "{text}"
     );
     assert!(
-        text.contains("probe interval:1s (1000000000 ns)\n  where (cpu == 0):int64"),
+        text.contains("probe interval:1s (1000000000 ns)\n  where (cpu == 0):bool"),
         "{text}"
     );
     assert!(program.probes[2].predicate.is_none());

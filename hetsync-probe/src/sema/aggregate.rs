@@ -70,7 +70,9 @@ impl Checker<'_> {
         let Some((sample, rest)) = args.split_first() else {
             return Some((Aggregation::Count, None));
         };
-        let sample = self.integer(sample, &format!("`{function}()`"));
+        let sample = self
+            .integer(sample, &format!("`{function}()`"))
+            .map(numeric);
         let signed = false;
         let aggregation = match function {
             "sum" => Aggregation::Sum { signed },
@@ -225,6 +227,17 @@ impl Checker<'_> {
             self.report(diagnostic);
         }
         self.tables.maps = infos;
+    }
+}
+
+/// A truth value or a constant of an enum as the number that is sampled.
+fn numeric(sample: Typed) -> Typed {
+    match sample.shape {
+        Shape::Is(hir::Type::Bool | hir::Type::Enum(_)) => Typed {
+            shape: Shape::SIGNED,
+            ..sample
+        },
+        _ => sample,
     }
 }
 

@@ -136,7 +136,7 @@ impl Checker<'_> {
 }
 
 /// A word as one of another type.
-fn cast_word(ty: Type, value: Typed, span: Span) -> Typed {
+pub(super) fn cast_word(ty: Type, value: Typed, span: Span) -> Typed {
     let unit = match ty {
         Type::Int { .. } => value.unit,
         _ => None,

@@ -301,7 +301,7 @@ fn with_pid(pid: u32, predicate: Option<hir::Expr>, span: Span) -> hir::Expr {
             lhs: leaf(hir::ExprKind::Builtin(hir::Builtin::Pid)),
             rhs: leaf(hir::ExprKind::Int(u64::from(pid))),
         },
-        ty: Type::INT,
+        ty: Type::Bool,
         span,
     };
     match predicate {
@@ -313,7 +313,7 @@ fn with_pid(pid: u32, predicate: Option<hir::Expr>, span: Span) -> hir::Expr {
                 lhs: Box::new(same),
                 rhs: Box::new(predicate),
             },
-            ty: Type::INT,
+            ty: Type::Bool,
         },
     }
 }

@@ -317,10 +317,15 @@ impl Checker<'_> {
         let (place, shape) = match &target.kind {
             ast::ExprKind::Variable(name) => {
                 let index = self.used_local(name, target.span)?;
-                (
-                    Place::Local(hir::LocalId(index as u32)),
-                    self.local(index).shape.clone(),
-                )
+                let local = self.local(index);
+                // A narrow one that is counted up needs room, unless its type is written.
+                if let (false, Join::Fits(wider)) =
+                    (local.declared, local.shape.join(&Shape::Flexible))
+                {
+                    local.shape = wider;
+                }
+                let shape = local.shape.clone();
+                (Place::Local(hir::LocalId(index as u32)), shape)
             }
             ast::ExprKind::Map {
                 name,
@@ -329,18 +334,24 @@ impl Checker<'_> {
             } => {
                 let map = self.tables.map(name, *name_span);
                 let key = self.key(map, key.as_deref(), target.span)?;
-                let one = int(1, target.span);
-                self.assign_scalar(map, &one, target.span)?;
-                let shape = match &self.tables.maps[map].value {
+                let scalar = |this: &Self| match &this.tables.maps[map].value {
                     Some((Value::Scalar(shape), _)) => shape.clone(),
                     _ => Shape::Unknown,
                 };
+                if !scalar(self).is_pointer() {
+                    let one = int(1, target.span);
+                    self.assign_scalar(map, &one, target.span)?;
+                }
+                let shape = scalar(self);
                 let map = MapId(map as u32);
                 (Place::Map { map, key }, shape)
             }
             _ => return None,
         };
-        if !shape.is_int() {
+        let mut delta = delta;
+        if let Shape::Is(Type::Pointer { to, .. }) = &shape {
+            delta *= self.types.completed(to).memory_size().max(1) as i64;
+        } else if !shape.is_int() {
             return self.fail(
                 Diagnostic::error("E0305", span, "`++` and `--` work on integers only")
                     .with_place(target.span, shape.describe()),

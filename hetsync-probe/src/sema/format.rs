@@ -2,7 +2,8 @@
 
 use super::call::is_text;
 use super::checker::Checker;
-use super::hir::{Conversion, ConversionKind, Format, FormatId, Piece, StmtKind};
+use super::hir::{Conversion, ConversionKind, Format, FormatId, Piece, StmtKind, Type};
+use super::shape::Shape;
 use crate::diagnostic::Diagnostic;
 use crate::limits;
 use crate::span::Span;
@@ -86,9 +87,9 @@ impl Checker<'_> {
         for ((conversion, spelling), value) in conversions.iter().zip(&values) {
             let wants_text = conversion.kind == ConversionKind::Str;
             let fits = if wants_text {
-                value.shape.is_text()
+                value.shape.is_text() || matches!(value.shape, Shape::Is(Type::Enum(_)))
             } else {
-                value.shape.is_int()
+                value.shape.is_condition()
             };
             if !fits {
                 wrong = true;

@@ -1,5 +1,6 @@
 //! `$` variables: made by their first assignment or by `let`, of one type each.
 
+use super::cast::cast_word;
 use super::checker::{Checker, Typed};
 use super::hir::{self, ExprKind, Place, StmtKind, Type};
 use super::maps::mixed_signs;
@@ -104,7 +105,8 @@ impl Checker<'_> {
                 local.shape = joined;
                 local.unit.add(value.unit, &value.shape);
             }
-            Join::Mixed(_) => {
+            Join::Mixed(joined) => {
+                local.shape = joined;
                 let warning = mixed_signs(&format!("${name}"), name_span, first, &value.shape);
                 self.report(warning);
             }
@@ -133,6 +135,12 @@ impl Checker<'_> {
     fn fitted(&mut self, index: usize, value: Typed) -> Option<Typed> {
         let local = self.local(index);
         let (ty, first, name) = (local.shape.ty(), local.span, local.name.clone());
+        if let (Type::Int { .. }, true) = (&ty, value.shape.is_int())
+            && !matches!(value.expr.kind, ExprKind::Int(_))
+        {
+            let span = value.span();
+            return Some(cast_word(ty, value, span));
+        }
         let fits = match (&ty, &value.expr.kind) {
             (Type::Int { .. }, ExprKind::Int(bits)) if value.shape.is_int() => {
                 layout::extend(*bits, ty.memory_size(), ty.is_signed()) == *bits

@@ -25,7 +25,13 @@ impl Checker<'_> {
             Some(parts) => parts,
         };
         let lowered: Vec<Option<Typed>> = parts.iter().map(|part| self.expr(part)).collect();
-        let lowered: Vec<Typed> = lowered.into_iter().collect::<Option<_>>()?;
+        let mut lowered: Vec<Typed> = lowered.into_iter().collect::<Option<_>>()?;
+        // A tuple is as many parts, so that `@m[$t]` and `@m[1, 2]` are one key.
+        if let [only] = &lowered[..]
+            && let Some(parts) = parts_of(only)
+        {
+            lowered = parts;
+        }
         let info = &mut self.tables.maps[map];
         let known = info.key.get_or_insert_with(|| KeyInfo {
             parts: lowered
@@ -59,8 +65,8 @@ impl Checker<'_> {
                     }
                     *shape = joined;
                 }
-                // Equal bits are the same key; the first use says how they are shown.
-                Join::Mixed(_) => {}
+                // Equal bits are the same key.
+                Join::Mixed(joined) => *shape = joined,
                 Join::Mismatch => {
                     problem = Some((shape.clone(), *seen, part.shape.clone(), part.span()))
                 }
@@ -120,7 +126,8 @@ impl Checker<'_> {
                     info.unit.add(value.unit, &value.shape);
                     Some(())
                 }
-                Join::Mixed(_) => {
+                Join::Mixed(joined) => {
+                    *shape = joined;
                     self.report(mixed_signs(&format!("@{name}"), span, first, &value.shape));
                     Some(())
                 }
@@ -171,6 +178,40 @@ impl Checker<'_> {
     }
 }
 
+/// The parts of a tuple that changes nothing when it is evaluated more than once.
+fn parts_of(whole: &Typed) -> Option<Vec<Typed>> {
+    let Shape::Tuple(shapes) = &whole.shape else {
+        return None;
+    };
+    if let hir::ExprKind::Tuple(parts) = &whole.expr.kind {
+        let parts = parts.iter().zip(shapes.iter());
+        return Some(
+            parts
+                .map(|(part, shape)| Typed {
+                    expr: part.clone(),
+                    shape: shape.clone(),
+                    unit: None,
+                })
+                .collect(),
+        );
+    }
+    if whole.expr.has_effect() {
+        return None;
+    }
+    let mut offset = 0;
+    let part = |shape: &Shape| {
+        let bytes = shape.ty().size() as u32;
+        let kind = hir::ExprKind::Part {
+            of: Box::new(whole.expr.clone()),
+            offset,
+            bytes,
+        };
+        offset += bytes;
+        Typed::new(kind, shape.clone(), whole.span())
+    };
+    Some(shapes.iter().map(part).collect())
+}
+
 fn describe_key(parts: usize) -> String {
     match parts {
         0 => "no key".into(),
@@ -192,10 +233,7 @@ pub(super) fn mixed_signs(place: &str, span: Span, first: Span, is: &Shape) -> D
         format!("`{place}` gets {now} integers here and {before} ones elsewhere"),
     )
     .with_label(format!("{now} value"))
-    .with_place(
-        first,
-        format!("{before} value; it is compared and shown as this"),
-    )
+    .with_place(first, format!("{before} value"))
     .with_help(format!(
         "cast one of them, e.g. `({}64)..`",
         if is.is_signed() { "uint" } else { "int" }

@@ -1,10 +1,11 @@
 //! Operators: which operands they take, and when they are signed.
 //!
-//! C's rules on 64 bits: an operation is signed if both sides are; a non-negative literal takes the other side's
-//! signedness; a shift takes that of its left side.
+//! bpftrace's rules since 0.26, but for division: an operation on 64 bits is unsigned only if both sides are `uint64` (or one
+//! is and the other a literal that is not negative); a shift takes the signedness of its left side; a difference is
+//! signed. Division, remainder and `>>` follow the same rule here, where bpftrace takes all numbers as unsigned.
 
 use super::checker::{Checker, Typed};
-use super::hir::{BinaryOp, ExprKind, UnaryOp};
+use super::hir::{BinaryOp, ExprKind, Type, UnaryOp};
 use super::shape::{Join, Shape};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
@@ -20,7 +21,7 @@ impl Checker<'_> {
         if op == ast::UnaryOp::Not {
             let value = self.condition(operand)?;
             let kind = ExprKind::Unary(UnaryOp::Not, Box::new(value));
-            return Some(Typed::new(kind, Shape::Flexible, span));
+            return Some(Typed::new(kind, Shape::TRUTH, span));
         }
         let value = self.integer(operand, &format!("`{}`", op.symbol()))?;
         let (op, shape) = match op {
@@ -52,11 +53,16 @@ impl Checker<'_> {
         } else {
             shape
         };
-        Some(Typed::new(
-            ExprKind::Unary(op, Box::new(value.expr)),
-            shape,
-            span,
-        ))
+        let narrow = match &value.shape {
+            Shape::Is(ty @ Type::Int { bits: 8..64, .. }) => Some(ty.clone()),
+            _ => None,
+        };
+        let result = Typed::new(ExprKind::Unary(op, Box::new(value.expr)), shape, span);
+        Some(match narrow {
+            // The opposite of a narrow integer is one of as many bits.
+            Some(ty) => Typed::new(ExprKind::Cast(Box::new(result.expr)), Shape::Is(ty), span),
+            None => result,
+        })
     }
 
     pub(super) fn binary(
@@ -77,7 +83,6 @@ impl Checker<'_> {
         match lower(op) {
             Some(op) => {
                 self.warn_of_unsigned_below_zero(op, op_span, &lhs, &rhs);
-                self.warn_of_negative_as_unsigned(op, op_span, &lhs, &rhs);
                 Some(integers(op, lhs, rhs, span))
             }
             None => Some(logical(op, lhs, rhs, span)),
@@ -123,7 +128,7 @@ impl Checker<'_> {
                 lhs: Box::new(lhs.expr),
                 rhs: Box::new(rhs.expr),
             };
-            return Some(Typed::new(kind, Shape::Flexible, span));
+            return Some(Typed::new(kind, Shape::TRUTH, span));
         }
         let (left, right) = (lhs.shape.describe(), rhs.shape.describe());
         if comparison {
@@ -188,38 +193,6 @@ impl Checker<'_> {
     }
 }
 
-impl Checker<'_> {
-    fn warn_of_negative_as_unsigned(
-        &mut self,
-        op: BinaryOp,
-        op_span: Span,
-        lhs: &Typed,
-        rhs: &Typed,
-    ) {
-        use BinaryOp::{Div, Ge, Gt, Le, Lt, Mod};
-        if !matches!(op, Lt | Le | Gt | Ge | Div | Mod) {
-            return;
-        }
-        for (negative, other) in [(lhs, rhs), (rhs, lhs)] {
-            if let ExprKind::Int(bits) = negative.expr.kind
-                && negative.shape == Shape::SIGNED
-                && (bits as i64) < 0
-                && other.shape == Shape::UNSIGNED
-            {
-                self.report(
-                    Diagnostic::warning(
-                        "W0006",
-                        op_span,
-                        format!("{} is taken as the unsigned {bits} here", bits as i64),
-                    )
-                    .with_place(other.span(), "because this is unsigned")
-                    .with_help("cast it to the type that is meant, e.g. `(int32)retval`"),
-                );
-            }
-        }
-    }
-}
-
 /// `&&` or `||`.
 fn logical(op: ast::BinaryOp, lhs: Typed, rhs: Typed, span: Span) -> Typed {
     let kind = ExprKind::Logical {
@@ -227,7 +200,7 @@ fn logical(op: ast::BinaryOp, lhs: Typed, rhs: Typed, span: Span) -> Typed {
         lhs: Box::new(lhs.expr),
         rhs: Box::new(rhs.expr),
     };
-    Typed::new(kind, Shape::Flexible, span)
+    Typed::new(kind, Shape::TRUTH, span)
 }
 
 /// The operator itself if it is a comparison.
@@ -266,14 +239,25 @@ pub(super) fn integers(op: BinaryOp, lhs: Typed, rhs: Typed, span: Span) -> Type
         return Typed::new(ExprKind::Int(bits), Shape::Flexible, span);
     }
     let common = match (op, &lhs.shape, &rhs.shape) {
+        (BinaryOp::Div | BinaryOp::Mod, _, right)
+            if is_unsigned_difference(&lhs)
+                && (*right == Shape::Flexible || *right == Shape::UNSIGNED) =>
+        {
+            Shape::UNSIGNED
+        }
         (Shl | Shr, left, _) => word(left),
+        // A difference may be below 0, whatever it is of.
+        (Sub, Shape::Unknown, Shape::Unknown) => Shape::Unknown,
+        (Sub, ..) => Shape::SIGNED,
         (_, Shape::Unknown, other) | (_, other, Shape::Unknown) => match other {
             Shape::Unknown => Shape::Unknown,
             known => word(known),
         },
         (_, Shape::Flexible, other) | (_, other, Shape::Flexible) => word(other),
-        (_, left, right) if left.is_signed() && right.is_signed() => Shape::SIGNED,
-        _ => Shape::UNSIGNED,
+        (_, left, right) if word(left) == Shape::UNSIGNED && word(right) == Shape::UNSIGNED => {
+            Shape::UNSIGNED
+        }
+        _ => Shape::SIGNED,
     };
     // Sums and differences of one unit keep it.
     let unit = if matches!(op, Add | Sub) && lhs.unit == rhs.unit {
@@ -282,12 +266,12 @@ pub(super) fn integers(op: BinaryOp, lhs: Typed, rhs: Typed, span: Span) -> Type
         None
     };
     let shape = match op {
-        Eq | Ne | Lt | Le | Gt | Ge => Shape::Flexible,
+        Eq | Ne | Lt | Le | Gt | Ge => Shape::TRUTH,
         _ => common.clone(),
     };
     let ty = common.ty();
     let operand = |side: Typed| match op {
-        Shl | Shr => Box::new(side.expr),
+        Shl | Shr | Sub => Box::new(side.expr),
         _ => Box::new(side.into_type(&ty)),
     };
     let kind = ExprKind::Binary {
@@ -302,12 +286,33 @@ pub(super) fn integers(op: BinaryOp, lhs: Typed, rhs: Typed, span: Span) -> Type
     }
 }
 
+/// Whether a value is a difference of unsigned numbers, such as one of times: though it may be below 0, it is divided as
+/// what it is meant to be, and that at half the cost.
+fn is_unsigned_difference(value: &Typed) -> bool {
+    match &value.expr.kind {
+        ExprKind::Binary {
+            op: BinaryOp::Sub,
+            lhs,
+            rhs,
+            ..
+        } => [lhs, rhs].iter().all(|side| side.ty == Type::UINT),
+        _ => false,
+    }
+}
+
 /// The 64-bit integer an operand is taken as.
 fn word(shape: &Shape) -> Shape {
     match shape {
         Shape::Unknown => Shape::Unknown,
-        known if known.is_signed() => Shape::SIGNED,
-        _ => Shape::UNSIGNED,
+        // All numbers of a narrower one are signed numbers of 64 bits.
+        Shape::Is(
+            Type::Int {
+                bits: 64,
+                signed: false,
+            }
+            | Type::Pointer { .. },
+        ) => Shape::UNSIGNED,
+        _ => Shape::SIGNED,
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) enum Shape {
 pub(super) enum Join {
     /// Both fit this.
     Fits(Shape),
-    /// Integers of different signedness that no wider integer holds; the first one's shape.
+    /// Integers of different signedness that no wider integer holds: taken as signed.
     Mixed(Shape),
     /// Nothing.
     Mismatch,
@@ -35,6 +35,7 @@ pub(super) enum Join {
 impl Shape {
     pub(super) const SIGNED: Shape = Shape::Is(Type::INT);
     pub(super) const UNSIGNED: Shape = Shape::Is(Type::UINT);
+    pub(super) const TRUTH: Shape = Shape::Is(Type::Bool);
 
     /// The shape of values of a type.
     pub(super) fn of(ty: &Type) -> Shape {
@@ -121,8 +122,9 @@ impl Shape {
             (Unknown, shape) | (shape, Unknown) => Join::Fits(shape.clone()),
             (a, b) if a == b => Join::Fits(a.clone()),
             (Flexible, Is(ty)) | (Is(ty), Flexible) => match ty {
-                Type::Int { .. } => Join::Fits(Is(ty.clone())),
-                Type::Bool | Type::Enum(_) => Join::Fits(Shape::SIGNED),
+                Type::Int { bits: 64, .. } => Join::Fits(Is(ty.clone())),
+                // A literal may be too large for a narrow one.
+                Type::Int { .. } | Type::Enum(_) => Join::Fits(Shape::SIGNED),
                 _ => Join::Mismatch,
             },
             (Is(a), Is(b)) => join_types(a, b),
@@ -155,7 +157,7 @@ impl Shape {
 }
 
 fn join_types(a: &Type, b: &Type) -> Join {
-    use Type::{Bool, Enum, Int, Str};
+    use Type::{Enum, Int, Str};
     let fits = |ty: Type| Join::Fits(Shape::Is(ty));
     match (a, b) {
         (Str { capacity: a }, Str { capacity: b }) => fits(Str {
@@ -177,7 +179,7 @@ fn join_types(a: &Type, b: &Type) -> Join {
             }
             let unsigned = if *signed { *other_bits } else { *bits };
             match unsigned {
-                64 => Join::Mixed(Shape::Is(a.clone())),
+                64 => Join::Mixed(Shape::SIGNED),
                 _ => fits(Int {
                     bits: most.max(2 * unsigned),
                     signed: true,
@@ -185,7 +187,7 @@ fn join_types(a: &Type, b: &Type) -> Join {
             }
         }
         (
-            Bool | Enum(_),
+            Enum(_),
             ty @ Int {
                 bits: 64,
                 signed: false,
@@ -196,11 +198,9 @@ fn join_types(a: &Type, b: &Type) -> Join {
                 bits: 64,
                 signed: false,
             },
-            Bool | Enum(_),
+            Enum(_),
         ) => fits(ty.clone()),
-        (Bool | Enum(_), Bool | Enum(_) | Int { .. }) | (Int { .. }, Bool | Enum(_)) => {
-            fits(Type::INT)
-        }
+        (Enum(_), Enum(_) | Int { .. }) | (Int { .. }, Enum(_)) => fits(Type::INT),
         (Type::Buffer { capacity: a }, Type::Buffer { capacity: b }) => fits(Type::Buffer {
             capacity: *a.max(b),
         }),
@@ -223,9 +223,8 @@ fn join_tuples(a: &Arc<[Shape]>, b: &Arc<[Shape]>) -> Join {
     }
     let joined = Shape::Tuple(parts.into());
     match mixed {
-        // Equal bits are the same number of another sign; the first one says how they are shown.
-        true if joined == Shape::Tuple(a.clone()) => Join::Mixed(joined),
-        _ => Join::Fits(joined),
+        true => Join::Mixed(joined),
+        false => Join::Fits(joined),
     }
 }
 
@@ -252,8 +251,12 @@ mod tests {
             Join::Fits(int(32, true))
         );
         assert_eq!(
-            int(64, true).join(&int(64, false)),
+            int(64, false).join(&int(64, true)),
             Join::Mixed(int(64, true))
+        );
+        assert_eq!(
+            int(8, false).join(&Shape::Flexible),
+            Join::Fits(int(64, true))
         );
     }
 

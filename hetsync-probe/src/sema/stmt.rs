@@ -202,7 +202,7 @@ impl Checker<'_> {
                 Some((Value::Scalar(shape), _)) => shape.clone(),
                 _ => Shape::Flexible,
             };
-            if !shape.is_int() {
+            if !shape.is_condition() {
                 let diagnostic = Diagnostic::error(
                     "E0305",
                     target_span,
@@ -301,10 +301,12 @@ impl Checker<'_> {
                         }
                         Some(())
                     }
-                    _ => {
+                    Join::Mixed(joined) => {
+                        *shape = joined;
                         self.report(mixed_signs(&format!("@{name}"), span, first, &sample.shape));
                         Some(())
                     }
+                    Join::Mismatch => Some(()),
                 };
             }
             Value::Aggregate(known, _) if aggregate::name(known) == is => {

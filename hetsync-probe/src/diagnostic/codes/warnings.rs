@@ -39,11 +39,4 @@ the kernel's function returns; cast them to its type.",
         wrong: "kprobe:f { @ = sum(us(arg0)); @ = sum(ms(arg0)); }",
         mended: "kprobe:f { @ = sum(us(arg0)); @ = sum(us(arg1)); }",
     },
-    Code {
-        code: "W0006",
-        title: "a negative number is taken as unsigned",
-        explanation: "One side is unsigned, so both are, and a negative number becomes one near 2^64. Cast the unsigned side.",
-        wrong: "kretprobe:f { if (retval > -5) { @ = count(); } }",
-        mended: "kretprobe:f { if ((int64)retval > -5) { @ = count(); } }",
-    },
 ];
