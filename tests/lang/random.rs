@@ -230,7 +230,7 @@ fn integer() -> impl Strategy<Value = String> {
             1 => Just("$v++".to_owned()),
             1 => Just("--@n".to_owned()),
             1 => inner.clone().prop_map(|e| format!("us({e})")),
-            1 => inner.clone().prop_map(|e| format!("@m[{e}, \"k\"]")),
+            1 => inner.clone().prop_map(|e| format!("@m[0 + ({e}), \"k\"]")),
             1 => (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
         ]
     })
@@ -239,10 +239,10 @@ fn integer() -> impl Strategy<Value = String> {
 /// A statement, with comments in odd places.
 fn statement() -> impl Strategy<Value = String> {
     let simple = prop_oneof![
-        integer().prop_map(|e| format!("$v={e};")),
+        integer().prop_map(|e| format!("$v=0+({e});")),
         integer().prop_map(|e| format!("$v /* c */ += {e};")),
         integer().prop_map(|e| format!("@n = 0 + ({e}); // trailing\n")),
-        integer().prop_map(|e| format!("@m[{e},comm]-=1;")),
+        integer().prop_map(|e| format!("@m[0+({e}),comm]-=1;")),
         integer().prop_map(|e| format!("@h[pid] = lhist({e}, 0, 100, 10);\n\n\n")),
         integer().prop_map(|e| format!("printf(\"%d %s\\n\", // why\n {e}, comm);")),
         Just("/* alone */".to_owned()),

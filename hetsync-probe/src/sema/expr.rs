@@ -244,6 +244,8 @@ impl Checker<'_> {
         let shape = match then.shape.join(&otherwise.shape) {
             Join::Fits(shape) => shape,
             Join::Mixed(_) => Shape::UNSIGNED,
+            // A truth value and a number make a number.
+            Join::Mismatch if then.shape.is_int() && otherwise.shape.is_int() => Shape::SIGNED,
             Join::Mismatch => {
                 let (left, right) = (then.shape.describe(), otherwise.shape.describe());
                 return self.fail(
