@@ -154,6 +154,7 @@ pub enum MapKind {
     PercpuHash,
     PercpuArray,
     Ringbuf,
+    StackTrace,
 }
 
 impl MapKind {

@@ -282,20 +282,29 @@ pub fn event_size(values: &[Type]) -> usize {
 
 /// Entries of the loss counters (a per-CPU array of one `u64` each): how many.
 pub fn loss_counters(maps: usize, loops: usize) -> usize {
-    1 + maps + loops
+    2 + maps + loops
 }
 
 /// The loss counter of events that found the ring buffer full.
 pub const LOSS_EVENTS: u32 = 0;
 
+/// The loss counter of stacks of calls whose number was taken by another.
+pub const LOSS_STACKS: u32 = 1;
+
+/// What a stack's number is where there is none (`-EFAULT`).
+pub const NO_STACK: i64 = -14;
+
+/// The same where the number was taken (`-EEXIST`).
+pub const STACK_TAKEN: i64 = -17;
+
 /// The loss counter of samples or assignments that found map number `map` full.
 pub fn loss_map(map: u32) -> u32 {
-    1 + map
+    2 + map
 }
 
 /// The loss counter of times that loop number `id`, in a script with so many maps, was cut.
 pub fn loss_loop(maps: usize, id: u32) -> u32 {
-    1 + maps as u32 + id
+    2 + maps as u32 + id
 }
 
 #[cfg(test)]

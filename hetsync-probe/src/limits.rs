@@ -24,10 +24,12 @@ pub const UNROLL: u32 = 100;
 pub const LOCALS: usize = 256;
 /// Most arguments of one `printf`.
 pub const PRINTF_ARGS: usize = 32;
-/// Largest key of a map, in bytes, all parts together.
-pub const KEY_BYTES: usize = 256;
+/// Largest key of a map, in bytes, all parts together: what kernels before 5.13 take.
+pub const KEY_BYTES: usize = 512;
+/// Capacity of a string in a key, the closing NUL included.
+pub const KEY_STRING_BYTES: usize = 256;
 /// Capacity of a string value in bytes, the closing NUL included.
-pub const STRING_BYTES: usize = 64;
+pub const STRING_BYTES: usize = 1024;
 /// Most buckets of one `lhist`, the two open ends not counted.
 pub const LHIST_BUCKETS: u64 = 1000;
 /// Keys a map holds unless the script or the command line says otherwise.

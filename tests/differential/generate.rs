@@ -657,6 +657,7 @@ impl Generator<'_> {
         self.program.formats.push(Format {
             pieces: vec![Piece::Conversion(Conversion::default()); args.len()],
             args: args.iter().map(|arg| arg.ty.clone()).collect(),
+            use_as: TextUse::Print,
         });
         let format = FormatId(self.program.formats.len() as u32 - 1);
         StmtKind::Printf { format, args }

@@ -498,13 +498,7 @@ fn later_constructs_are_named() {
         ),
         ("usdt:/bin/bash:a:b { exit(); }", "`usdt` probes are"),
         ("iter:task { exit(); }", "`iter` probes are"),
-        ("kprobe:f { print(kstack); }", "`kstack` is"),
-        ("kprobe:f { print(kstack(3)); }", "`kstack()` is"),
-        ("kprobe:f { time(\"%H\"); }", "`time()` is"),
-        (
-            "kprobe:f { print(str(arg0)); }",
-            "reading a string from memory with `str()` is",
-        ),
+        ("kprobe:f { print(path(arg0)); }", "`path()` is"),
     ] {
         let (_, diagnostics) = compile(text);
         let messages: Vec<&str> = diagnostics

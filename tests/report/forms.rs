@@ -318,6 +318,7 @@ fn empty_maps_print_nothing() {
 fn events_and_the_account_in_every_form() {
     let account = Account {
         events: 3,
+        stacks: 2,
         full_maps: vec![FullMap {
             map: "@x".into(),
             samples: 12,

@@ -2,7 +2,7 @@
 
 use hetsync_probe::report::printf::render;
 use hetsync_probe::report::value::Scalar;
-use hetsync_probe::sema::hir::{Conversion, ConversionKind, Format, Piece, Type};
+use hetsync_probe::sema::hir::{Conversion, ConversionKind, Format, Piece, TextUse, Type};
 #[cfg(feature = "kernel")]
 use proptest::prelude::*;
 
@@ -10,6 +10,7 @@ fn one(conversion: Conversion, arg: Scalar) -> String {
     let format = Format {
         pieces: vec![Piece::Conversion(conversion)],
         args: vec![Type::INT],
+        use_as: TextUse::Print,
     };
     String::from_utf8(render(&format, &[arg])).unwrap()
 }
@@ -42,7 +43,7 @@ fn known_vectors() {
         (plain(UpperHex), int(255), "FF"),
         (plain(Octal), int(8), "10"),
         (plain(Pointer), int(4096), "0x1000"),
-        (plain(Pointer), int(0), "0x0"),
+        (plain(Pointer), int(0), "(nil)"),
         (plain(Char), int(65), "A"),
         (wide(Signed, 5), int(3), "    3"),
         (left(Signed, 5), int(3), "3    "),
@@ -149,6 +150,7 @@ fn text_stands_between_conversions_and_missing_arguments_print_nothing() {
     let format = Format {
         pieces,
         args: vec![Type::INT; 2],
+        use_as: TextUse::Print,
     };
     assert_eq!(
         render(&format, &[Scalar::Signed(1), Scalar::Unsigned(2)]),
@@ -162,6 +164,7 @@ fn bytes_that_are_not_utf8_pass_through() {
     let format = Format {
         pieces: vec![Piece::Conversion(plain(ConversionKind::Str))],
         args: vec![Type::Name],
+        use_as: TextUse::Print,
     };
     assert_eq!(
         render(&format, &[Scalar::Text(vec![0xff, b'a'])]),

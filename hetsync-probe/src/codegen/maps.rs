@@ -7,6 +7,8 @@ use crate::ir::{Arg, Function, MapRef, Op};
 use crate::layout::{self, front};
 use crate::sema::hir;
 
+/// Different stacks of calls that are kept, for each depth asked for.
+const STACKS: u32 = 8192;
 /// Keys a per-CPU hash keeps however large its values are on however many CPUs.
 const FEWEST_KEYS: u32 = 64;
 
@@ -106,12 +108,20 @@ pub(super) fn specs(
         }
     }
     for &map in used {
-        if let MapRef::Front(id) = map {
-            let bytes = front::SLOTS << front::SHIFT;
-            let spec = own(&format!("hp_front{}", id.0), MapKind::Array, 4, bytes, 1);
-            maps.own.push((map, maps.specs.len()));
-            maps.specs.push(spec);
-        }
+        let spec = match map {
+            MapRef::Front(id) => {
+                let bytes = front::SLOTS << front::SHIFT;
+                own(&format!("hp_front{}", id.0), MapKind::Array, 4, bytes, 1)
+            }
+            MapRef::Stacks(frames) => {
+                let bytes = 8 * u32::from(frames);
+                let name = format!("hp_stacks{frames}");
+                own(&name, MapKind::StackTrace, 4, bytes, STACKS)
+            }
+            _ => continue,
+        };
+        maps.own.push((map, maps.specs.len()));
+        maps.specs.push(spec);
     }
     maps
 }

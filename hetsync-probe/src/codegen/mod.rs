@@ -198,6 +198,7 @@ fn lower_with(
         atomic_fetch: options.atomic_fetch,
         fronts: options.fronts,
         arg_bytes: &|n| (options.arg_bytes)(function, n),
+        cpus: options.cpus,
         locals_in_memory,
     })
 }

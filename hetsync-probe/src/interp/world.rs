@@ -70,6 +70,20 @@ pub struct Firing {
     pub task: u64,
     /// The CPU it fires on; below [`World::cpus`].
     pub cpu: u32,
+    /// Id of the user.
+    pub uid: u32,
+    /// Id of the user's group.
+    pub gid: u32,
+    /// Id of the thread's cgroup.
+    pub cgroup: u64,
+    /// What is drawn where a random number is asked for.
+    pub random: u32,
+    /// The kernel's count of ticks.
+    pub jiffies: u64,
+    /// The CPU's memory node.
+    pub numa_node: u32,
+    /// Numbers of the stacks of calls in the kernel and in the process.
+    pub stacks: [u64; 2],
     /// Arguments of the function.
     pub args: [u64; 10],
     /// Return value of the function.
@@ -87,6 +101,13 @@ impl Default for Firing {
             comm: *b"worker\0\0\0\0\0\0\0\0\0\0",
             task: 0xffff_8880_0400_0000,
             cpu: 0,
+            uid: 1000,
+            gid: 1001,
+            cgroup: 77,
+            random: 0x9e37_79b9,
+            jiffies: 4_294_967_300,
+            numa_node: 0,
+            stacks: [5, 9],
             args: [0; 10],
             retval: 0,
             record: Vec::new(),

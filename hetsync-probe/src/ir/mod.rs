@@ -154,6 +154,8 @@ pub enum MapRef {
     Scratch,
     /// The front of one of the script's maps ([`crate::layout::front`]).
     Front(hir::MapId),
+    /// Stacks of calls, of at most this many frames each.
+    Stacks(u16),
 }
 
 /// Bytes of a memory access.

@@ -41,6 +41,7 @@ impl Display for MapRef {
             MapRef::Zeros => write!(f, "zeros"),
             MapRef::Scratch => write!(f, "scratch"),
             MapRef::Front(id) => write!(f, "front{}", id.0),
+            MapRef::Stacks(frames) => write!(f, "stacks{frames}"),
         }
     }
 }

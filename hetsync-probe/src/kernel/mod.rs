@@ -49,6 +49,11 @@ pub trait Kernel {
         None
     }
 
+    /// The address of a symbol: none inside if there is no such symbol, none at all if symbols are not known.
+    fn address(&self, _symbol: &str) -> Option<Option<u64>> {
+        None
+    }
+
     /// Tracepoints (`category:name`) that match a glob, sorted.
     ///
     /// # Errors

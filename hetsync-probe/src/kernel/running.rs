@@ -4,7 +4,7 @@
 
 use super::btf::{Btf, VMLINUX};
 use super::names::Names;
-use super::symbols::KALLSYMS;
+use super::symbols::{KALLSYMS, Symbols};
 use super::tracepoint::{Format, Tracefs, Unreadable};
 use super::{FunctionFact, Kernel, Prototype, glob};
 use std::collections::HashMap;
@@ -28,6 +28,7 @@ pub struct Running {
     tracefs: OnceLock<Result<Tracefs, Unreadable>>,
     formats: Mutex<HashMap<String, Option<Arc<Format>>>>,
     prototypes: Mutex<HashMap<String, Option<Prototype>>>,
+    symbols: OnceLock<Symbols>,
 }
 
 /// A loaded module that has BTF.
@@ -46,6 +47,7 @@ impl Running {
     /// Gives back the memory of what was read (up to some 10 MB). It is read again if asked for.
     pub fn forget(&mut self) {
         self.names.take();
+        self.symbols.take();
         self.modules.take();
         self.btf.take();
     }
@@ -105,6 +107,11 @@ impl Kernel for Running {
         let prototype = self.btf().and_then(|btf| btf.prototype(name));
         known.insert(name.to_owned(), prototype.clone());
         prototype
+    }
+
+    fn address(&self, symbol: &str) -> Option<Option<u64>> {
+        let symbols = self.symbols.get_or_init(Symbols::read);
+        (!symbols.is_empty()).then(|| symbols.address(symbol))
     }
 
     fn btf(&self) -> Option<&Btf> {

@@ -328,6 +328,8 @@ impl Session {
                 .sum();
             if index == layout::LOSS_EVENTS {
                 account.ring_drops = lost;
+            } else if index == layout::LOSS_STACKS {
+                account.stacks = lost;
             } else if lost > 0 {
                 let counter = index.saturating_sub(layout::loss_map(0)) as usize;
                 match counter.checked_sub(self.script_maps) {
@@ -358,6 +360,8 @@ impl Session {
 pub struct Account {
     /// Events that found the ring buffer full.
     pub ring_drops: u64,
+    /// Stacks of calls whose number was taken by another one.
+    pub stacks: u64,
     /// Maps (by number) that were full, with the samples or assignments that found them so; only those that lost some.
     pub full_maps: Vec<(usize, u64)>,
     /// Loops (by number) that were cut, with how often; only those that were.

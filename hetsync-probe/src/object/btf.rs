@@ -114,5 +114,6 @@ fn kernel_type(kind: MapKind) -> u32 {
         MapKind::PercpuHash => 5,
         MapKind::PercpuArray => 6,
         MapKind::Ringbuf => 27,
+        MapKind::StackTrace => 7,
     }
 }

@@ -7,7 +7,8 @@
 
 use crate::layout::front;
 use crate::sema::hir::{
-    Builtin, Expr, ExprKind, Map, MapId, MapValue, Place, PrintWhat, Program, Stmt, StmtKind, Type,
+    Builtin, Expr, ExprKind, Function, Map, MapId, MapValue, Place, PrintWhat, Program, Stmt,
+    StmtKind, Type,
 };
 
 /// By map of the script: whether it can have a front.
@@ -19,7 +20,7 @@ pub fn fronts(program: &Program) -> Vec<bool> {
         }
     };
     for print in &program.prints {
-        if let PrintWhat::Map(map) = print.what {
+        if let PrintWhat::Map(map) | PrintWhat::Entry(map) = print.what {
             refuse(map);
         }
     }
@@ -75,7 +76,12 @@ fn expr_refuses(expr: &Expr) -> Option<MapId> {
             place: Place::Map { map, .. },
             ..
         } => Some(*map),
+        ExprKind::Call {
+            function: Function::HasKey(map),
+            ..
+        } => Some(*map),
         ExprKind::Increment { .. }
+        | ExprKind::Call { .. }
         | ExprKind::Int(_)
         | ExprKind::Str(_)
         | ExprKind::Builtin(_)

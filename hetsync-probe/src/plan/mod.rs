@@ -313,6 +313,12 @@ impl Planner<'_> {
         if self.options.loader == Some(LoaderName::Redbpf) {
             return Err("the redbpf loader has no fentry");
         }
+        if self.usage.stack {
+            return Err("the body asks for the stack of calls");
+        }
+        if self.usage.context {
+            return Err("the body asks for `ctx`");
+        }
         if offset != 0 {
             return Err("it is not at the function's start");
         }

@@ -7,6 +7,9 @@ use serde::Serialize;
 pub struct Account {
     /// Events (`printf`, `print` and their like) that found the ring buffer full.
     pub events: u64,
+    /// Stacks of calls that were not kept, as another one had their number.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stacks: u64,
     /// Maps that were full when a sample or an assignment needed a new key.
     pub full_maps: Vec<FullMap>,
     /// Loops that were ended before their time.
@@ -20,6 +23,10 @@ pub struct Account {
     /// How each probe was attached, in script order; shown with `-v`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attached: Vec<Attached>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A map that had no room for a new key.
@@ -79,7 +86,11 @@ impl Account {
 
     /// Whether nothing at all was lost.
     pub fn is_clean(&self) -> bool {
-        self.events == 0 && self.samples() == 0 && self.hits() == 0 && self.cut_loops.is_empty()
+        self.events == 0
+            && self.stacks == 0
+            && self.samples() == 0
+            && self.hits() == 0
+            && self.cut_loops.is_empty()
     }
 
     /// The account as lines: one line of totals, then a line with its mend for each loss.
@@ -98,6 +109,12 @@ impl Account {
             lines.push(format!(
                 "  {} found the event buffer full: print less, or aggregate in a map",
                 plural(self.events, "event")
+            ));
+        }
+        if self.stacks != 0 {
+            lines.push(format!(
+                "  {} of calls not kept, as others had their numbers: ask for fewer frames",
+                plural(self.stacks, "stack")
             ));
         }
         for full in self.full_maps.iter().filter(|full| full.samples != 0) {

@@ -25,7 +25,7 @@ impl Form for Csv {
         let _ = writeln!(out.aside, "Attaching {probes} probe{plural}...");
     }
 
-    fn printf(&mut self, out: &mut Output, text: &[u8]) {
+    fn message(&mut self, out: &mut Output, _: &str, text: &[u8]) {
         out.aside.extend_from_slice(text);
     }
 

@@ -18,8 +18,12 @@ pub struct Output {
 pub trait Form {
     /// Probes are being attached.
     fn attached(&mut self, out: &mut Output, probes: usize);
+    /// The text of a `printf`, or of another function that prints one: `kind` is what bpftrace calls its line in JSON.
+    fn message(&mut self, out: &mut Output, kind: &str, text: &[u8]);
     /// The text of a `printf`.
-    fn printf(&mut self, out: &mut Output, text: &[u8]);
+    fn printf(&mut self, out: &mut Output, text: &[u8]) {
+        self.message(out, "printf", text);
+    }
     /// `print(value)`.
     fn value(&mut self, out: &mut Output, value: &Scalar);
     /// A map, arranged as it is to be shown; nothing if it has no entries.

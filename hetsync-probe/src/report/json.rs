@@ -33,8 +33,8 @@ impl Form for Json {
         emit(out, "attached_probes", None, &Object(&[("probes", probes)]));
     }
 
-    fn printf(&mut self, out: &mut Output, text: &[u8]) {
-        emit(out, "printf", None, &readable(text));
+    fn message(&mut self, out: &mut Output, kind: &str, text: &[u8]) {
+        emit(out, kind, None, &readable(text));
     }
 
     fn value(&mut self, out: &mut Output, value: &Scalar) {
@@ -159,12 +159,24 @@ impl Serialize for Scalar {
             Scalar::Enum(_, Some(_)) | Scalar::Bytes(_) | Scalar::Mac(_) | Scalar::Inet(_) => {
                 serializer.collect_str(self)
             }
-            Scalar::Tuple(items) | Scalar::Array(items) => serializer.collect_seq(items),
+            Scalar::Tuple(items) | Scalar::Array(items) => {
+                // bpftrace writes these, and these alone, without spaces.
+                let items: Vec<String> = items.iter().map(compact).collect();
+                match serde_json::value::RawValue::from_string(format!("[{}]", items.join(","))) {
+                    Ok(raw) => raw.serialize(serializer),
+                    Err(error) => Err(serde::ser::Error::custom(error)),
+                }
+            }
             Scalar::Record(members) => {
                 serializer.collect_map(members.iter().map(|(name, value)| (name, value)))
             }
         }
     }
+}
+
+/// A value on its own as JSON.
+fn compact(value: &Scalar) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 impl Serialize for Value {

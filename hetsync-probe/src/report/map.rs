@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 
+use crate::report::names::Names;
 use crate::report::value::{self, Scalar, Value};
 use crate::sema::hir::{Aggregation, Map, MapValue, Unit};
 
@@ -30,9 +31,9 @@ pub struct Entry {
 impl<'a> MapReport<'a> {
     /// Decodes and sorts raw entries: a key's bytes (ignored for a map without keys) and what each CPU holds there.
     /// Entries that do not fit the map's layout are left out.
-    pub fn decode<K, P, V>(
+    pub fn decode<'n, K, P, V>(
         map: &'a Map,
-        names: &[String],
+        names: impl Into<Names<'n>>,
         raw: impl IntoIterator<Item = (K, P)>,
     ) -> Self
     where
@@ -40,6 +41,7 @@ impl<'a> MapReport<'a> {
         P: AsRef<[V]>,
         V: AsRef<[u8]>,
     {
+        let names = names.into();
         let mut entries: Vec<Entry> = raw
             .into_iter()
             .filter_map(|(key, per_cpu)| {

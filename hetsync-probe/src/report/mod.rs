@@ -16,6 +16,7 @@ pub mod form;
 pub mod histogram;
 pub mod json;
 pub mod map;
+pub mod names;
 pub mod plot;
 pub mod printf;
 pub mod summary;

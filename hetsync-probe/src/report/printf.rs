@@ -25,6 +25,14 @@ fn convert(text: &mut Vec<u8>, conversion: &Conversion, arg: &Scalar) {
     use ConversionKind::*;
     let bits = match arg {
         Scalar::Text(bytes) => return string(text, conversion, bytes),
+        Scalar::Bytes(bytes) => {
+            let shown = match conversion.kind {
+                BytesEscaped => joined(bytes, "\\x", ""),
+                BytesHex => joined(bytes, "", " "),
+                _ => arg.to_string(),
+            };
+            return string(text, conversion, shown.as_bytes());
+        }
         arg => match arg.as_integer() {
             Some(n) => n as u64,
             // A number asked of something else: the type checker refuses it; shown as what it is.
@@ -32,7 +40,9 @@ fn convert(text: &mut Vec<u8>, conversion: &Conversion, arg: &Scalar) {
         },
     };
     match conversion.kind {
-        Str => string(text, conversion, arg.to_string().as_bytes()),
+        Str | Bytes | BytesEscaped | BytesHex => {
+            string(text, conversion, arg.to_string().as_bytes());
+        }
         Char => pad(text, conversion, &[], &[bits as u8], false),
         Signed => {
             let n = sign_extended(bits, conversion.bits);
@@ -50,6 +60,8 @@ fn convert(text: &mut Vec<u8>, conversion: &Conversion, arg: &Scalar) {
             b"",
             low_bits(bits, conversion.bits).to_string(),
         ),
+        // As the GNU library has it.
+        Pointer if bits == 0 => pad(text, conversion, b"", b"(nil)", false),
         LowerHex | UpperHex | Pointer => {
             let n = low_bits(bits, conversion.bits);
             let (prefix, digits): (&[u8], String) = match conversion.kind {
@@ -78,6 +90,12 @@ fn convert(text: &mut Vec<u8>, conversion: &Conversion, arg: &Scalar) {
             number(text, conversion, b"", digits);
         }
     }
+}
+
+/// Bytes in hexadecimal, each behind a prefix, with something between them.
+fn joined(bytes: &[u8], prefix: &str, between: &str) -> String {
+    let bytes = bytes.iter().map(|byte| format!("{prefix}{byte:02x}"));
+    bytes.collect::<Vec<_>>().join(between)
 }
 
 /// Digits brought to the precision, with their sign or prefix, in the width.

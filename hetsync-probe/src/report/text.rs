@@ -40,7 +40,7 @@ impl Form for Text {
         line!(out.report, "Attaching {probes} probe{plural}...");
     }
 
-    fn printf(&mut self, out: &mut Output, text: &[u8]) {
+    fn message(&mut self, out: &mut Output, _: &str, text: &[u8]) {
         out.report.extend_from_slice(text);
     }
 

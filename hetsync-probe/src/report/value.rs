@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use crate::layout::{self, bias, word};
 use crate::report::histogram::{Histogram, Scale};
+use crate::report::names::Names;
 use crate::report::summary::Summary;
 use crate::sema::hir::{Aggregation, Field, Map, MapValue, Type};
 
@@ -44,12 +45,12 @@ pub enum Scalar {
 impl Scalar {
     /// Reads a value of type `ty` from the start of `bytes`; `names` are [`crate::sema::hir::Program::names`].
     /// `None` if there are too few bytes. A name's number outside the table reads as `?`.
-    pub fn decode(ty: &Type, bytes: &[u8], names: &[String]) -> Option<Scalar> {
-        Self::from_memory(ty, bytes.get(..ty.size())?, names)
+    pub fn decode<'a>(ty: &Type, bytes: &[u8], names: impl Into<Names<'a>>) -> Option<Scalar> {
+        Self::from_memory(ty, bytes.get(..ty.size())?, names.into())
     }
 
     /// Reads an object of type `ty` as it lies in memory; values in a record or an array are not padded to words.
-    fn from_memory(ty: &Type, bytes: &[u8], names: &[String]) -> Option<Scalar> {
+    fn from_memory(ty: &Type, bytes: &[u8], names: Names<'_>) -> Option<Scalar> {
         let bytes = bytes.get(..ty.memory_size())?;
         let word = || layout::narrow_word(ty, bytes);
         Some(match ty {
@@ -67,13 +68,16 @@ impl Scalar {
                 Scalar::Mac(mac)
             }
             Type::Name => {
-                let name = usize::try_from(word()).ok().and_then(|at| names.get(at));
+                let name = usize::try_from(word())
+                    .ok()
+                    .and_then(|at| names.strings.get(at));
                 Scalar::Text(name.map_or_else(|| b"?".to_vec(), |n| n.clone().into_bytes()))
             }
             Type::Str { .. } | Type::Text(_) => {
                 let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
                 Scalar::Text(bytes[..end].to_vec())
             }
+            Type::Shown(shown) => Scalar::Text(names.shown(shown, bytes)),
             Type::Inet => Scalar::Inet(internet_address(bytes)),
             Type::Buffer { capacity } => {
                 let len = (layout::word(bytes, 0) as usize).min(usize::from(*capacity));
@@ -248,11 +252,24 @@ pub enum Value {
     Summary(Summary),
 }
 
+impl Value {
+    /// The value, if it is one number or text.
+    pub fn plain(&self) -> Option<Scalar> {
+        match self {
+            Value::Scalar(x) | Value::Sum(x) | Value::Avg(x) | Value::Min(x) | Value::Max(x) => {
+                Some(x.clone())
+            }
+            Value::Count(n) => Some(Scalar::Unsigned(*n)),
+            _ => None,
+        }
+    }
+}
+
 /// Merges what the CPUs hold at one key of `map`. A plain (not per-CPU) value is a slice of one.
 ///
 /// `None` where a map without keys was never assigned or sampled, where `per_cpu` is empty, or where a part is shorter than
 /// [`layout::value_size`]. A key that exists has a value even when [`zero`](layout::EventKind::Zero) made it all zeros.
-pub fn decode(map: &Map, names: &[String], per_cpu: &[&[u8]]) -> Option<Value> {
+pub fn decode<'a>(map: &Map, names: impl Into<Names<'a>>, per_cpu: &[&[u8]]) -> Option<Value> {
     let size = layout::value_size(map);
     if per_cpu.is_empty() || per_cpu.iter().any(|part| part.len() < size) {
         return None;
@@ -271,7 +288,12 @@ pub fn decode(map: &Map, names: &[String], per_cpu: &[&[u8]]) -> Option<Value> {
 }
 
 /// The typed parts of a key; empty for a map without keys, `None` if there are too few bytes.
-pub fn decode_key(map: &Map, names: &[String], mut bytes: &[u8]) -> Option<Vec<Scalar>> {
+pub fn decode_key<'a>(
+    map: &Map,
+    names: impl Into<Names<'a>>,
+    mut bytes: &[u8],
+) -> Option<Vec<Scalar>> {
+    let names = names.into();
     let mut parts = Vec::with_capacity(map.key.len());
     for ty in &map.key {
         parts.push(Scalar::decode(ty, bytes, names)?);
@@ -281,7 +303,12 @@ pub fn decode_key(map: &Map, names: &[String], mut bytes: &[u8]) -> Option<Vec<S
 }
 
 /// The values of an event record behind its 8-byte head; `None` if there are too few bytes.
-pub fn decode_values(types: &[Type], mut bytes: &[u8], names: &[String]) -> Option<Vec<Scalar>> {
+pub fn decode_values<'a>(
+    types: &[Type],
+    mut bytes: &[u8],
+    names: impl Into<Names<'a>>,
+) -> Option<Vec<Scalar>> {
+    let names = names.into();
     let mut values = Vec::with_capacity(types.len());
     for ty in types {
         values.push(Scalar::decode(ty, bytes, names)?);

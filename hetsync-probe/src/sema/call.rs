@@ -7,7 +7,7 @@ use super::checker::{Checker, Typed};
 use super::expr::int;
 use super::hir::{self, BinaryOp, MapId, Print, PrintId, PrintWhat, StmtKind};
 use super::tables::Value;
-use super::{names, operator};
+use super::{functions, names, operator};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 use crate::syntax::ast;
@@ -51,14 +51,14 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<Option<StmtKind>> {
         Some(match name {
-            "printf" => self.printf(args, span),
+            "printf" => self.formatted(hir::TextUse::Print, args, span),
             "print" => self.print(args, span),
             "clear" => self.whole_map(name, args, span).map(StmtKind::Clear),
             "zero" => self.whole_map(name, args, span).map(StmtKind::Zero),
             "delete" => self.delete(args, span),
             "exit" => self.exit(args, span),
             _ if aggregate::is_name(name) => self.fail(unassigned(name, name_span)),
-            _ => return None,
+            _ => return self.output(name, args, span),
         })
     }
 
@@ -80,13 +80,13 @@ impl Checker<'_> {
             converted.unit = Some(unit);
             return Some(converted);
         }
-        if name == "str" {
-            return self.str(args, span);
+        if let Some(row) = functions::find(name) {
+            return self.function(row, args, span);
         }
         if aggregate::is_name(name) {
             return self.fail(unassigned(name, name_span));
         }
-        if names::FUNCTIONS.contains(&name) {
+        if names::is_function(name) {
             return self.fail(
                 Diagnostic::error("E0313", span, format!("`{name}()` has no value"))
                     .with_label("used as a value")
@@ -102,10 +102,11 @@ impl Checker<'_> {
             )
             .with_label("not supported yet")
         } else {
-            let known = names::FUNCTIONS
+            let known = (names::FUNCTIONS
                 .iter()
                 .chain(&names::LATER_FUNCTIONS)
-                .copied();
+                .copied())
+            .chain(functions::names());
             let diagnostic =
                 Diagnostic::error("E0215", name_span, format!("there is no function `{name}`"))
                     .with_label("unknown function");
@@ -114,31 +115,6 @@ impl Checker<'_> {
                 None => diagnostic.with_help("the functions are listed in the language reference"),
             }
         })
-    }
-
-    /// `str($1)`: the text of a parameter; "" if it was not given.
-    fn str(&mut self, args: &[ast::Expr], span: Span) -> Option<Typed> {
-        self.arguments("str", args, 1..=2, "str($1)", span)?;
-        match (&args[0].bare().kind, args.len()) {
-            (ast::ExprKind::Positional(number), 1) => {
-                let text = self
-                    .options
-                    .params
-                    .get(*number as usize - 1)
-                    .cloned()
-                    .unwrap_or_default();
-                self.string(text.as_bytes(), span)
-            }
-            _ => self.fail(
-                Diagnostic::error(
-                    "E0210",
-                    span,
-                    "reading a string from memory with `str()` is not supported yet",
-                )
-                .with_label("not supported yet")
-                .with_help("`str($1)`, the text of a parameter, is"),
-            ),
-        }
     }
 
     /// The one argument of `clear` and `zero`.
@@ -271,23 +247,19 @@ impl Checker<'_> {
             ast::ExprKind::Map {
                 name,
                 name_span,
-                key: Some(_),
+                key: key @ Some(_),
             } => {
                 let map = self.tables.map(name, *name_span);
-                let scalar =
-                    !matches!(self.tables.maps[map].value, Some((Value::Aggregate(..), _)));
-                let diagnostic = Diagnostic::error(
-                    "E0407",
-                    args[0].span,
-                    "printing one key of a map is not supported yet",
-                )
-                .with_label("one key");
-                return self.fail(if scalar {
-                    diagnostic
-                        .with_help("print the whole map, or its value with `printf(\"%d\\n\", ..)`")
-                } else {
-                    diagnostic.with_help(format!("print the whole map: `print(@{name})`"))
-                });
+                match self.tables.maps[map].value {
+                    Some((Value::Aggregate(..), _)) => {
+                        let key = self.key(map, key.as_deref(), args[0].span)?;
+                        (PrintWhat::Entry(MapId(map as u32)), key)
+                    }
+                    _ => {
+                        let value = self.expr(&args[0])?;
+                        (PrintWhat::Value(value.expr.ty.clone()), vec![value.expr])
+                    }
+                }
             }
             _ => {
                 let value = self.expr(&args[0])?;
@@ -359,9 +331,4 @@ fn unassigned(name: &str, span: Span) -> Diagnostic {
 /// Spellings with ` or ` between them, each in quotes.
 pub(super) fn quoted(spellings: &str) -> String {
     format!("`{}`", spellings.replace(" or ", "` or `"))
-}
-
-/// Text values that travel in an event.
-pub(super) fn is_text(ty: hir::Type) -> bool {
-    matches!(ty, hir::Type::Str { .. } | hir::Type::Name)
 }

@@ -165,7 +165,9 @@ impl<'a> Dump<'a> {
                     .formats
                     .get(format.0 as usize)
                     .map_or(String::new(), describe_format);
-                format!("printf {spelled} {}", self.list(args))
+                let word = self.program.formats.get(format.0 as usize);
+                let word = word.map_or("printf", |format| format.use_as.name());
+                format!("{word} {spelled} {}", self.list(args))
                     .trim_end()
                     .to_owned()
             }
@@ -174,6 +176,7 @@ impl<'a> Dump<'a> {
                 let what = match &print.what {
                     PrintWhat::Map(map) => self.map(*map, &[]),
                     PrintWhat::Value(_) => self.list(args),
+                    PrintWhat::Entry(map) => self.map(*map, args),
                 };
                 format!("print {what} top {} div {}", print.top, print.div)
             }
@@ -244,6 +247,9 @@ impl<'a> Dump<'a> {
                 format!("read {bytes} {space} {}", self.expr(address))
             }
             ExprKind::Context { offset, bytes } => format!("args+{offset}..{bytes}"),
+            ExprKind::Call { function, args } => {
+                format!("{}({})", function.name(), self.list(args))
+            }
             ExprKind::Cast(of) => format!("cast {}", self.expr(of)),
             ExprKind::Unary(op, operand) => {
                 let symbol = match op {

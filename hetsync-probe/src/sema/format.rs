@@ -1,30 +1,30 @@
-//! `printf`: the format and its arguments.
+//! `printf` and its like: the format and its arguments.
 
-use super::call::is_text;
 use super::checker::Checker;
-use super::hir::{Conversion, ConversionKind, Format, FormatId, Piece, StmtKind, Type};
+use super::hir::{Conversion, ConversionKind, Piece, StmtKind, TextUse, Type};
 use super::shape::Shape;
 use crate::diagnostic::Diagnostic;
 use crate::limits;
 use crate::span::Span;
 use crate::syntax::ast;
 
-/// Conversions of bpftrace that are still to come.
-const LATER: [char; 1] = ['r'];
 /// Most characters a width or precision may ask for.
 const MAX_WIDTH: u16 = 4096;
 
 impl Checker<'_> {
-    pub(super) fn printf(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
+    /// `printf` and the others whose first argument is a format.
+    pub(super) fn formatted(
+        &mut self,
+        use_as: TextUse,
+        args: &[ast::Expr],
+        span: Span,
+    ) -> Option<StmtKind> {
+        let function = use_as.name();
         let Some((format, values)) = args.split_first() else {
+            let usage = format!("{function}(\"format\", ..)");
+            let most = 1 + limits::PRINTF_ARGS;
             return self
-                .arguments(
-                    "printf",
-                    args,
-                    1..=1 + limits::PRINTF_ARGS,
-                    "printf(\"format\", ..)",
-                    span,
-                )
+                .arguments(function, args, 1..=most, &usage, span)
                 .and(None);
         };
         let values: Vec<_> = values.iter().map(|value| self.expr(value)).collect();
@@ -33,10 +33,10 @@ impl Checker<'_> {
                 Diagnostic::error(
                     "E0405",
                     format.span,
-                    "the format of `printf` must be a string literal",
+                    format!("the format of `{function}` must be a string literal"),
                 )
                 .with_label("not a literal")
-                .with_help("write `printf(\"%s\", ..)`"),
+                .with_help(format!("write `{function}(\"%s\", ..)`")),
             );
         };
         let text = String::from_utf8_lossy(bytes);
@@ -44,7 +44,7 @@ impl Checker<'_> {
             Ok(pieces) => pieces,
             Err((code, message)) => {
                 return self.fail(Diagnostic::error(code, format.span, message).with_help(
-                    "conversions: %d %i %u %x %X %o %p %c %s, and %% for a percent sign",
+                    "conversions: %d %i %u %x %X %o %p %c %s %r %rx %rh, and %% for a percent sign",
                 ));
             }
         };
@@ -54,7 +54,7 @@ impl Checker<'_> {
                     "E0505",
                     span,
                     format!(
-                        "this `printf` has {} arguments; the limit is {}",
+                        "this `{function}` has {} arguments; the limit is {}",
                         values.len(),
                         limits::PRINTF_ARGS
                     ),
@@ -85,51 +85,86 @@ impl Checker<'_> {
         let values = values.into_iter().collect::<Option<Vec<_>>>()?;
         let mut wrong = false;
         for ((conversion, spelling), value) in conversions.iter().zip(&values) {
-            let wants_text = conversion.kind == ConversionKind::Str;
-            let fits = if wants_text {
-                value.shape.is_text() || matches!(value.shape, Shape::Is(Type::Enum(_)))
-            } else {
-                value.shape.is_condition()
-            };
-            if !fits {
+            let shows = Shows::of(conversion.kind);
+            if !shows.fits(&value.shape) {
                 wrong = true;
                 let is = value.shape.describe();
                 let diagnostic = Diagnostic::error(
                     "E0410",
                     value.span(),
-                    format!("`{spelling}` shows {}, and this is {is}", shows(wants_text)),
+                    format!("`{spelling}` shows {}, and this is {is}", shows.describe()),
                 )
                 .with_label(is)
                 .with_place(format.span, format!("`{spelling}` in this format"));
-                self.report(diagnostic.with_help(if is_text(value.shape.ty()) {
-                    "show strings with `%s`"
-                } else {
-                    "show integers with `%d`, `%u` or `%x`"
-                }));
+                self.report(diagnostic.with_help(help(&value.shape)));
             }
         }
         if wrong {
             return None;
         }
-        let types = values.iter().map(|value| value.expr.ty.clone()).collect();
-        let id = FormatId(self.program.formats.len() as u32);
-        self.program.formats.push(Format {
-            pieces: pieces.into_iter().map(|parsed| parsed.piece).collect(),
-            args: types,
-        });
-        Some(StmtKind::Printf {
-            format: id,
-            args: values.into_iter().map(|value| value.expr).collect(),
-        })
+        let pieces = pieces.into_iter().map(|parsed| parsed.piece).collect();
+        let values = values.into_iter().map(|value| value.expr).collect();
+        Some(self.event(use_as, pieces, values))
     }
+}
+
+/// What a conversion shows.
+#[derive(Clone, Copy, PartialEq)]
+enum Shows {
+    Integer,
+    Text,
+    Bytes,
+}
+
+impl Shows {
+    fn of(kind: ConversionKind) -> Shows {
+        match kind {
+            ConversionKind::Str => Shows::Text,
+            ConversionKind::Bytes | ConversionKind::BytesEscaped | ConversionKind::BytesHex => {
+                Shows::Bytes
+            }
+            _ => Shows::Integer,
+        }
+    }
+
+    fn fits(self, shape: &Shape) -> bool {
+        match (self, shape) {
+            (Shows::Integer, shape) => shape.is_int() || shape.is_pointer(),
+            (Shows::Text, shape) if shape.is_text() => true,
+            (
+                Shows::Text,
+                Shape::Is(Type::Shown(_) | Type::Inet | Type::Mac | Type::Enum(_) | Type::Bool),
+            )
+            | (Shows::Bytes, Shape::Unknown | Shape::Is(Type::Buffer { .. })) => true,
+            _ => false,
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Shows::Integer => "an integer",
+            Shows::Text => "a string",
+            Shows::Bytes => "a buffer",
+        }
+    }
+}
+
+/// How a value of this shape can be shown.
+fn help(shape: &Shape) -> &'static str {
+    if Shows::Text.fits(shape) {
+        return "show strings and names with `%s`";
+    }
+    if Shows::Bytes.fits(shape) {
+        return "show buffers with `%r`, `%rx` or `%rh`";
+    }
+    if Shows::Integer.fits(shape) {
+        return "show integers with `%d`, `%u` or `%x`";
+    }
+    "show it with `print()`"
 }
 
 fn plural(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
-fn shows(text: bool) -> &'static str {
-    if text { "a string" } else { "an integer" }
 }
 
 /// A piece with its spelling.
@@ -220,15 +255,15 @@ fn conversion(text: &str) -> Result<(Conversion, usize), Problem> {
         'p' => ConversionKind::Pointer,
         'c' => ConversionKind::Char,
         's' => ConversionKind::Str,
+        'r' => match rest[1..].chars().next() {
+            Some('x') => ConversionKind::BytesEscaped,
+            Some('h') => ConversionKind::BytesHex,
+            _ => ConversionKind::Bytes,
+        },
         '*' => {
             return Err(problem(
                 "a width taken from the arguments (`*`) is not supported".into(),
             ));
-        }
-        later if LATER.contains(&later) => {
-            return Err(problem(format!(
-                "the conversion `%{later}` is not supported yet"
-            )));
         }
         other => {
             return Err(problem(format!(
@@ -237,6 +272,10 @@ fn conversion(text: &str) -> Result<(Conversion, usize), Problem> {
             )));
         }
     };
+    let more = matches!(
+        kind,
+        ConversionKind::BytesEscaped | ConversionKind::BytesHex
+    );
     let number = |digits: &str| match digits.parse() {
         Ok(number @ ..=MAX_WIDTH) => Ok(number),
         _ => Err(problem(format!(
@@ -262,7 +301,8 @@ fn conversion(text: &str) -> Result<(Conversion, usize), Problem> {
         kind,
         bits,
     };
-    Ok((conversion, text.len() - rest.len() + letter.len_utf8()))
+    let len = text.len() - rest.len() + letter.len_utf8() + usize::from(more);
+    Ok((conversion, len))
 }
 
 /// The beginning made of such characters, and the rest.
@@ -283,7 +323,7 @@ mod tests {
         let (conversion, _) = conversion("%+05lldrest").unwrap();
         assert!(conversion.plus && conversion.zero && !conversion.left);
         assert_eq!((conversion.width, conversion.bits), (Some(5), 64));
-        for bad in ["%", "%q", "%99999d", "%r", "%*d", "%lhd", "%."] {
+        for bad in ["%", "%q", "%99999d", "%*d", "%lhd", "%."] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

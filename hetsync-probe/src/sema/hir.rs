@@ -24,6 +24,7 @@
 
 use crate::span::Span;
 
+pub use super::shown::{Function, Shown, StackForm, StackMode};
 pub use super::types::{Enumeration, Field, Record, RecordId, RecordName, Space, Type};
 
 /// Index into [`Program::maps`].
@@ -267,6 +268,13 @@ pub enum ExprKind {
         /// Bytes read: for a string at most this many, else the memory size of the type.
         bytes: u32,
     },
+    /// What a function computes.
+    Call {
+        /// Which one.
+        function: Function,
+        /// Its arguments.
+        args: Vec<Expr>,
+    },
     /// A word made a value of this expression's type: cut to its width and extended, or for `bool` compared with 0.
     Cast(Box<Expr>),
     /// An operator on one integer.
@@ -355,6 +363,20 @@ pub enum Builtin {
     Context,
     /// The address of the kernel's description of the current thread.
     Curtask,
+    /// Id of the current user.
+    Uid,
+    /// Id of the current user's group.
+    Gid,
+    /// Id of the current thread's cgroup (version 2).
+    Cgroup,
+    /// A random number of 32 bits.
+    Rand,
+    /// Number of possible CPUs.
+    Ncpus,
+    /// The kernel's count of ticks.
+    Jiffies,
+    /// Number of the CPU's memory node.
+    Numaid,
     /// Argument `n` of the function, 0 to 9, as the 64-bit register or stack slot holds it (kprobe).
     Arg(u8),
     /// The function's return value (kretprobe).
@@ -624,6 +646,28 @@ pub struct Format {
     pub pieces: Vec<Piece>,
     /// Types of the arguments, one a conversion.
     pub args: Vec<Type>,
+    /// What becomes of the text.
+    pub use_as: TextUse,
+}
+
+/// What becomes of a formatted text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TextUse {
+    /// `printf`: it is printed.
+    #[default]
+    Print,
+    /// `time`: a form of the time of day, which is printed.
+    Time,
+    /// `cat`: the name of a file, whose contents are printed.
+    Cat,
+    /// `system`: a command for the shell, whose output is printed.
+    System,
+    /// `join`: as printed, but for programs it is another kind of line.
+    Join,
+    /// `errorf`: a message beside the output.
+    Error,
+    /// `warnf`: the same, less grave.
+    Warn,
 }
 
 /// A part of a format.
@@ -679,6 +723,12 @@ pub enum ConversionKind {
     Char,
     /// `%s`.
     Str,
+    /// `%r`: bytes, those that are not printable as `\\x00`.
+    Bytes,
+    /// `%rx`: every byte as `\\x00`.
+    BytesEscaped,
+    /// `%rh`: every byte as `00`, spaces between them.
+    BytesHex,
 }
 
 /// What a `print` call prints.
@@ -699,4 +749,21 @@ pub enum PrintWhat {
     Map(MapId),
     /// One value of this type, carried by the event.
     Value(Type),
+    /// What a map holds at a key carried by the event.
+    Entry(MapId),
+}
+
+impl TextUse {
+    /// The function's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            TextUse::Print => "printf",
+            TextUse::Time => "time",
+            TextUse::Cat => "cat",
+            TextUse::System => "system",
+            TextUse::Join => "join",
+            TextUse::Error => "errorf",
+            TextUse::Warn => "warnf",
+        }
+    }
 }

@@ -3,7 +3,8 @@
 use super::checker::{Checker, Typed};
 use super::ctypes::pointer;
 use super::expr::int;
-use super::hir::{Builtin, ExprKind, Type};
+use super::functions;
+use super::hir::{Builtin, ExprKind, Shown, Type};
 use super::names;
 use super::shape::Shape;
 use crate::diagnostic::{Diagnostic, suggest};
@@ -49,6 +50,20 @@ impl Checker<'_> {
 
     /// A bare name: a built-in.
     pub(super) fn name(&mut self, name: &str, span: Span) -> Option<Typed> {
+        let derived = match name {
+            "username" => {
+                let uid = Typed::new(
+                    ExprKind::Builtin(Builtin::Uid),
+                    names::builtin_shape(Builtin::Uid),
+                    span,
+                );
+                Some(functions::as_shown(uid, Shown::User, span))
+            }
+            _ => self.stack_name(name, span),
+        };
+        if derived.is_some() {
+            return derived;
+        }
         let Some(builtin) = names::builtin(name) else {
             if let Some((value, of)) = self.types.constant(name) {
                 let kind = ExprKind::Int(value as u64);
@@ -141,7 +156,7 @@ impl Checker<'_> {
                     .with_label("not supported yet"),
             );
         }
-        if names::FUNCTIONS.contains(&name) || names::LATER_FUNCTIONS.contains(&name) {
+        if names::is_function(name) || names::LATER_FUNCTIONS.contains(&name) {
             return self.fail(
                 Diagnostic::error("E0209", span, format!("`{name}` is a function"))
                     .with_label("not called")

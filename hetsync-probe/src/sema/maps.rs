@@ -32,6 +32,9 @@ impl Checker<'_> {
         {
             lowered = parts;
         }
+        for part in &mut lowered {
+            part.shape = part.shape.in_key();
+        }
         let info = &mut self.tables.maps[map];
         let known = info.key.get_or_insert_with(|| KeyInfo {
             parts: lowered

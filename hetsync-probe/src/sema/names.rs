@@ -16,6 +16,13 @@ pub(super) fn builtin(name: &str) -> Option<Builtin> {
         "retval" => Builtin::Retval,
         "func" => Builtin::Func,
         "probe" => Builtin::Probe,
+        "uid" => Builtin::Uid,
+        "gid" => Builtin::Gid,
+        "cgroup" => Builtin::Cgroup,
+        "rand" => Builtin::Rand,
+        "ncpus" => Builtin::Ncpus,
+        "jiffies" => Builtin::Jiffies,
+        "numaid" => Builtin::Numaid,
         _ => match name.strip_prefix("arg")?.as_bytes() {
             [digit @ b'0'..=b'5'] => Builtin::Arg(digit - b'0'),
             _ => return None,
@@ -24,30 +31,20 @@ pub(super) fn builtin(name: &str) -> Option<Builtin> {
 }
 
 /// Built-ins that can be named in a suggestion.
-pub(super) const BUILTINS: [&str; 16] = [
-    "curtask", "pid", "tid", "comm", "nsecs", "elapsed", "cpu", "retval", "func", "probe", "arg0",
-    "arg1", "arg2", "arg3", "arg4", "arg5",
+pub(super) const BUILTINS: [&str; 23] = [
+    "curtask", "uid", "gid", "cgroup", "rand", "ncpus", "jiffies", "numaid", "pid", "tid", "comm",
+    "nsecs", "elapsed", "cpu", "retval", "func", "probe", "arg0", "arg1", "arg2", "arg3", "arg4",
+    "arg5",
 ];
 
 /// Built-ins of bpftrace that are still to come.
-pub(super) const LATER_BUILTINS: [&str; 25] = [
+pub(super) const LATER_BUILTINS: [&str; 14] = [
     "args",
-    "kstack",
-    "ustack",
-    "uid",
-    "gid",
     "euid",
     "egid",
-    "username",
-    "cgroup",
-    "rand",
-    "ncpus",
     "ppid",
     "pcomm",
-    "jiffies",
-    "ctx",
     "usermode",
-    "numaid",
     "sarg0",
     "sarg1",
     "stack",
@@ -59,48 +56,21 @@ pub(super) const LATER_BUILTINS: [&str; 25] = [
 ];
 
 /// Functions there are.
-pub(super) const FUNCTIONS: [&str; 21] = [
+pub(super) const FUNCTIONS: [&str; 20] = [
     "printf", "print", "clear", "zero", "delete", "exit", "count", "sum", "avg", "min", "max",
-    "stats", "hist", "lhist", "summary", "str", "us", "ms", "ns", "s", "bytes",
+    "stats", "hist", "lhist", "summary", "us", "ms", "ns", "s", "bytes",
 ];
 
 /// Functions of bpftrace, and of ours, that are still to come.
-pub(super) const LATER_FUNCTIONS: [&str; 62] = [
-    "has_key",
+pub(super) const LATER_FUNCTIONS: [&str; 29] = [
     "len",
-    "time",
-    "strftime",
-    "cat",
-    "join",
-    "system",
-    "ntop",
-    "pton",
-    "bswap",
-    "macaddr",
     "socket_cookie",
-    "buf",
-    "kptr",
-    "uptr",
-    "kaddr",
     "uaddr",
-    "ksym",
-    "usym",
-    "strncmp",
-    "strcontains",
     "strstr",
-    "strlen",
     "strcap",
     "memcmp",
     "reg",
-    "strerror",
-    "syscall_name",
-    "signal_name",
-    "signal",
     "override",
-    "cgroupid",
-    "cgroup_path",
-    "kstack",
-    "ustack",
     "path",
     "unwatch",
     "nsecs",
@@ -111,14 +81,8 @@ pub(super) const LATER_FUNCTIONS: [&str; 62] = [
     "flow",
     "cidr",
     "port",
-    "ntohs",
-    "ntohl",
-    "htons",
-    "htonl",
     "getopt",
     "assert",
-    "errorf",
-    "warnf",
     "fail",
     "find",
     "is_err",
@@ -129,6 +93,11 @@ pub(super) const LATER_FUNCTIONS: [&str; 62] = [
     "exec_name",
     "debugf",
 ];
+
+/// Whether there is a function of this name.
+pub(super) fn is_function(name: &str) -> bool {
+    FUNCTIONS.contains(&name) || super::functions::names().any(|known| known == name)
+}
 
 /// The shape of a built-in's value. Only sizes and signs that bpftrace gives them: a return value is unsigned there too.
 pub(super) fn builtin_shape(builtin: Builtin) -> Shape {
@@ -143,6 +112,13 @@ pub(super) fn builtin_shape(builtin: Builtin) -> Shape {
         | Builtin::Curtask
         | Builtin::Context
         | Builtin::Arg(_)
+        | Builtin::Uid
+        | Builtin::Gid
+        | Builtin::Cgroup
+        | Builtin::Rand
+        | Builtin::Ncpus
+        | Builtin::Jiffies
+        | Builtin::Numaid
         | Builtin::Retval => Shape::UNSIGNED,
     }
 }
@@ -174,6 +150,13 @@ pub(super) fn builtin_name(builtin: Builtin) -> String {
         Builtin::Retval => "retval".into(),
         Builtin::Func => "func".into(),
         Builtin::Probe => "probe".into(),
+        Builtin::Uid => "uid".into(),
+        Builtin::Gid => "gid".into(),
+        Builtin::Cgroup => "cgroup".into(),
+        Builtin::Rand => "rand".into(),
+        Builtin::Ncpus => "ncpus".into(),
+        Builtin::Jiffies => "jiffies".into(),
+        Builtin::Numaid => "numaid".into(),
     }
 }
 

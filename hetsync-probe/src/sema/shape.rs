@@ -60,6 +60,18 @@ impl Shape {
         Shape::Is(Type::Str { capacity })
     }
 
+    /// The shape of a part of a key, where strings are shorter.
+    pub(super) fn in_key(&self) -> Shape {
+        match self {
+            Shape::Tuple(parts) => Shape::Tuple(parts.iter().map(Shape::in_key).collect()),
+            Shape::Is(Type::Str { capacity }) => {
+                let capacity = (*capacity).min(limits::KEY_STRING_BYTES as u16);
+                Shape::Is(Type::Str { capacity })
+            }
+            other => other.clone(),
+        }
+    }
+
     /// Whether a value can be used as an integer.
     pub(super) fn is_int(&self) -> bool {
         match self {
@@ -148,6 +160,7 @@ impl Shape {
                 Type::Mac => "a hardware address".into(),
                 Type::Str { .. } => "a string".into(),
                 Type::Inet => "an internet address".into(),
+                Type::Shown(shown) => shown.describe().into(),
                 Type::Buffer { .. } => "a buffer".into(),
                 Type::Record(_) => format!("a `{ty}`"),
                 _ => format!("an array `{ty}`"),

@@ -50,6 +50,8 @@ pub enum Type {
         /// Most bytes, a multiple of 8.
         capacity: u16,
     },
+    /// A number that is put into words when it is printed.
+    Shown(super::shown::Shown),
     /// A struct or union of C, as it lies in memory.
     Record(Arc<Record>),
     /// An array of C, as it lies in memory.
@@ -158,6 +160,7 @@ impl Type {
             Type::Str { capacity } => usize::from(*capacity),
             Type::Tuple(parts) => parts.iter().map(Type::size).sum(),
             Type::Inet => 24,
+            Type::Shown(shown) => shown.size(),
             Type::Buffer { capacity } => 8 + usize::from(*capacity),
             Type::Record(_) | Type::Array { .. } => self.memory_size().next_multiple_of(8),
             _ => 8,
@@ -188,6 +191,7 @@ impl Type {
             | Type::Pointer { .. }
             | Type::Name
             | Type::Mac => true,
+            Type::Shown(shown) => shown.size() == 8,
             Type::Str { .. }
             | Type::Tuple(_)
             | Type::Inet
@@ -246,6 +250,7 @@ impl fmt::Display for Type {
                 f.write_str(")")
             }
             Type::Inet => f.write_str("inet"),
+            Type::Shown(shown) => shown.fmt(f),
             Type::Buffer { capacity } => write!(f, "buffer[{capacity}]"),
             Type::Record(record) => f.write_str(&record.name.name),
             Type::Array { of, len } => write!(f, "{of}[{len}]"),

@@ -11,7 +11,9 @@ impl Expr {
             | ExprKind::Builtin(_)
             | ExprKind::Local(_)
             | ExprKind::Context { .. } => {}
-            ExprKind::MapGet { key, .. } | ExprKind::Tuple(key) => key.iter().for_each(visit),
+            ExprKind::MapGet { key, .. }
+            | ExprKind::Tuple(key)
+            | ExprKind::Call { args: key, .. } => key.iter().for_each(visit),
             ExprKind::Unary(_, of)
             | ExprKind::Cast(of)
             | ExprKind::Part { of, .. }
@@ -47,7 +49,11 @@ impl Expr {
 
     /// Whether evaluating it changes something.
     pub fn has_effect(&self) -> bool {
-        self.any(&|expr| matches!(expr.kind, ExprKind::Increment { .. }))
+        self.any(&|expr| match &expr.kind {
+            ExprKind::Increment { .. } => true,
+            ExprKind::Call { function, .. } => function.has_effect(),
+            _ => false,
+        })
     }
 }
 

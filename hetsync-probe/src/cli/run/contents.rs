@@ -10,9 +10,11 @@
 use std::collections::HashMap;
 
 use super::RunError;
+use super::words::Words;
 use crate::load::Session;
 use crate::report::baseline;
 use crate::report::map::MapReport;
+use crate::report::names::Names;
 use crate::sema::hir::{Program, Stmt, StmtKind};
 
 /// A key's value on every CPU.
@@ -68,6 +70,7 @@ impl<'a> Contents<'a> {
     pub(super) fn show(
         &mut self,
         session: &Session,
+        words: &Words,
         map: usize,
     ) -> Result<MapReport<'a>, RunError> {
         let declared = &self.program.maps[map];
@@ -97,7 +100,12 @@ impl<'a> Contents<'a> {
         if cleared.subtracts {
             cleared.shown = Some(now);
         }
-        Ok(MapReport::decode(declared, &self.program.names, visible))
+        let lookups = words.of(session);
+        let names = Names {
+            strings: &self.program.names,
+            lookup: Some(&lookups),
+        };
+        Ok(MapReport::decode(declared, names, visible))
     }
 
     /// From now on a `clear` takes away what is counted by then.

@@ -4,6 +4,8 @@ use std::io;
 
 use super::RunError;
 use super::contents::Contents;
+use super::say;
+use super::words::Words;
 use crate::cli::output::Writer;
 use crate::layout::EventKind;
 use crate::load::Session;
@@ -12,7 +14,8 @@ use crate::load::sys::Ring;
 use crate::report::account::{Account, Attached, CutLoop, FullMap, Missed};
 use crate::report::form::Form;
 use crate::report::map::MapReport;
-use crate::report::{printf, value};
+use crate::report::names::Names;
+use crate::report::value;
 use crate::sema::hir::{PrintWhat, Program, Type};
 
 /// Most turns of the ring buffer taken at once, so that a flood of events leaves time for everything else.
@@ -30,6 +33,7 @@ struct Sink<'a> {
     contents: Contents<'a>,
     form: Box<dyn Form>,
     writer: Writer,
+    words: Words,
     exit: Option<u8>,
 }
 
@@ -47,6 +51,7 @@ impl<'a> Events<'a> {
                 contents: Contents::new(program),
                 form,
                 writer,
+                words: Words::new(),
                 exit: None,
             },
         }
@@ -123,7 +128,10 @@ impl<'a> Events<'a> {
         }
         let mut reports = Vec::new();
         for map in order {
-            let report = sink.contents.show(session, map)?.arranged(0, 1);
+            let report = sink
+                .contents
+                .show(session, &sink.words, map)?
+                .arranged(0, 1);
             sink.form.map(&mut sink.writer.out, &report);
             sink.writer.flush_if_full()?;
             reports.push(report);
@@ -144,6 +152,7 @@ impl<'a> Events<'a> {
         let counted = session.account()?;
         Ok(Account {
             events: counted.ring_drops,
+            stacks: counted.stacks,
             full_maps: counted
                 .full_maps
                 .iter()
@@ -235,14 +244,17 @@ impl Sink<'_> {
         let word =
             |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let (kind, id) = (word(0), word(4) as usize);
-        let names = &self.program.names;
+        let lookups = self.words.of(session);
+        let names = Names {
+            strings: &self.program.names,
+            lookup: Some(&lookups),
+        };
         if kind == EventKind::Printf as u32 {
             let Some(format) = self.program.formats.get(id) else {
                 return Ok(());
             };
             if let Some(args) = value::decode_values(&format.args, values, names) {
-                self.form
-                    .printf(&mut self.writer.out, &printf::render(format, &args));
+                say::say(self.form.as_mut(), &mut self.writer.out, format, &args);
             }
         } else if kind == EventKind::Print as u32 {
             let Some(print) = self.program.prints.get(id) else {
@@ -250,8 +262,26 @@ impl Sink<'_> {
             };
             match &print.what {
                 PrintWhat::Map(map) => {
-                    let report = self.contents.show(session, map.0 as usize)?;
+                    let report = self.contents.show(session, &self.words, map.0 as usize)?;
                     let report = report.arranged(print.top, print.div);
+                    self.form.map(&mut self.writer.out, &report);
+                }
+                PrintWhat::Entry(map) => {
+                    let Some(declared) = self.program.maps.get(map.0 as usize) else {
+                        return Ok(());
+                    };
+                    let key = value::decode_key(declared, names, values);
+                    let mut report = self.contents.show(session, &self.words, map.0 as usize)?;
+                    report
+                        .entries
+                        .retain(|entry| Some(&entry.key) == key.as_ref());
+                    let report = report.arranged(0, print.div);
+                    // One number is shown like any other; what takes lines of its own, with its key.
+                    let plain = report.entries.first().and_then(|entry| entry.value.plain());
+                    if let Some(value) = plain {
+                        self.form.value(&mut self.writer.out, &value);
+                        return Ok(self.writer.flush_if_full()?);
+                    }
                     self.form.map(&mut self.writer.out, &report);
                 }
                 PrintWhat::Value(ty) => {

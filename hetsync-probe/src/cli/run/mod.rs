@@ -8,8 +8,11 @@ mod child;
 mod contents;
 mod events;
 mod patience;
+mod process;
+mod say;
 mod schedule;
 mod watch;
+mod words;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;

@@ -74,7 +74,7 @@ Naming the functions works without it.",
         code: "E0210",
         title: "a built-in or function is not supported yet",
         explanation: "bpftrace has it; this version of hetsync-probe does not.",
-        wrong: "kprobe:tcp_drop { @[kstack] = count(); }",
+        wrong: "kprobe:tcp_drop { @[path(arg0)] = count(); }",
         mended: "kprobe:tcp_drop { @[comm] = count(); }",
     },
     Code {

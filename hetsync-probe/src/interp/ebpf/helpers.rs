@@ -6,6 +6,7 @@ use super::maps::errno;
 use super::memory::{GARBAGE, Region, Tag, Word};
 use super::run::{Record, RecordState, Run};
 use crate::codegen::insn::helper;
+use crate::image::MapKind;
 
 /// Largest block of memory a helper is given.
 const BLOCK_BYTES: u64 = 1 << 16;
@@ -47,6 +48,26 @@ impl Run<'_> {
             helper::GET_CURRENT_PID_TGID => {
                 let both = u64::from(self.firing.pid) << 32 | u64::from(self.firing.tid);
                 Ok(Word::scalar(both))
+            }
+            helper::GET_CURRENT_UID_GID => {
+                let both = u64::from(self.firing.gid) << 32 | u64::from(self.firing.uid);
+                Ok(Word::scalar(both))
+            }
+            helper::GET_CURRENT_CGROUP_ID => Ok(Word::scalar(self.firing.cgroup)),
+            helper::GET_NUMA_NODE_ID => Ok(Word::scalar(self.firing.numa_node.into())),
+            helper::GET_PRANDOM_U32 => Ok(Word::scalar(self.firing.random.into())),
+            helper::JIFFIES64 => Ok(Word::scalar(self.firing.jiffies)),
+            helper::GET_STACKID => {
+                let map = self.map(number)?;
+                if self.maps[map].spec.kind != MapKind::StackTrace {
+                    return Err(argument(number, 2, "a map of stacks"));
+                }
+                let user = self.number(number, 3)? & 1 << 8 != 0;
+                Ok(Word::scalar(self.firing.stacks[usize::from(user)]))
+            }
+            helper::SEND_SIGNAL => {
+                self.number(number, 1)?;
+                status(0)
             }
             helper::GET_CURRENT_COMM => {
                 let size = self.size(number, 2)?;

@@ -4,6 +4,7 @@
 //! but the layouts. It trusts what `sema` promises of a program (numbers in range, types that fit);
 //! a program that breaks those promises may panic here.
 
+mod functions;
 mod ops;
 mod store;
 mod value;
@@ -259,6 +260,7 @@ impl Body<'_> {
                 let address = RECORD_ADDRESS + u64::from(*offset);
                 self.memory(address, *bytes as usize, Space::Kernel, &expr.ty)
             }
+            ExprKind::Call { function, args } => self.call(function, args, &expr.ty),
             ExprKind::Cast(of) => Value::Int(cast(self.bits(of), &expr.ty)),
             ExprKind::Logical { and, lhs, rhs } => {
                 let decided = self.truth(lhs) != *and;
@@ -348,6 +350,13 @@ impl Body<'_> {
             Builtin::Context => RECORD_ADDRESS,
             Builtin::Arg(n) => self.firing.args[n as usize],
             Builtin::Retval => self.firing.retval,
+            Builtin::Uid => self.firing.uid.into(),
+            Builtin::Gid => self.firing.gid.into(),
+            Builtin::Cgroup => self.firing.cgroup,
+            Builtin::Rand => self.firing.random.into(),
+            Builtin::Ncpus => self.world.cpus as u64,
+            Builtin::Jiffies => self.firing.jiffies,
+            Builtin::Numaid => self.firing.numa_node.into(),
             Builtin::Func => name(self.point.func_name),
             Builtin::Probe => name(self.point.probe_name),
         })

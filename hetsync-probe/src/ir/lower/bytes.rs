@@ -24,6 +24,7 @@ impl<'a> Lowerer<'a> {
             ExprKind::Builtin(_) => self.write_comm(to, ty.size()),
             ExprKind::MapGet { map, key } => self.get_bytes(*map, key, to, ty),
             ExprKind::Tuple(parts) => self.write_tuple(to, ty, parts),
+            ExprKind::Call { function, args } => self.call_bytes(to, ty, function, args),
             ExprKind::Read {
                 address,
                 bytes,
@@ -118,6 +119,15 @@ impl<'a> Lowerer<'a> {
 
     /// Zeros bytes `from..to` (multiples of 8) past an address.
     pub(super) fn clear_bytes(&mut self, at: Address, from: usize, to: usize) {
+        if to.saturating_sub(from) > LONG_COPY {
+            // A read of what cannot be read is the shortest way to zeros: the helper clears its target then, and no page is at 0.
+            let args = vec![
+                at.plus(from as i32).arg(),
+                Arg::Imm((to - from) as i64),
+                Arg::Imm(0),
+            ];
+            return self.b.call_only(helper::PROBE_READ_KERNEL, args);
+        }
         for offset in (from..to).step_by(8) {
             self.b.store(Width::D, at.plus(offset as i32), Val::Imm(0));
         }

@@ -74,6 +74,7 @@ impl<'a> Lowerer<'a> {
                     _ => self.extend(value, &expr.ty),
                 }
             }
+            ExprKind::Call { function, args } => self.call_word(function, args),
             ExprKind::Str(_) | ExprKind::Tuple(_) => unreachable!("bytes where a word is wanted"),
         }
     }
@@ -173,6 +174,19 @@ impl<'a> Lowerer<'a> {
             Builtin::Cpu => Val::Reg(self.b.pure(call(helper::GET_SMP_PROCESSOR_ID))),
             Builtin::Context => Val::Reg(self.b.context()),
             Builtin::Curtask => Val::Reg(self.b.pure(call(helper::GET_CURRENT_TASK))),
+            Builtin::Uid => {
+                let both = self.asked(helper::GET_CURRENT_UID_GID);
+                self.b.unary(Unary::Low32, both)
+            }
+            Builtin::Gid => {
+                let both = self.asked(helper::GET_CURRENT_UID_GID);
+                self.b.alu(Alu::Shr, both, Val::Imm(32))
+            }
+            Builtin::Cgroup => self.asked(helper::GET_CURRENT_CGROUP_ID),
+            Builtin::Numaid => self.asked(helper::GET_NUMA_NODE_ID),
+            Builtin::Rand => Val::Reg(self.b.call(helper::GET_PRANDOM_U32, vec![])),
+            Builtin::Jiffies => Val::Reg(self.b.call(helper::JIFFIES64, vec![])),
+            Builtin::Ncpus => Val::Imm(i64::from(self.cx.cpus)),
             Builtin::Func => Val::Imm(i64::from(point.func_name.0)),
             Builtin::Probe => Val::Imm(i64::from(point.probe_name.0)),
             Builtin::Arg(n) => self.argument(n),
@@ -181,7 +195,7 @@ impl<'a> Lowerer<'a> {
         }
     }
 
-    fn pid_tgid(&mut self) -> V {
+    pub(super) fn pid_tgid(&mut self) -> V {
         self.b.pure(call(helper::GET_CURRENT_PID_TGID))
     }
 }

@@ -10,6 +10,7 @@ mod context;
 mod event;
 mod expr;
 mod front;
+mod functions;
 mod keys;
 mod loops;
 mod maps;
@@ -41,6 +42,8 @@ pub struct Context<'a> {
     pub fronts: &'a [bool],
     /// Bytes of the function's argument of this number, for fentry and fexit: 1, 2, 4 or 8.
     pub arg_bytes: &'a dyn Fn(u8) -> u8,
+    /// Possible CPUs.
+    pub cpus: u32,
     /// Keeps integer `$` variables in memory rather than in registers: for bodies with more of them than fit the stack.
     pub locals_in_memory: bool,
 }

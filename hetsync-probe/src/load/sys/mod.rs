@@ -21,7 +21,7 @@ mod verifier;
 
 pub use btf::vmlinux_btf;
 pub use call::errno_name;
-pub use clock::boot_ns;
+pub use clock::{boot_ns, booted_at_ns, time_of_day};
 pub use cpus::possible_cpus;
 pub use link::{attach_raw_tracepoint, attach_tracing};
 pub use loader::SysLoader;
