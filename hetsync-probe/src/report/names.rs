@@ -104,7 +104,7 @@ pub fn signal_name(number: i64) -> Option<&'static str> {
 /// The number of a signal, by its name with or without `SIG`.
 pub fn signal_number(name: &str) -> Option<u64> {
     let known = |signal: &&str| *signal == name || signal.strip_prefix("SIG") == Some(name);
-    Some(SIGNALS.iter().position(|signal| known(&signal))? as u64 + 1)
+    Some(SIGNALS.iter().position(known)? as u64 + 1)
 }
 
 #[cfg(test)]
