@@ -1,6 +1,6 @@
 //! The stack frame: an offset for every object and spill slot, shared by those that are never alive together.
 //!
-//! [`super::objects`] tells from where to where each is in use; two objects whose spans do not meet may share bytes.
+//! `objects`, beside this, tells from where to where each is in use; two objects whose spans do not meet may share bytes.
 
 use super::objects;
 use super::regalloc::Allocated;

@@ -9,7 +9,7 @@
 //! So a function has so many instructions and branches to spend; loops share them, nested ones by their product.
 //!
 //! And what one round leaves to the next must look the same to the verifier on every way through the round, or it follows
-//! every way through all of them, twice as many with each. So [`blur`] hides the values of changing variables from it; only
+//! every way through all of them, twice as many with each. So `blur` hides the values of changing variables from it; only
 //! the number of rounds and what a condition on constants compares stay known.
 
 use super::{Alu, Block, Edge, Function, Inst, Op, Term, V, Val};
