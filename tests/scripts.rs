@@ -5,6 +5,8 @@
 mod bench;
 #[path = "scripts/examples.rs"]
 mod examples;
+#[path = "scripts/functions.rs"]
+mod functions;
 #[path = "scripts/language.rs"]
 mod language;
 #[path = "scripts/shipped.rs"]

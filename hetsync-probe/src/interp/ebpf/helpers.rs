@@ -58,7 +58,7 @@ impl Run<'_> {
             helper::GET_PRANDOM_U32 => Ok(Word::scalar(self.firing.random.into())),
             helper::JIFFIES64 => Ok(Word::scalar(self.firing.jiffies)),
             helper::GET_STACKID => {
-                let map = self.map(number)?;
+                let map = self.map_in(number, 2)?;
                 if self.maps[map].spec.kind != MapKind::StackTrace {
                     return Err(argument(number, 2, "a map of stacks"));
                 }
@@ -195,13 +195,18 @@ impl Run<'_> {
     }
 
     fn map(&self, helper: i32) -> Result<usize, FaultKind> {
-        if let Tag::Pointer(region) = self.registers[1].tag
+        self.map_in(helper, 1)
+    }
+
+    fn map_in(&self, helper: i32, register: u8) -> Result<usize, FaultKind> {
+        let word = self.registers[usize::from(register)];
+        if let Tag::Pointer(region) = word.tag
             && let Region::Map(map) = self.regions[region]
-            && self.registers[1].offset(region) == 0
+            && word.offset(region) == 0
         {
             return Ok(map);
         }
-        Err(argument(helper, 1, "a map"))
+        Err(argument(helper, register, "a map"))
     }
 
     fn ring(&self, helper: i32) -> Result<usize, FaultKind> {

@@ -85,10 +85,14 @@ impl Body<'_> {
                     self.point.kind,
                     PointKind::Begin | PointKind::End | PointKind::Interval { .. }
                 );
-                Value::Int(match run {
-                    true => layout::NO_STACK as u64,
-                    false => self.firing.stacks[usize::from(*user)],
-                })
+                let number = match run {
+                    true => layout::NO_STACK,
+                    false => self.firing.stacks[usize::from(*user)] as i64,
+                };
+                if number == layout::STACK_TAKEN {
+                    self.store.lose(layout::LOSS_STACKS);
+                }
+                Value::Int(number as u64)
             }
             Function::Signal => {
                 self.bits(&args[0]);

@@ -133,6 +133,11 @@ impl Store {
         }
     }
 
+    /// Counts a loss.
+    pub fn lose(&mut self, counter: u32) {
+        self.contents.losses[counter as usize] += 1;
+    }
+
     /// The values at a key, made if there is room.
     fn slot(&mut self, id: MapId, key: Vec<u8>) -> Option<&mut Vec<Vec<u8>>> {
         let table = self.contents.map(id);

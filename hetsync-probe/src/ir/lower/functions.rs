@@ -259,21 +259,42 @@ impl<'a> Lowerer<'a> {
         self.b.pop(result)
     }
 
-    /// Bytes before the NUL; there is one.
+    /// Bytes before the NUL, of which there is one: the word that has it first, then its place in there.
     fn length(&mut self, text: &'a Expr) -> Val {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        const HIGHS: u64 = 0x8080_8080_8080_8080;
         let at = self.fresh_copy(text, 8);
-        let join = self.b.block();
-        let result = self.b.var(Val::Imm(0));
-        for offset in 0..text.ty.size() {
-            let byte = self.b.load(Width::B, at.plus(offset as i32));
+        let (found, done) = (self.b.block(), self.b.block());
+        let before = self.b.var(Val::Imm(0));
+        let marks = self.b.var(Val::Imm(0));
+        for offset in (0..text.ty.size()).step_by(8) {
+            let word = self.b.load(Width::D, at.plus(offset as i32));
+            // The lowest bit that is set stands in the lowest byte that is zero.
+            let lower = self.b.alu(Alu::Sub, word, Val::Imm(ONES as i64));
+            let clear = self.b.alu(Alu::Xor, word, Val::Imm(-1));
+            let both = self.b.alu(Alu::And, lower, clear);
+            let zeros = self.b.alu(Alu::And, both, Val::Imm(HIGHS as i64));
             let next = self.b.block();
-            self.b.branch(Cond::Eq, byte, Val::Imm(0), join, next);
+            self.b.set_var(before, Val::Imm(offset as i64));
+            self.b.set_var(marks, zeros);
+            self.b.branch(Cond::Ne, zeros, Val::Imm(0), found, next);
             self.b.start(next);
-            self.b.set_var(result, Val::Imm(offset as i64 + 1));
         }
-        self.b.jump(join);
-        self.b.start(join);
-        self.b.pop(result)
+        self.b.jump(found);
+        self.b.start(found);
+        let marks = self.b.pop(marks);
+        for byte in 0..7 {
+            let mark = self.b.alu(Alu::And, marks, Val::Imm(0x80 << (8 * byte)));
+            let next = self.b.block();
+            self.b.branch(Cond::Ne, mark, Val::Imm(0), done, next);
+            self.b.start(next);
+            let one_more = self.b.get(before);
+            let one_more = self.b.alu(Alu::Add, one_more, Val::Imm(1));
+            self.b.set_var(before, one_more);
+        }
+        self.b.jump(done);
+        self.b.start(done);
+        self.b.pop(before)
     }
 
     /// The kernel's number of the current stack. One that the map has no room for, since another of the same number is there, is

@@ -1,0 +1,207 @@
+//! Functions and built-ins, by meaning and as compiled code, which the bench compares to the byte.
+
+use crate::bench::{Bench, Left, Part};
+use hetsync_probe::interp::Firing;
+use hetsync_probe::layout;
+
+/// Addresses of the bench's memory.
+const TEXT: u64 = 0xffff_8880_0000_1000;
+const BYTES: u64 = 0xffff_8880_0000_2000;
+const PROCESS: u64 = 0x7f00_0000_1000;
+
+/// Runs the body of a kprobe whose first arguments are a string, 32 bytes, and a string of the process.
+fn run<T>(body: &str, see: impl FnOnce(&Left<'_>) -> T) -> T {
+    let mut bench = Bench::new(&format!("kprobe:f {{ {body} }}"));
+    bench.world.kernel.add(TEXT, b"hello world\0".to_vec());
+    bench.world.kernel.add(BYTES, (0..32).collect());
+    bench.world.user.add(PROCESS, b"user text\0".to_vec());
+    let mut firing = Firing::default();
+    (firing.args[0], firing.args[1], firing.args[2]) = (TEXT, BYTES, PROCESS);
+    bench.fire("kprobe:f", 0, firing);
+    see(&bench.run())
+}
+
+fn number(body: &str) -> i64 {
+    run(body, |left| left.value("r", &[])).expect("@r has no keys")
+}
+
+/// The bytes of `@r`.
+fn bytes(body: &str, len: usize) -> Vec<u8> {
+    run(body, |left| {
+        let words = (0..len.div_ceil(8)).map(|at| left.word("r", &[], 0, at));
+        let mut bytes: Vec<u8> = words
+            .flat_map(|w| w.expect("assigned").to_le_bytes())
+            .collect();
+        bytes.truncate(len);
+        bytes
+    })
+}
+
+#[test]
+fn byte_order_is_changed_by_width() {
+    for (expr, expected) in [
+        ("bswap((uint16)0x0102)", 0x0201),
+        ("bswap((uint32)0x01020304)", 0x0403_0201),
+        ("bswap((uint64)0x0102030405060708)", 0x0807_0605_0403_0201),
+        ("bswap((uint8)5)", 5),
+        ("ntohs(0x5000)", 0x50),
+        ("htons(0xff0050)", 0x5000),
+        ("ntohl(0x0100007f)", 0x7f00_0001),
+        ("htonl(arg3 + 1)", 0x0100_0000),
+    ] {
+        assert_eq!(number(&format!("@r = {expr};")), expected, "{expr}");
+    }
+}
+
+#[test]
+fn addresses_carry_their_family() {
+    let mut v4 = layout::FAMILY_V4.to_le_bytes().to_vec();
+    v4.extend([127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(bytes("@r = ntop(0x0100007f);", 24), v4);
+    assert_eq!(bytes("@r = ntop(pton(\"127.0.0.1\"));", 24), v4);
+    assert_eq!(bytes("@r = ntop(arg3 + 2, 0x0100007f);", 24), v4);
+    let mut v6 = layout::FAMILY_V6.to_le_bytes().to_vec();
+    v6.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+    assert_eq!(bytes("@r = ntop(pton(\"2001:db8::9\"));", 24), v6);
+    // One variable, first of one family, then of the other.
+    let both = "$a = ntop(0x0100007f); if (pid) { $a = ntop(pton(\"2001:db8::9\")); } @r = $a;";
+    assert_eq!(bytes(both, 24), v6);
+}
+
+#[test]
+fn strings_are_read_up_to_their_end_or_length() {
+    for (expr, expected) in [
+        ("str(arg0)", "hello world"),
+        ("str(arg0, 6)", "hello"),
+        ("str(arg0, 1)", ""),
+        ("str(arg0, 0)", ""),
+        ("str(arg0, tid - 95)", "hello"),
+        ("str(arg0, tid)", "hello world"),
+        ("str(arg0, arg3)", ""),
+        ("str(uptr(arg2))", "user text"),
+        ("str(uptr(arg2), tid - 97)", "use"),
+        ("str(arg2)", ""),
+        ("str(arg3)", ""),
+    ] {
+        let body = format!("@r = {expr};");
+        let mut wanted = expected.as_bytes().to_vec();
+        wanted.push(0);
+        assert_eq!(bytes(&body, wanted.len()), wanted, "{expr}");
+    }
+    let seen = |left: &Left<'_>| left.value("m", &[Part::Text("hello world")]);
+    assert_eq!(run("@m[str(arg0)] = count();", seen), Some(1));
+}
+
+#[test]
+fn buffers_have_their_length_and_nothing_behind_it() {
+    for (expr, expected) in [
+        ("buf(arg1, 3)", &[0u8, 1, 2][..]),
+        ("buf(arg1, tid - 97)", &[0, 1, 2, 3]),
+        ("buf(arg1, arg3)", &[]),
+        ("buf(pton(\"1.2.3.4\"))", &[1, 2, 3, 4]),
+    ] {
+        let mut wanted = (expected.len() as u64).to_le_bytes().to_vec();
+        wanted.extend_from_slice(expected);
+        wanted.resize(16, 0);
+        assert_eq!(bytes(&format!("@r = {expr};"), 16), wanted, "{expr}");
+    }
+    // What cannot be read is zeros, whatever its length.
+    let unreadable = bytes("@r = buf(arg3, 5);", 16);
+    assert_eq!(unreadable, [5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn texts_are_compared_searched_and_measured() {
+    for (expr, expected) in [
+        ("strncmp(\"abc\", \"abd\", 2)", 0),
+        ("strncmp(\"abc\", \"abd\", 3)", 1),
+        ("strncmp(\"abc\", \"abcd\", 3)", 0),
+        ("strncmp(\"abc\", \"abcd\", 4)", 1),
+        ("strncmp(str(arg0, 32), \"hello there, all of you\", 6)", 0),
+        ("strncmp(str(arg0, 32), \"hello there, all of you\", 7)", 1),
+        ("strncmp(str(arg0, 32), str(arg0, 32), 5000)", 0),
+        ("strncmp(comm, \"worker\", 16)", 0),
+        ("strcontains(str(arg0, 32), \"o w\")", 1),
+        ("strcontains(str(arg0, 32), \"world\")", 1),
+        ("strcontains(str(arg0, 32), \"worlds\")", 0),
+        ("strcontains(str(arg0, 32), \"hello wo\")", 1),
+        ("strcontains(str(arg0, 32), \"\")", 1),
+        ("strcontains(str(arg3, 32), \"a\")", 0),
+        ("strlen(str(arg0, 32))", 11),
+        ("strlen(str(arg3, 32))", 0),
+        ("strlen(str(arg0))", 11),
+        ("strlen(\"12345678\")", 8),
+        ("strlen(\"1234567\")", 7),
+        ("strlen(\"a\")", 1),
+        ("strlen(comm)", 6),
+    ] {
+        assert_eq!(number(&format!("@r = {expr};")), expected, "{expr}");
+    }
+}
+
+#[test]
+fn keys_are_asked_for_without_being_made() {
+    assert_eq!(number("@m[1] = 0; @r = has_key(@m, 1);"), 1);
+    assert_eq!(number("@m[1] = 0; @r = has_key(@m, 2);"), 0);
+    assert_eq!(
+        number("@m[1, \"a\"] = count(); @r = has_key(@m, (1, \"a\"));"),
+        1
+    );
+    let keys = run("@m[1] = 0; @r = has_key(@m, 2);", |left| left.keys("m"));
+    assert_eq!(keys, 1);
+}
+
+#[test]
+fn what_is_known_of_the_thread_and_the_machine() {
+    for (name, expected) in [
+        ("uid", 1000),
+        ("gid", 1001),
+        ("cgroup", 77),
+        ("rand", 0x9e37_79b9),
+        ("jiffies", 4_294_967_300),
+        ("numaid", 0),
+    ] {
+        assert_eq!(number(&format!("@r = {name};")), expected, "{name}");
+    }
+}
+
+#[test]
+fn stacks_are_numbers_and_those_of_a_process_have_its_id() {
+    let word = |body, at| run(body, |left| left.word("r", &[], 0, at));
+    assert_eq!(word("@r = kstack(3);", 0), Some(5));
+    assert_eq!(word("@r = ustack(perf, 3);", 0), Some(9));
+    assert_eq!(word("@r = ustack;", 1), Some(100));
+    assert_eq!(word("@r = usym(arg0);", 0), Some(TEXT));
+    assert_eq!(word("@r = usym(arg0);", 1), Some(100));
+    assert_eq!(word("@r = ksym(arg0);", 0), Some(TEXT));
+    let mut bench = Bench::new("begin { @r = kstack; }");
+    bench.fire("begin", 0, Firing::default());
+    assert_eq!(bench.run().value("r", &[]), Some(layout::NO_STACK));
+}
+
+#[test]
+fn the_numbers_of_stacks_that_found_no_room_are_counted() {
+    let mut bench = Bench::new("kprobe:f { @r = kstack; }");
+    let mut firing = Firing::default();
+    firing.stacks[0] = layout::STACK_TAKEN as u64;
+    bench.fire("kprobe:f", 0, firing);
+    let left = bench.run();
+    assert_eq!(left.contents.losses[layout::LOSS_STACKS as usize], 1);
+}
+
+#[test]
+fn what_is_printed_carries_values_of_every_kind() {
+    let events = |body: &str| run(body, |left| left.contents.events.len());
+    assert_eq!(
+        events("printf(\"%s %r %s\", str(arg0), buf(arg1, 9), ntop(1));"),
+        1
+    );
+    assert_eq!(
+        events("time(); cat(\"/proc/%d\", pid); join(arg1); errorf(\"%s\", kstack);"),
+        4
+    );
+    assert_eq!(
+        events("@c[1] = count(); print(@c[1]); print((1, ntop(1), \"a\"));"),
+        2
+    );
+}
