@@ -155,12 +155,22 @@ pub enum MapKind {
     PercpuArray,
     Ringbuf,
     StackTrace,
+    LruHash,
+    LruPercpuHash,
 }
 
 impl MapKind {
     /// Whether each CPU has a value of its own.
     pub fn is_percpu(self) -> bool {
-        matches!(self, MapKind::PercpuHash | MapKind::PercpuArray)
+        matches!(
+            self,
+            MapKind::PercpuHash | MapKind::PercpuArray | MapKind::LruPercpuHash
+        )
+    }
+
+    /// Whether a full map drops a key for a new one.
+    pub fn is_lru(self) -> bool {
+        matches!(self, MapKind::LruHash | MapKind::LruPercpuHash)
     }
 }
 

@@ -34,6 +34,10 @@ pub const STRING_BYTES: usize = 1024;
 pub const LHIST_BUCKETS: u64 = 1000;
 /// Keys a map holds unless the script or the command line says otherwise.
 pub const DEFAULT_MAX_KEYS: u32 = 4096;
+/// Most keys a map can be made to hold.
+pub const MAX_KEYS: u32 = 1 << 24;
+/// Most pages of 4096 bytes of the events' ring buffer.
+pub const RING_PAGES: u32 = 1 << 14;
 /// Most instructions in one program (the kernel's own verifier limit is on
 /// instructions *visited*; this bounds what we hand it).
 pub const INSTRUCTIONS: usize = 65_536;

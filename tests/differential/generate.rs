@@ -322,6 +322,7 @@ impl Generator<'_> {
             key,
             value,
             max_entries,
+            lru: false,
             unit: None,
             span: Span::default(),
         });

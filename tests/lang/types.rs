@@ -487,15 +487,7 @@ fn later_constructs_are_named() {
             "#if LINUX_VERSION_CODE > 5\n#endif\nbegin { exit(); }",
             "`LINUX_VERSION_CODE` in a condition is",
         ),
-        (
-            "config = { max_map_keys = 5 }\nbegin { exit(); }",
-            "a `config` block is",
-        ),
         ("macro one() { 1 }\nbegin { exit(); }", "a `macro` is"),
-        (
-            "let @a = lruhash(5);\nbegin { exit(); }",
-            "the declaration of a map with `let` is",
-        ),
         ("usdt:/bin/bash:a:b { exit(); }", "`usdt` probes are"),
         ("iter:task { exit(); }", "`iter` probes are"),
         ("kprobe:f { print(path(arg0)); }", "`path()` is"),
@@ -573,4 +565,23 @@ fn variables_end_with_their_block_and_hide_no_other() {
     assert_eq!(codes_of("begin { let $a = $a; print($a); }"), ["E0212"]);
     let program = program("begin { let $a : uint64 = 1; print($a); _ = $a; }");
     assert_eq!(program.probes[0].locals[0].ty, Type::UINT);
+}
+
+#[test]
+fn settings_and_declared_maps_say_how_many_keys() {
+    let program = program(
+        "config = { max_map_keys = 7; perf_rb_pages = 3; BPFTRACE_PRINT_MAPS_ON_EXIT = false }\nlet @b = lruhash(9);\nbegin { @a[1] = 1; @b[1] = 2; @c = 3; }",
+    );
+    // Tests say 4096 keys on the command line, which is stronger.
+    assert_eq!(map(&program, "a").max_entries, 4096);
+    assert_eq!(map(&program, "b").max_entries, 9);
+    assert_eq!(map(&program, "c").max_entries, 1);
+    assert!(map(&program, "b").lru && !map(&program, "a").lru);
+    assert!(program.config.hide_maps);
+    assert_eq!(program.config.ring_pages, Some(4));
+    assert_eq!(program.config.max_keys, Some(7));
+    assert_eq!(
+        codes_of("config = { log_size = 5 }\nbegin { exit(); }"),
+        ["W0007"]
+    );
 }

@@ -14,6 +14,7 @@ pub(crate) fn map(name: &str, key: &[Type], value: MapValue) -> Map {
         key: key.to_vec(),
         value,
         max_entries: if key.is_empty() { 1 } else { 4096 },
+        lru: false,
         unit: None,
         span: Span::default(),
     }

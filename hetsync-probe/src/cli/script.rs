@@ -43,7 +43,7 @@ impl Script {
             params: self.params.clone(),
             kernel,
             pid_filter: pid,
-            max_keys: args.max_keys.unwrap_or(limits::DEFAULT_MAX_KEYS),
+            max_keys: args.max_keys.unwrap_or(0),
             allow_unsafe: args.allow_unsafe,
         }
     }

@@ -9,6 +9,8 @@ use crate::sema::hir;
 
 /// Different stacks of calls that are kept, for each depth asked for.
 const STACKS: u32 = 8192;
+/// What a page is when a script counts in pages.
+const PAGE_BYTES: u32 = 4096;
 /// Keys a per-CPU hash keeps however large its values are on however many CPUs.
 const FEWEST_KEYS: u32 = 64;
 
@@ -86,11 +88,15 @@ pub(super) fn specs(
         max_entries,
         map: None,
     };
+    let ring_bytes = match program.config.ring_pages {
+        Some(pages) => pages * PAGE_BYTES,
+        None => options.ring_bytes,
+    };
     let counters = layout::loss_counters(program.maps.len(), program.loops.len()) as u32;
     for (map, spec) in [
         (
             MapRef::Events,
-            own("hp_events", MapKind::Ringbuf, 0, 0, options.ring_bytes),
+            own("hp_events", MapKind::Ringbuf, 0, 0, ring_bytes),
         ),
         (
             MapRef::Losses,
@@ -130,8 +136,10 @@ fn script_map(index: usize, map: &hir::Map, options: &super::Options<'_>) -> Map
     let scalar = matches!(map.value, hir::MapValue::Scalar(_));
     let kind = match (scalar, map.key.is_empty()) {
         (true, true) => MapKind::Array,
+        (true, false) if map.lru => MapKind::LruHash,
         (true, false) => MapKind::Hash,
         (false, true) => MapKind::PercpuArray,
+        (false, false) if map.lru => MapKind::LruPercpuHash,
         (false, false) => MapKind::PercpuHash,
     };
     let value_size = layout::value_size(map) as u32;
@@ -139,7 +147,7 @@ fn script_map(index: usize, map: &hir::Map, options: &super::Options<'_>) -> Map
     // wait for memory, and what the kernel has at hand in that moment does not last for two large per-CPU values.)
     let room = options.percpu_bytes / (u64::from(value_size) * u64::from(options.cpus.max(1)));
     let max_entries = match kind {
-        MapKind::PercpuHash => {
+        MapKind::PercpuHash | MapKind::LruPercpuHash => {
             let fit = u32::try_from(room).unwrap_or(u32::MAX).max(FEWEST_KEYS);
             map.max_entries.min(fit)
         }

@@ -36,6 +36,7 @@ fn suits(map: &Map) -> bool {
     matches!(map.key[..], [Type::Int { .. }])
         && matches!(&map.value, MapValue::Scalar(ty) if ty.is_word())
         && map.max_entries >= front::SLOTS
+        && !map.lru
 }
 
 /// Whether a key is the current thread's number.

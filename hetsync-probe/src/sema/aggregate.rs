@@ -1,6 +1,7 @@
 //! The statistics a map can keep, and the maps of the finished program.
 
 use super::checker::{Checker, Typed};
+use super::config::Declared;
 use super::hir::{self, Aggregation, MapValue};
 use super::shape::Shape;
 use super::tables::Value;
@@ -168,6 +169,15 @@ impl Checker<'_> {
         Some(Aggregation::Summary { percentiles })
     }
 
+    /// Keys of a map that does not say how many.
+    fn max_keys(&self) -> u32 {
+        match (self.options.max_keys, self.program.config.max_keys) {
+            (0, Some(keys)) => keys,
+            (0, None) => limits::DEFAULT_MAX_KEYS,
+            (keys, _) => keys,
+        }
+    }
+
     /// Writes the maps learnt into the program, and checks them against the limits.
     pub(super) fn finish_maps(&mut self) {
         let infos = std::mem::take(&mut self.tables.maps);
@@ -186,18 +196,22 @@ impl Checker<'_> {
                 // Reported where it is used.
                 None => MapValue::Scalar(hir::Type::INT),
             };
+            let declared = self.map_kinds.get(&info.name);
+            let misfit = declared.and_then(|it| it.misfit(&info.name, !key.is_empty(), &value));
             let map = hir::Map {
                 name: info.name.clone(),
-                max_entries: if key.is_empty() {
-                    1
-                } else {
-                    self.options.max_keys.max(1)
+                max_entries: match declared {
+                    _ if key.is_empty() => 1,
+                    Some(declared) => declared.max_entries,
+                    None => self.max_keys(),
                 },
+                lru: declared.is_some_and(Declared::is_lru),
                 key,
                 value,
                 unit: info.unit.get(),
                 span: info.span,
             };
+            self.diagnostics.extend(misfit);
             let bytes = layout::key_size(&map);
             if bytes > limits::KEY_BYTES {
                 self.report(

@@ -1,8 +1,9 @@
 //! One round over a script: state, probes, names in scope, and the use of maps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Options;
+use super::config::Declared;
 use super::ctypes::Types;
 use super::hir::{self, NameId, Type, Unit};
 use super::points::{Resolved, Written};
@@ -105,16 +106,26 @@ pub(super) struct Checker<'a> {
     pub(super) complained: Vec<usize>,
     /// How many loops are around the statement being checked.
     pub(super) loops: usize,
+    /// Declarations of maps, by name.
+    pub(super) map_kinds: &'a BTreeMap<String, Declared>,
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(options: &'a Options<'a>, tables: Tables, types: Types<'a>) -> Self {
+    pub(super) fn new(
+        options: &'a Options<'a>,
+        (config, map_kinds): (hir::Config, &'a BTreeMap<String, Declared>),
+        tables: Tables,
+        types: Types<'a>,
+    ) -> Self {
         Self {
             options,
             tables,
             types,
             diagnostics: Vec::new(),
-            program: hir::Program::default(),
+            program: hir::Program {
+                config,
+                ..hir::Program::default()
+            },
             names: HashMap::new(),
             probe: 0,
             written: &[],
@@ -123,6 +134,7 @@ impl<'a> Checker<'a> {
             declared: Vec::new(),
             complained: Vec::new(),
             loops: 0,
+            map_kinds,
         }
     }
 

@@ -68,7 +68,12 @@ impl Checker<'_> {
     }
 
     /// `unroll (n) { .. }`.
-    pub(super) fn unroll(&mut self, count: &ast::Expr, body: &ast::Block) -> Option<StmtKind> {
+    pub(super) fn unroll(
+        &mut self,
+        count: &ast::Expr,
+        body: &ast::Block,
+        span: Span,
+    ) -> Option<StmtKind> {
         let times = self.integer(count, "`unroll`");
         let body = self.block(body);
         let times = times?;
@@ -89,7 +94,7 @@ impl Checker<'_> {
             _ => self.fail(
                 Diagnostic::error(
                     "E0530",
-                    count.span,
+                    head(span, count.span),
                     format!("`unroll` repeats 1 to {most} times"),
                 )
                 .with_label(format!("is {}", bits as i64))

@@ -66,6 +66,19 @@ pub struct Program {
     pub names: Vec<String>,
     /// The loops of all bodies, in order.
     pub loops: Vec<Loop>,
+    /// What the script says of itself.
+    pub config: Config,
+}
+
+/// The settings of `config = { .. }` that change what is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Config {
+    /// Keys each map with keys can hold, unless it is declared otherwise.
+    pub max_keys: Option<u32>,
+    /// Whether maps are not printed at the end.
+    pub hide_maps: bool,
+    /// Pages of 4096 bytes of the events' ring buffer: a power of two.
+    pub ring_pages: Option<u32>,
 }
 
 /// A loop.
@@ -544,6 +557,8 @@ pub struct Map {
     pub value: MapValue,
     /// Keys it can hold; 1 for a map without keys.
     pub max_entries: u32,
+    /// Whether a full map drops the key not used for longest, rather than refuse a new one.
+    pub lru: bool,
     /// The unit of its values or samples where the script names one (`us(..)`, `ms(..)`): for table headers
     /// only, the numbers are already in it.
     pub unit: Option<Unit>,

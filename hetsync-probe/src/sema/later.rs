@@ -12,19 +12,11 @@ fn unsupported(what: &str, span: Span) -> Diagnostic {
 
 /// Everything of the top level that is no probe. `#include` needs nothing: no name of a header has a meaning yet.
 pub(super) fn script(script: &Script) -> Vec<Diagnostic> {
-    let configs = script
-        .configs
-        .iter()
-        .map(|item| unsupported("a `config` block is", item.span));
-    let maps = script
-        .maps
-        .iter()
-        .map(|item| unsupported("the declaration of a map with `let` is", item.span));
     let macros = script
         .macros
         .iter()
         .map(|item| unsupported("a `macro` is", item.name.span));
-    configs.chain(maps).chain(macros).collect()
+    macros.collect()
 }
 
 /// `for` over a map; the word is its place.

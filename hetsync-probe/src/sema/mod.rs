@@ -13,6 +13,7 @@ mod args;
 mod call;
 mod cast;
 mod checker;
+mod config;
 mod control;
 mod ctypes;
 mod dump;
@@ -49,7 +50,7 @@ pub struct Options<'a> {
     pub kernel: &'a dyn Kernel,
     /// Only this process (thread group) fires kprobes and kretprobes.
     pub pid_filter: Option<u32>,
-    /// Keys each map with keys can hold, at least 1.
+    /// Keys each map with keys can hold; 0 leaves it to the script's `config`, or to [`crate::limits::DEFAULT_MAX_KEYS`].
     pub max_keys: u32,
     /// Whether calls that act on the system are allowed.
     pub allow_unsafe: bool,
@@ -73,12 +74,17 @@ pub fn check(
     let resolved = points::resolve(script, options);
     let mut tables = tables::Tables::default();
     let mut types = ctypes::Types::new(options.kernel);
-    let mistakes = types.define(&script.types);
+    let mut mistakes = types.define(&script.types);
+    let (config, told) = config::settings(script);
+    mistakes.extend(told);
+    let (map_kinds, told) = config::maps(script);
+    mistakes.extend(told);
     let mut settled = false;
     // One more round sees that nothing changes, and one settles maps that only get themselves.
     for _ in 0..crate::limits::TYPE_ROUNDS + 2 {
         let before = tables.clone();
-        let round = Checker::new(options, tables, types).script(script, &resolved);
+        let round =
+            Checker::new(options, (config, &map_kinds), tables, types).script(script, &resolved);
         (tables, types) = (round.tables, round.types);
         let (program, mut diagnostics) = (round.program, round.diagnostics);
         if tables != before {

@@ -58,7 +58,7 @@ impl Checker<'_> {
             } => self.if_statement(cond, then, otherwise.as_ref()),
             ast::StmtKind::Expr(expr) => self.expr_statement(expr),
             ast::StmtKind::While { cond, body } => self.while_statement(cond, body, span),
-            ast::StmtKind::Unroll { count, body } => self.unroll(count, body),
+            ast::StmtKind::Unroll { count, body } => self.unroll(count, body, span),
             ast::StmtKind::For {
                 name,
                 over: ast::ForOver::Range { start, end },

@@ -285,7 +285,7 @@ impl<'a> Job<'a> {
         session.end()?;
         events.drain_all(&session)?;
         watch::second_signal_ends();
-        let maps = events.last_maps(&session, args.quiet)?;
+        let maps = events.last_maps(&session, args.quiet || program.config.hide_maps)?;
         let mut account = events.account(&session, &loop_lines)?;
         account.missed.extend(missed_ticks(&session, &intervals));
         if !args.quiet {

@@ -197,4 +197,26 @@ file's symbol tables, which a stripped program lacks; any instruction can be pro
         wrong: "begin { if (pid == 1) { break; } }",
         mended: "begin { if (pid == 1) { return; } }",
     },
+    Code {
+        code: "E0240",
+        title: "unknown setting",
+        explanation: "Settings are those of bpftrace: `max_map_keys`, `print_maps_on_exit` and so on, also by the names of its environment
+variables.",
+        wrong: "config = { max_map_key = 10 }\nbegin { @x[1] = 2; }",
+        mended: "config = { max_map_keys = 10 }\nbegin { @x[1] = 2; }",
+    },
+    Code {
+        code: "E0241",
+        title: "unknown kind of map",
+        explanation: "Maps of plain values are `hash` or `lruhash`, those of statistics `percpuhash`, `percpulruhash` or, without a key, `percpuarray`.",
+        wrong: "let @x = hashmap(10);\nbegin { @x[1] = 2; }",
+        mended: "let @x = hash(10);\nbegin { @x[1] = 2; }",
+    },
+    Code {
+        code: "E0242",
+        title: "a map is declared twice",
+        explanation: "One declaration says how many keys a map holds and what happens when it is full.",
+        wrong: "let @x = hash(10);\nlet @x = hash(20);\nbegin { @x[1] = 2; }",
+        mended: "let @x = hash(20);\nbegin { @x[1] = 2; }",
+    },
 ];

@@ -94,4 +94,11 @@ parameters, on one line. Conditions are made of integers, names, C's operators a
         wrong: "#ifdef BPFTRACE_HAVE_BTF\nbegin { exit(); }",
         mended: "#ifdef BPFTRACE_HAVE_BTF\nbegin { exit(); }\n#endif",
     },
+    Code {
+        code: "E0125",
+        title: "two `config` blocks",
+        explanation: "A script has one `config` block, which applies to all of it.",
+        wrong: "config = { max_map_keys = 10 }\nconfig = { print_maps_on_exit = false }\nbegin { @x[1] = 2; }",
+        mended: "config = { max_map_keys = 10; print_maps_on_exit = false }\nbegin { @x[1] = 2; }",
+    },
 ];

@@ -39,4 +39,11 @@ the kernel's function returns; cast them to its type.",
         wrong: "kprobe:f { @ = sum(us(arg0)); @ = sum(ms(arg0)); }",
         mended: "kprobe:f { @ = sum(us(arg0)); @ = sum(us(arg1)); }",
     },
+    Code {
+        code: "W0007",
+        title: "a setting has no effect",
+        explanation: "The setting is about something inside bpftrace that is done in another way here, and changes nothing of what is printed.",
+        wrong: "config = { log_size = 1000 }\nbegin { @x[1] = 2; }",
+        mended: "begin { @x[1] = 2; }",
+    },
 ];

@@ -104,9 +104,18 @@ impl EmulatedMap {
         let slot = match self.lookup(key) {
             Some(_) if flags == NOEXIST => return errno::EXIST,
             // A shared hash value is replaced by a new one; pointers to the old one see no change.
-            Some(_) if self.spec.kind == MapKind::Hash => self.add(key.to_vec()),
+            Some(_) if matches!(self.spec.kind, MapKind::Hash | MapKind::LruHash) => {
+                self.add(key.to_vec())
+            }
             Some(slot) => slot,
             None if flags == EXIST && !self.is_array() => return errno::NOENT,
+            // Which key has to go is the kernel's affair; here it is the first.
+            None if self.spec.kind.is_lru()
+                && self.index.len() >= self.spec.max_entries as usize =>
+            {
+                self.index.pop_first();
+                self.add(key.to_vec())
+            }
             None if self.is_array() || self.index.len() >= self.spec.max_entries as usize => {
                 return errno::TOO_BIG;
             }

@@ -142,7 +142,11 @@ impl Store {
     fn slot(&mut self, id: MapId, key: Vec<u8>) -> Option<&mut Vec<Vec<u8>>> {
         let table = self.contents.map(id);
         if !table.contains_key(&key) {
-            if table.len() >= self.maps[id.0 as usize].max_entries as usize {
+            let full = table.len() >= self.maps[id.0 as usize].max_entries as usize;
+            if full && self.maps[id.0 as usize].lru {
+                // Which key has to go is the kernel's affair; here it is the first.
+                self.contents.maps[id.0 as usize].pop_first();
+            } else if full {
                 self.contents.losses[layout::loss_map(id.0) as usize] += 1;
                 return None;
             }

@@ -370,6 +370,8 @@ fn kernel_type(kind: MapKind) -> u32 {
         MapKind::Array => 2,
         MapKind::PercpuHash => 5,
         MapKind::PercpuArray => 6,
+        MapKind::LruHash => 9,
+        MapKind::LruPercpuHash => 10,
         MapKind::Ringbuf => 27,
         MapKind::StackTrace => 7,
     }
