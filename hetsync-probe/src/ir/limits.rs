@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 /// Instructions and waiting branches that loops may make the verifier go through, out of 1,000,000 and 8,192: the rest is for
 /// the other sides of branches, which it follows as well until it finds that it has seen their like.
 const BUDGET: Cost = Cost {
-    instructions: 400_000.0,
+    instructions: 250_000.0,
     branches: 6_000.0,
 };
 /// Most rounds of a loop whose end is not known beforehand: the verifier keeps states of each and compares them.
