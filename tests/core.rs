@@ -4,6 +4,8 @@
 //! `faults` holds one test for each thing that the server this one takes
 //! the place of is known to get wrong.
 
+#[path = "core/attribution.rs"]
+mod attribution;
 #[path = "core/cli.rs"]
 mod cli;
 #[path = "core/decoder.rs"]
@@ -16,6 +18,8 @@ mod faults;
 mod late;
 #[path = "core/machine.rs"]
 mod machine;
+#[path = "core/metrics.rs"]
+mod metrics;
 #[path = "core/old_worker.rs"]
 mod old_worker;
 #[path = "core/oracle.rs"]

@@ -40,10 +40,13 @@
 //!     Output::Deliver { to: ConnId(0), result } if result.contributors() == 1)));
 //! ```
 
-#![forbid(unsafe_code)]
+// One call in `net::tcp_info` is the exception.
+#![deny(unsafe_code)]
+#![cfg_attr(not(feature = "net"), forbid(unsafe_code))]
 
 pub mod aggregate;
 pub mod member;
+pub mod metrics;
 mod name;
 #[cfg(feature = "net")]
 pub mod net;

@@ -5,6 +5,7 @@
 //! eight, so a quantile read from it is within 6.25 % of the true one.
 
 use crate::policy::{Explanation, Outcome};
+use crate::server::Accounts;
 use crate::time::Span;
 
 /// What a server has counted since it started.
@@ -38,6 +39,8 @@ pub struct Stats {
     pub deadline: Histogram,
     /// Why the newest round closed.
     pub newest: Option<Explanation>,
+    /// What each worker has cost the others in waiting.
+    pub accounts: Accounts,
 }
 
 impl Stats {
@@ -61,6 +64,7 @@ impl Stats {
         self.turnaround.add(&other.turnaround);
         self.deadline.add(&other.deadline);
         self.newest = other.newest.or(self.newest);
+        self.accounts.add(&other.accounts);
     }
 
     pub(crate) fn count_round(&mut self, outcome: Outcome, why: Explanation, lasted: Span) {
@@ -97,6 +101,7 @@ const BUCKETS: usize = ((64 - SPLIT_BITS as usize) + 1) * SPLIT as usize;
 pub struct Histogram {
     counts: Box<[u64]>,
     total: u64,
+    sum: Span,
 }
 
 impl Default for Histogram {
@@ -104,6 +109,7 @@ impl Default for Histogram {
         Self {
             counts: vec![0; BUCKETS].into(),
             total: 0,
+            sum: Span::ZERO,
         }
     }
 }
@@ -113,6 +119,7 @@ impl Histogram {
     pub fn record(&mut self, span: Span) {
         self.counts[bucket(span.as_nanos())] += 1;
         self.total += 1;
+        self.sum += span;
     }
 
     /// Adds the counts of another.
@@ -121,6 +128,22 @@ impl Histogram {
             *ours += theirs;
         }
         self.total += other.total;
+        self.sum += other.sum;
+    }
+
+    /// All spans together.
+    pub fn sum(&self) -> Span {
+        self.sum
+    }
+
+    /// How many spans were shorter than `2^exponent` nanoseconds; exact, as
+    /// powers of two are limits of buckets.
+    pub fn count_below(&self, exponent: u32) -> u64 {
+        let until = match exponent {
+            0..64 => bucket(1 << exponent),
+            _ => BUCKETS,
+        };
+        self.counts[..until].iter().sum()
     }
 
     /// How many spans were counted.

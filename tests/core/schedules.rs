@@ -214,6 +214,7 @@ impl Pair {
             Event::Withdrawn { .. } => got.abandoned += 1,
             Event::HalfClosed { conn } => got.half_closed.push(conn.0),
             Event::Joined { .. } | Event::Left { .. } | Event::ModelLength { .. } => {}
+            Event::Straggler { .. } | Event::KeepsUp { .. } => {}
             Event::Named { .. } | Event::Detached { .. } => unreachable!("nobody has an identity"),
         }
     }

@@ -19,8 +19,9 @@ use async_io::Async;
 use super::memory::Claim;
 use super::notice::Departure;
 use super::socket;
+use super::trace::Trace;
 use crate::payload::Payload;
-use crate::server::ConnId;
+use crate::server::{ConnId, Signs};
 use crate::time::{Span, Time};
 use crate::wire::{WireError, v0};
 use owed::Watch;
@@ -49,6 +50,8 @@ pub(super) struct Connection {
     sending: Mutex<Sending>,
     /// When a byte last moved, in nanoseconds on the shell's clock.
     moved_ns: AtomicU64,
+    /// The way of its gradient.
+    trace: Trace,
     /// Its gradient is in: it is the round that is waited for, not the peer.
     is_patient: AtomicBool,
     /// Part of a frame has been read.
@@ -76,6 +79,7 @@ impl Connection {
             stream,
             sending: Mutex::default(),
             moved_ns: AtomicU64::new(now.as_nanos()),
+            trace: Trace::new(now),
             is_patient: AtomicBool::new(false),
             is_mid_frame: AtomicBool::new(false),
             promise_ns: AtomicU64::new(0),
@@ -126,8 +130,8 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(self.read_failed(error)),
             };
-            self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
-            self.has_spoken.store(true, Ordering::Relaxed);
+            self.touch(now(), count);
+            self.gradient_begins();
             if let Some(payload) = decoder.advance(count).map_err(ReadEnd::Wire)? {
                 self.is_mid_frame.store(false, Ordering::Relaxed);
                 self.has_delivered.store(true, Ordering::Relaxed);
@@ -229,10 +233,32 @@ impl Connection {
             && lock(&self.parting).is_none()
     }
 
-    /// A byte has moved.
-    pub(super) fn touch(&self, now: Time) {
+    /// So many bytes have come.
+    pub(super) fn touch(&self, now: Time, bytes: usize) {
+        self.trace.received(bytes);
         self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
         self.has_spoken.store(true, Ordering::Relaxed);
+    }
+
+    /// What has come last is of a gradient.
+    pub(super) fn gradient_begins(&self) {
+        self.trace.byte(self.moved());
+    }
+
+    /// What is to be said of the gradient that has come whole, or, if it
+    /// `has_come` not, of the time since its last answer.
+    pub(super) fn signs(&self, now: Time, has_come: bool) -> Signs {
+        let last = has_come.then(|| self.moved());
+        self.trace.signs(now, last, self.stream.get_ref())
+    }
+
+    /// Bytes that came and went.
+    pub(super) fn traffic(&self) -> (u64, u64) {
+        self.trace.traffic()
+    }
+
+    fn moved(&self) -> Time {
+        Time::from_nanos(self.moved_ns.load(Ordering::Relaxed))
     }
 
     /// Its worker has said who it is, and is no squatter.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -14,7 +14,12 @@ use smol::future::FutureExt;
 use super::connection::Connection;
 use super::memory::{Claim, Memory};
 use super::notice::{Departure, Notice};
-use crate::server::{Action, Closing, ConnId, Frame, Jobs, RoundResult};
+use crate::Name;
+use crate::metrics::Snapshot;
+use crate::server::attribution::TRIFLE;
+use crate::server::{
+    Action, Charge, Closing, ConnId, Event, Frame, Jobs, RoundReport, RoundResult,
+};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 
@@ -30,6 +35,9 @@ const FREE_THOUGHT: Span = Span::from_millis(2);
 /// What it costs to be woken for a step.
 const WAKE_UP: Span = Span::from_nanos(5_000);
 
+/// Late workers of one round whose connections are looked at, at most.
+const MOST_LOOKS: usize = 16;
+
 /// Called with each notice, in order. It holds up the server, so it should
 /// return soon.
 pub(super) type Observer = Box<dyn FnMut(Time, &Notice) + Send>;
@@ -44,6 +52,7 @@ pub(super) struct Hub {
     /// The model's length for readers, without taking the lock; 0 if it is
     /// not known.
     model_bytes: AtomicUsize,
+    is_stopping: AtomicBool,
     wake_timer: Sender<()>,
     timer_woken: Receiver<()>,
     wake_thinker: Sender<()>,
@@ -66,6 +75,8 @@ struct State {
     /// Whether the policy is being given time to think.
     is_thinking: bool,
     connected: u64,
+    /// Bytes that came and went on connections that have ended.
+    past_traffic: (u64, u64),
 }
 
 impl Hub {
@@ -86,8 +97,10 @@ impl Hub {
                 armed: None,
                 is_thinking: false,
                 connected: 0,
+                past_traffic: (0, 0),
             }),
             model_bytes,
+            is_stopping: AtomicBool::new(false),
             wake_timer,
             timer_woken,
             wake_thinker,
@@ -274,7 +287,11 @@ impl Hub {
     pub(super) fn dismiss(&self, conn: ConnId, why: Departure, worker: ConnId, claim: Claim) {
         let mut state = self.state();
         state.orphans.push((worker, claim));
-        state.connections.remove(&conn);
+        if let Some(connection) = state.connections.remove(&conn) {
+            let (received, sent) = connection.traffic();
+            state.past_traffic.0 += received;
+            state.past_traffic.1 += sent;
+        }
         state.half_closed.retain(|other| other.id != conn);
         let notice = Notice::Disconnected { conn, why };
         (state.observer)(self.now(), &notice);
@@ -337,6 +354,34 @@ impl Hub {
         (self.state().observer)(now, notice);
     }
 
+    /// No new connections are taken from now on.
+    pub(super) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server has been asked to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// What there is to be told of this moment.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let state = self.state();
+        let (mut received_bytes, mut sent_bytes) = state.past_traffic;
+        for connection in state.connections.values() {
+            let (received, sent) = connection.traffic();
+            received_bytes += received;
+            sent_bytes += sent;
+        }
+        Snapshot {
+            uptime: self.now() - Time::ZERO,
+            connections: state.connections.len(),
+            received_bytes,
+            sent_bytes,
+            jobs: state.jobs.snapshot(),
+        }
+    }
+
     /// Of all jobs together.
     pub(super) fn stats(&self) -> Stats {
         let state = self.state();
@@ -382,10 +427,30 @@ impl State {
                         connection.part(farewell, why);
                     }
                 }
-                Action::Event { job, event } => {
+                Action::Event { job, mut event } => {
+                    if let Event::Closed(report) = &mut event {
+                        self.look_for_causes(now, &job, report);
+                    }
                     (self.observer)(now, &Notice::Machine { job, event });
                 }
             }
+        }
+    }
+
+    /// Looks at the connections of workers that a round did without, for
+    /// what keeps them.
+    fn look_for_causes(&mut self, now: Time, job: &Name, report: &mut RoundReport) {
+        let bill = &mut report.bill;
+        let unseen = |charge: &&mut Charge| charge.cause.is_none() && charge.cost >= TRIFLE;
+        let charges = bill.charges.iter_mut().filter(unseen);
+        for charge in charges.take(MOST_LOOKS) {
+            let conn = self.jobs.connection(job, charge.conn);
+            let Some(connection) = conn.and_then(|conn| self.connections.get(&conn)) else {
+                continue;
+            };
+            let signs = connection.signs(now, false);
+            charge.cause = Some(signs.cause(&bill.usual));
+            self.jobs.handle_cause(job, *charge);
         }
     }
 

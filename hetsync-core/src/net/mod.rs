@@ -13,10 +13,13 @@ mod connection;
 mod hub;
 mod member;
 mod memory;
+mod metrics;
 mod notice;
 mod server;
 mod session;
 mod socket;
+mod tcp_info;
+mod trace;
 
 pub use client::{Client, ClientError};
 pub use member::MemberClient;

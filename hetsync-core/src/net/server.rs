@@ -14,6 +14,7 @@ use smol::future::FutureExt;
 use super::connection::{Connection, Owed, ReadEnd};
 use super::hub::{Hub, Observer};
 use super::memory::{Claim, Memory};
+use super::metrics;
 use super::notice::{Departure, Notice};
 use super::session::Session;
 use super::socket;
@@ -56,6 +57,7 @@ pub struct Server {
     jobs: JobsConfig,
     limits: Limits,
     observer: Observer,
+    metrics: Option<Async<TcpListener>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +80,7 @@ pub struct Builder {
     jobs: JobsConfig,
     limits: Limits,
     observer: Observer,
+    metrics: Option<Async<TcpListener>>,
 }
 
 impl Builder {
@@ -221,6 +224,13 @@ impl Builder {
         self
     }
 
+    /// Where to serve `/metrics`, `/livez` and `/readyz` over HTTP for as
+    /// long as the server runs. Anybody who can connect there can read them.
+    pub fn metrics(mut self, listener: Async<TcpListener>) -> Self {
+        self.metrics = Some(listener);
+        self
+    }
+
     /// The server.
     pub fn build(self) -> Server {
         Server {
@@ -232,6 +242,7 @@ impl Builder {
             },
             limits: self.limits,
             observer: self.observer,
+            metrics: self.metrics,
         }
     }
 }
@@ -253,6 +264,7 @@ impl Server {
                 quick_ack: true,
             },
             observer: Box::new(|_, _| {}),
+            metrics: None,
         }
     }
 
@@ -284,6 +296,10 @@ impl Server {
         let sweep_hub = Arc::clone(&hub);
         let sweeper =
             executor.spawn(async move { sweep(&sweep_hub, limits.idle, limits.hello).await });
+        let metrics = self.metrics.map(|listener| {
+            let hub = Arc::clone(&hub);
+            executor.spawn(async move { metrics::serve(&hub, &listener).await })
+        });
         // A task of its own: this function's future is polled whenever any
         // task is woken, and a poll of `accept` is a system call.
         let (arrivals, arrived) = smol::channel::bounded(1);
@@ -299,7 +315,7 @@ impl Server {
             hub.stats()
         };
         let stats = executor.run(serve).await;
-        drop((timer, thinker, sweeper));
+        drop((timer, thinker, sweeper, metrics));
         Ok(stats)
     }
 }
@@ -423,7 +439,10 @@ async fn attend_old(
         match frame {
             Ok(gradient) => {
                 connection.owe_reply();
-                hub.change(|jobs, now| jobs.handle_old_gradient(now, conn, gradient));
+                hub.change(|jobs, now| {
+                    jobs.handle_signs(conn, connection.signs(now, true));
+                    jobs.handle_old_gradient(now, conn, gradient);
+                });
             }
             Err(ReadEnd::Wire(error)) => {
                 hub.change(|jobs, now| jobs.handle_wire_error(now, conn, error));
@@ -467,6 +486,7 @@ async fn sweep(hub: &Hub, idle: Span, hello: Span) {
 /// few milliseconds: a stop happens once, and an event for it would be one
 /// more thing for every round to signal.
 async fn drain(hub: &Hub, grace: Span) {
+    hub.stop();
     let round_open = hub.has_open_round();
     hub.tell(&Notice::Stopping { round_open });
     let until = hub.now() + grace;

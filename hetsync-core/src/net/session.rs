@@ -64,6 +64,7 @@ impl Session<'_> {
                 Ok(None) => self.read(&mut decoder).await?,
                 Ok(Some(Item::Head(head))) => match head.message {
                     Message::Push(message) => {
+                        connection.gradient_begins();
                         connection.settled(false, || hub.now()).await?;
                         if self.admit(&mut decoder, &message, head.tensor_bytes) {
                             push = Some(message);
@@ -77,6 +78,7 @@ impl Session<'_> {
                     };
                     connection.owe_reply();
                     let known = hub.change(|jobs, now| {
+                        jobs.handle_signs(conn, connection.signs(now, true));
                         jobs.handle_push(now, conn, push, payload);
                         jobs.worker(conn)
                     });
@@ -162,7 +164,7 @@ impl Session<'_> {
             }),
             Ok(count) => {
                 decoder.advance(count);
-                connection.touch(hub.now());
+                connection.touch(hub.now(), count);
                 connection
                     .is_mid_frame
                     .store(!decoder.at_start(), Ordering::Relaxed);

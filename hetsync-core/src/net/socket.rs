@@ -1,5 +1,5 @@
 //! Socket options and the two calls that std does not offer in the form
-//! needed. All through rustix, so this crate has no `unsafe`.
+//! needed. All through rustix, so there is no `unsafe` here.
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};

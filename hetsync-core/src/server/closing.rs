@@ -37,7 +37,7 @@ impl Machine {
     }
 
     /// Of the configured workers, those that have not even connected.
-    fn absent(&self) -> usize {
+    pub(super) fn absent(&self) -> usize {
         match self.gathering {
             true => self.config.workers.saturating_sub(self.roster.len()),
             false => 0,
@@ -70,6 +70,7 @@ impl Machine {
             missed.append(&mut overdue);
             missed.sort_unstable();
         }
+        let bill = self.bill(now, opened, &missed, &overdue);
         let report = RoundReport {
             round: self.round.id,
             outcome,
@@ -80,13 +81,16 @@ impl Machine {
             absent: self.absent(),
             overdue,
             late: carried.iter().map(|late| late.account).collect(),
+            bill,
             saturated,
         };
         self.stats.count_round(outcome, why, report.lasted);
+        let news = self.enter(now, &report);
         result.outcome = Some(outcome);
         result.missed.clone_from(&report.missed);
         self.outputs
             .push_back(Output::Event(Event::Closed(Box::new(report))));
+        self.outputs.extend(news.into_iter().map(Output::Event));
 
         if let Some(model) = &mut self.config.model {
             model.apply(&result);

@@ -23,7 +23,9 @@ pub use action::{Action, Closing, Denial};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{ConnId, Event, Frame, Machine, Output, Recovery, Refusal, RoundId, Token};
+use super::{
+    Charge, ConnId, Event, Frame, Machine, Output, Recovery, Refusal, RoundId, Signs, Token,
+};
 use crate::Name;
 use crate::payload::Payload;
 use crate::stats::Stats;
@@ -301,6 +303,49 @@ impl Jobs {
     /// What each job has counted.
     pub fn stats(&self) -> impl Iterator<Item = (&Name, &Stats)> {
         self.jobs.iter().map(|job| (&job.name, job.machine.stats()))
+    }
+
+    /// What there is to be told of each job at this moment.
+    pub fn snapshot(&self) -> Vec<crate::metrics::Job> {
+        let tell = |job: &Job| crate::metrics::Job {
+            name: job.name.clone(),
+            round: job.machine.round(),
+            census: job.machine.census(),
+            stats: job.machine.stats().clone(),
+            names: job.names.iter().map(|(id, n)| (*id, n.clone())).collect(),
+        };
+        self.jobs.iter().map(tell).collect()
+    }
+
+    /// What was seen of the gradient that this connection is about to
+    /// deliver.
+    pub fn handle_signs(&mut self, conn: ConnId, signs: Signs) {
+        let (job, worker) = match self.sessions.get(&conn) {
+            Some(Session::Old) => (0, conn),
+            Some(Session::Known {
+                job,
+                joined: Some((id, _)),
+                ..
+            }) => (*job, *id),
+            _ => return,
+        };
+        self.jobs[job].machine.handle_signs(worker, signs);
+    }
+
+    /// Why a worker of this job was late, whose charge came without a cause.
+    pub fn handle_cause(&mut self, job: &Name, charge: Charge) {
+        if let Some(job) = self.jobs.iter_mut().find(|other| other.name == *job) {
+            job.machine.handle_cause(charge);
+        }
+    }
+
+    /// The connection that this worker of that job is on, if it is on one.
+    pub fn connection(&self, job: &Name, worker: ConnId) -> Option<ConnId> {
+        let job = self.jobs.iter().find(|other| other.name == *job)?;
+        match job.names.contains_key(&worker) {
+            true => job.session_of(worker),
+            false => Some(worker),
+        }
     }
 
     /// A buffer to read a gradient of this connection's job into.

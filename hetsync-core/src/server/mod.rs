@@ -42,6 +42,7 @@
 //! abandoned. A late one that is used is told of when it comes and again in
 //! the report of its round.
 
+pub mod attribution;
 mod closing;
 mod frame;
 mod history;
@@ -55,6 +56,7 @@ mod roster;
 mod round;
 mod token;
 
+pub use attribution::{Account, Accounts, Bill, Cause, Charge, Signs};
 pub use frame::Frame;
 pub use history::Keep;
 pub use jobs::{Action, Closing, Denial, Jobs, JobsConfig};
@@ -64,8 +66,8 @@ pub use named::{CatchUp, Fate, Join, Position, Recovery};
 pub use output::{Event, LateAccount, Output, Refusal, RoundReport, RoundResult};
 #[cfg(test)]
 pub(crate) use planted::Planted;
-pub use roster::ConnId;
 pub(crate) use roster::Roster;
+pub use roster::{Census, ConnId};
 pub use round::RoundId;
 pub use token::Token;
 
@@ -187,6 +189,8 @@ pub struct Machine {
     spare_buffers: Vec<Vec<u8>>,
     outputs: VecDeque<Output>,
     stats: Stats,
+    /// Who left while the open round waited for them, and when.
+    departed: Vec<attribution::Missing>,
     #[cfg(test)]
     planted: Option<planted::Planted>,
 }
@@ -212,6 +216,7 @@ impl Machine {
             spare_buffers: Vec::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
+            departed: Vec::new(),
             #[cfg(test)]
             planted: None,
         }
@@ -284,6 +289,22 @@ impl Machine {
                 self.accept(now, conn, payload);
             }
             Standing::Ahead => self.refuse_round(now, conn, of.unwrap_or_default()),
+        }
+    }
+
+    /// What was seen of a gradient on its way: told just before the gradient
+    /// itself, and only to explain why a round waited for it.
+    pub fn handle_signs(&mut self, conn: ConnId, signs: Signs) {
+        if self.roster.has(conn) {
+            self.stats.accounts.see(conn, signs);
+        }
+    }
+
+    /// Why a worker was late whose charge came without a cause: it had not
+    /// come when its round closed.
+    pub fn handle_cause(&mut self, charge: Charge) {
+        if let Some(cause) = charge.cause {
+            self.stats.accounts.settle(charge.conn, charge.cost, cause);
         }
     }
 
@@ -375,6 +396,11 @@ impl Machine {
         &self.stats
     }
 
+    /// How many workers there are, by how they take part.
+    pub fn census(&self) -> Census {
+        self.roster.census()
+    }
+
     /// Names of the policy and of the aggregation rule.
     pub fn rules(&self) -> (&'static str, &'static str) {
         (self.config.policy.name(), self.config.aggregate.name())
@@ -431,6 +457,8 @@ impl Machine {
         if self.roster.takes_part(conn) {
             self.observe(now, Observation::Left { conn });
         }
+        self.note_departure(now, conn);
+        self.stats.accounts.forget(conn);
         self.names.remove(&conn);
         self.roster.disconnect(conn, self.round.id)
     }
@@ -442,6 +470,11 @@ impl Machine {
     /// Tells the policy of a gradient, and counts its time.
     fn note_arrival(&mut self, now: Time, conn: ConnId, missed: u64, spoke: Spoke) {
         self.stats.turnaround.record(spoke.took);
+        let news = self.stats.accounts.came(conn, spoke.took, missed > 0);
+        if let Some(is_straggler) = news {
+            let event = self.name_straggler(conn, is_straggler);
+            self.outputs.push_back(Output::Event(event));
+        }
         if spoke.is_first {
             self.observe(now, Observation::Joined { conn });
         }

@@ -137,6 +137,7 @@ impl Machine {
     /// not waited for until it joins again; a gradient of its that is in
     /// stays in. If it does not come back, a disconnect is to follow.
     pub fn handle_detach(&mut self, now: Time, conn: ConnId) {
+        self.note_departure(now, conn);
         if self.roster.detach(now, conn, self.round.id) {
             self.observe(now, Observation::Left { conn });
             self.outputs

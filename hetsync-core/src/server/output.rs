@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{CatchUp, ConnId, RoundId};
+use super::{Bill, CatchUp, Cause, ConnId, RoundId};
 use crate::Name;
 use crate::payload::Payload;
 use crate::policy::{Explanation, Outcome};
@@ -218,6 +218,23 @@ pub enum Event {
         /// Whose.
         conn: ConnId,
     },
+    /// A worker is called a straggler from now on.
+    Straggler {
+        /// Which.
+        conn: ConnId,
+        /// Rounds that have closed without it since it last spoke; if that
+        /// is none, it is slow rather than silent.
+        rounds: u64,
+        /// How long its newest gradient took, if that was not its first.
+        took: Option<Span>,
+        /// Why it was late the last time, as far as can be seen.
+        cause: Option<Cause>,
+    },
+    /// A worker that was called a straggler keeps up again.
+    KeepsUp {
+        /// Which.
+        conn: ConnId,
+    },
     /// Everyone left while a round was open.
     Abandoned {
         /// Which round; its number is used again.
@@ -251,6 +268,8 @@ pub struct RoundReport {
     pub overdue: Vec<ConnId>,
     /// Late gradients that went into it, weighted.
     pub late: Vec<LateAccount>,
+    /// What the round cost in waiting, and whom it is charged to.
+    pub bill: Bill,
     /// Elements that left the range of f32 and were clamped.
     pub saturated: usize,
 }

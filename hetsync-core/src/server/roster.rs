@@ -25,6 +25,19 @@ impl fmt::Display for ConnId {
     }
 }
 
+/// Workers, by how they take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Census {
+    /// Their gradients are in or waited for.
+    pub in_step: usize,
+    /// Have missed a round and not spoken since.
+    pub behind: usize,
+    /// Have lost their connection and may come back.
+    pub away: usize,
+    /// Are connected and have never sent a gradient.
+    pub silent: usize,
+}
+
 /// What a gradient from a connection would be now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -165,6 +178,18 @@ impl Roster {
         self.update(now, conn, current, |member| member.is_away = true);
         self.away += 1;
         true
+    }
+
+    /// When the server last spoke to it, if it is on.
+    pub(super) fn spoken_to(&self, conn: ConnId) -> Option<Time> {
+        let member = self.speakers.get(&conn).or_else(|| self.silent.get(&conn));
+        member.map(|member| member.spoken_to)
+    }
+
+    /// Whether the round `current` waits for its gradient.
+    pub(super) fn is_awaited(&self, conn: ConnId, current: RoundId) -> bool {
+        let member = self.speakers.get(&conn);
+        member.is_some_and(|member| member.is_awaited(current))
     }
 
     /// Whether it is on.
@@ -389,6 +414,17 @@ impl Roster {
     /// How many missed a round and have not spoken since.
     pub(super) fn behind(&self) -> usize {
         self.stayers() - self.staying - self.awaited
+    }
+
+    /// All of them, counted.
+    pub(super) fn census(&self) -> Census {
+        let behind = self.behind();
+        Census {
+            in_step: self.stayers() - behind,
+            behind,
+            away: self.away,
+            silent: self.silent.len(),
+        }
     }
 
     /// How many have ever sent a gradient and are still connected.

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Judge closing rules in virtual time, on scenarios drawn at random.
     Simulate(SimulateArgs),
+    /// Show a running server's rounds, workers, waits and their causes.
+    Top(TopArgs),
     /// Print a shell's completion script.
     Completions {
         /// For which shell.
@@ -277,6 +279,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time)]
     pub(crate) grace: Span,
 
+    /// Serve metrics for Prometheus at http://ADDRESS/metrics, and /livez and
+    /// /readyz for Kubernetes. Whoever can connect there can read them.
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub(crate) metrics: Option<SocketAddr>,
+
     /// Do not spare old workers, which write header and payload apart, the
     /// 40 ms of a delayed acknowledgement. For measuring what it spares.
     #[arg(long)]
@@ -413,6 +420,25 @@ pub(crate) struct BenchArgs {
     /// No progress bar.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Address or name, and port, of the server's --metrics.
+    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:9998", value_parser = address)]
+    pub(crate) address: SocketAddr,
+
+    /// Time between two looks.
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = some_time)]
+    pub(crate) every: Span,
+
+    /// Look once, print what is seen, and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Workers of each job that are shown: those that cost most.
+    #[arg(short, long, value_name = "N", default_value = "20", value_parser = positive)]
+    pub(crate) workers: usize,
 }
 
 /// The secret in a file, without the line break that editors put at its end.

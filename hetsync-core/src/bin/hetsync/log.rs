@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 
 use hetsync_core::net::{Departure, Notice};
 use hetsync_core::policy::{Explanation, Forecast, Outcome};
-use hetsync_core::server::{ConnId, Event, RoundReport};
+use hetsync_core::server::attribution::TRIFLE;
+use hetsync_core::server::{Bill, Charge, ConnId, Event, RoundReport};
 use hetsync_core::stats::{Histogram, Stats};
 use hetsync_core::{Name, Span, Time};
 
@@ -230,6 +231,26 @@ impl<W: FnMut(&str)> Log<W> {
                 );
                 self.say(now, Level::Normal, &text);
             }
+            Event::Straggler {
+                conn,
+                rounds,
+                took,
+                cause,
+            } => {
+                let what = match (rounds, took) {
+                    (0, Some(took)) => {
+                        format!("the slowest time and again, the last time with {took}")
+                    }
+                    (rounds, _) => format!("{rounds} rounds have closed without it"),
+                };
+                let why = cause.map_or(String::new(), |cause| format!(" ({cause})"));
+                let text = format!("{} is a straggler: {what}{why}", self.name(*conn));
+                self.say(now, Level::Normal, &text);
+            }
+            Event::KeepsUp { conn } => {
+                let text = format!("{} keeps up again", self.name(*conn));
+                self.say(now, Level::Normal, &text);
+            }
             Event::Abandoned { round, gradients } => {
                 let text =
                     format!("round {round} abandoned: everyone left ({gradients} gradients in)");
@@ -314,6 +335,9 @@ impl<W: FnMut(&str)> Log<W> {
                 .collect();
             let _ = write!(text, "; late ones used: {}", late.join(", "));
         }
+        if self.level == Level::Verbose || report.outcome == Outcome::Deadline {
+            self.tell_bill(&mut text, &report.bill);
+        }
         if self.level == Level::Verbose {
             explain(&mut text, &report.why);
         }
@@ -325,6 +349,27 @@ impl<W: FnMut(&str)> Log<W> {
             );
         }
         text
+    }
+
+    /// Who kept the others waiting, if it is worth telling.
+    fn tell_bill(&self, text: &mut String, bill: &Bill) {
+        let worth = |charge: &&Charge| {
+            let all = bill.wait.as_nanos();
+            charge.cost >= TRIFLE && charge.cost.as_nanos() >= all / 10
+        };
+        let charges = bill.charges.iter().filter(worth).take(NAMES);
+        let charges: Vec<String> = charges
+            .map(|charge| {
+                let why = match charge.cause {
+                    Some(cause) => format!(" ({cause})"),
+                    None => String::new(),
+                };
+                format!("{} cost {}{why}", self.name(charge.conn), charge.cost)
+            })
+            .collect();
+        if !charges.is_empty() {
+            let _ = write!(text, "; waited {}: {}", bill.wait, charges.join(", "));
+        }
     }
 
     /// One line for all the even rounds since the last such line.

@@ -12,6 +12,7 @@ mod serve;
 mod signals;
 mod simulate;
 mod step;
+mod top;
 mod worker;
 
 use std::io::Write;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         args::Command::Worker(args) => worker::run(args),
         args::Command::Bench(args) => bench::run(args),
         args::Command::Simulate(args) => simulate::run(args),
+        args::Command::Top(args) => top::run(&args),
         args::Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut args::Cli::command(), "hetsync", &mut text);

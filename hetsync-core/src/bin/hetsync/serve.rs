@@ -23,6 +23,12 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
         let address = args.listen;
         format!("cannot listen on {address}: {error}. Another --listen address or port may be free")
     })?;
+    let metrics = args.metrics.map(|address| {
+        listen(address).map_err(|error| {
+            format!("cannot serve metrics on {address}: {error}. Another --metrics address or port may be free")
+        })
+    });
+    let metrics = metrics.transpose()?;
     let token = match &args.token_file {
         Some(path) => Some(crate::args::token(path)?),
         None => None,
@@ -58,6 +64,9 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
     }
     if let Some(token) = token {
         builder = builder.token(token);
+    }
+    if let Some(listener) = metrics {
+        builder = builder.metrics(listener);
     }
     builder = match args.aggregate {
         AggregateName::Sum => builder.aggregate(Sum),

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use super::super::notice::Departure;
 use super::super::socket;
-use super::sending::{Reply, Sending, write_some};
+use super::sending::{Reply, Sending};
 use super::{Connection, lock};
 use crate::time::Time;
 use crate::wire::v0;
@@ -72,8 +72,7 @@ impl Connection {
                             return Poll::Pending;
                         }
                     }
-                    self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
-                    sending.reply = write_some(self.stream.get_ref(), outgoing, usize::MAX).0;
+                    sending.reply = self.write_rest(outgoing, now());
                 }
             }
         }
@@ -125,7 +124,10 @@ impl Connection {
         }
         let first = &v0::encode_header(0)[..1];
         match socket::send(self.stream.get_ref(), &[IoSlice::new(first)]) {
-            Ok(count) => sending.early = count,
+            Ok(count) => {
+                self.trace.went(count);
+                sending.early = count;
+            }
             Err(error) => match error.kind() {
                 // Then it is as if nobody had tried.
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}

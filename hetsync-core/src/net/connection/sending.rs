@@ -54,6 +54,7 @@ impl Connection {
     /// they are the reply that is owed.
     pub(in crate::net) fn start_reply(&self, frames: Vec<Frame>, is_answer: bool, now: Time) {
         if is_answer {
+            self.trace.answer(now);
             self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
             self.is_patient.store(false, Ordering::Relaxed);
         }
@@ -90,13 +91,28 @@ impl Connection {
                 return false;
             }
         };
-        let (state, is_full) = write_some(self.stream.get_ref(), outgoing, most);
+        let (state, is_full) = self.write_some(outgoing, most);
         let goes_on = matches!(state, Reply::Sending(_)) && !is_full;
         sending.reply = state;
         if !goes_on && let Some(waker) = sending.waker.take() {
             waker.wake();
         }
         goes_on
+    }
+
+    /// Writes what the socket takes of a reply that it did not take at once.
+    pub(super) fn write_rest(&self, outgoing: Outgoing, now: Time) -> Reply {
+        self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
+        let (reply, _) = self.write_some(outgoing, usize::MAX);
+        if matches!(reply, Reply::Sent) {
+            self.trace.sent(now);
+        }
+        reply
+    }
+
+    fn write_some(&self, outgoing: Outgoing, most: usize) -> (Reply, bool) {
+        let tell = |bytes| self.trace.went(bytes);
+        write_some(self.stream.get_ref(), outgoing, most, tell)
     }
 
     /// Waits until all is sent that is to be sent and, if `reads`, there is
@@ -124,8 +140,7 @@ impl Connection {
                                 return Poll::Pending;
                             }
                         }
-                        self.moved_ns.store(now().as_nanos(), Ordering::Relaxed);
-                        sending.reply = write_some(self.stream.get_ref(), outgoing, usize::MAX).0;
+                        sending.reply = self.write_rest(outgoing, now());
                     }
                 }
             }
@@ -217,10 +232,11 @@ impl Connection {
 
 /// Writes until the socket is full, the reply is out, or `most` bytes are.
 /// Also whether it was the socket that is full.
-pub(super) fn write_some(
+fn write_some(
     stream: &TcpStream,
     mut outgoing: Outgoing,
     mut most: usize,
+    tell: impl Fn(usize),
 ) -> (Reply, bool) {
     loop {
         let (head, body) = (outgoing.frame.head(), outgoing.frame.body());
@@ -233,6 +249,7 @@ pub(super) fn write_some(
             let slices = [IoSlice::new(head), IoSlice::new(&body[from..until])];
             match socket::send(stream, &slices) {
                 Ok(count) => {
+                    tell(count);
                     outgoing.written += count;
                     most -= count;
                 }
