@@ -15,6 +15,8 @@ mod guests;
 #[cfg(feature = "kernel")]
 #[path = "codegen/kernel.rs"]
 mod kernel;
+#[path = "codegen/lines.rs"]
+mod lines;
 #[path = "codegen/scripts.rs"]
 mod scripts;
 #[path = "codegen/text.rs"]
@@ -24,6 +26,7 @@ use hetsync_probe::codegen::{self, Options};
 use hetsync_probe::image::Image;
 use hetsync_probe::kernel::NoKernel;
 use hetsync_probe::sema::{self, hir};
+use hetsync_probe::source::Source;
 use hetsync_probe::syntax;
 
 /// Checks a script that has no mistakes.
@@ -53,7 +56,8 @@ fn cut_alike(program: &mut hir::Program, image: &Image) {
 /// Compiles a script the plain way.
 fn compiled(source: &str) -> (hir::Program, Image) {
     let mut program = checked(source);
-    let image = codegen::compile(&program, &Options::plain()).expect("compiles");
+    let mut image = codegen::compile(&program, &Options::plain()).expect("compiles");
     cut_alike(&mut program, &image);
+    image.source = Some(Source::new("test.hp", source));
     (program, image)
 }

@@ -7,6 +7,8 @@
 mod checks;
 #[path = "kernel/lab.rs"]
 mod lab;
+#[path = "kernel/lines.rs"]
+mod lines;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

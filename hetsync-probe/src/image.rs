@@ -3,6 +3,7 @@
 
 use crate::codegen::insn::{Insn, op};
 use crate::sema::hir;
+use crate::source::Source;
 use crate::span::Span;
 
 /// Everything that is loaded for one script.
@@ -20,6 +21,8 @@ pub struct Image {
     pub fronts: Vec<(usize, usize)>,
     /// Most rounds of each loop, by [`hir::LoopId`]; of one that several programs have, the fewest.
     pub loops: Vec<u32>,
+    /// The script it was compiled from, if its lines are to be told to the kernel beside the instructions.
+    pub source: Option<Source>,
 }
 
 impl Image {

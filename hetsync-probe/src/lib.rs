@@ -65,6 +65,7 @@ use diagnostic::Diagnostic;
 use image::Image;
 use plan::{Facts, Plan};
 use sema::hir::Program;
+use source::Source;
 
 /// For which kernel, and how, a script is compiled.
 pub struct Target<'a> {
@@ -117,7 +118,8 @@ pub fn compile(
 ) -> Result<Compiled, Vec<Diagnostic>> {
     let (program, warnings) = check(text, options)?;
     let plan = plan::plan(&program, options.kernel, target.facts, &target.plan);
-    let image = plan.with_codegen_options(|options| codegen::compile(&program, options))?;
+    let mut image = plan.with_codegen_options(|options| codegen::compile(&program, options))?;
+    image.source = Some(Source::new("script", text));
     Ok(Compiled {
         program,
         plan,

@@ -11,6 +11,7 @@ use hetsync_probe::ir::{
     Address, Alu, Arg, BlockId, Cond, Function, MapRef, Op, SlotId, Unary, Val, Width, cleanup,
     verify,
 };
+use hetsync_probe::span::Span;
 use proptest::prelude::*;
 
 /// The pool with only these registers.
@@ -61,7 +62,7 @@ struct Random {
 
 /// Builds a function from a list of numbers: straight code, calls, branches that join, and loops with ways out of them.
 fn build(numbers: &[u32]) -> Function {
-    let mut b = Builder::new();
+    let mut b = Builder::new(Span::default());
     let slots: Vec<_> = (0..3).map(|i| b.slot(8, format!("object {i}"))).collect();
     for &slot in &slots {
         b.store(Width::D, Address::slot(slot), Val::Imm(0));

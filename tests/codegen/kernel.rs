@@ -10,11 +10,12 @@ use hetsync_probe::image::{Image, Program as Compiled, ProgramKind, resolve};
 use hetsync_probe::ir::limits::TRIES;
 use hetsync_probe::kernel::running::Running;
 use hetsync_probe::load::plan::Tried;
-use hetsync_probe::load::sys::{Map, Program, ProgramType};
+use hetsync_probe::load::sys::{Described, Map, Program, ProgramType, load_btf};
 use hetsync_probe::load::{LoadError, plan};
-use std::os::fd::AsRawFd;
+use hetsync_probe::object;
+use std::os::fd::{AsFd, AsRawFd};
 
-/// Creates an image's maps and loads its programs.
+/// Creates an image's maps and loads its programs, with the script's lines if it knows its script.
 pub(crate) fn load(
     image: &Image,
     kind: impl Fn(&Compiled) -> ProgramType,
@@ -23,10 +24,17 @@ pub(crate) fn load(
         .map(Map::create)
         .collect::<Result<_, _>>()?;
     let fds: Vec<i32> = maps.iter().map(AsRawFd::as_raw_fd).collect();
-    (image.programs.iter())
-        .map(|program| {
+    let debug = object::debug(image);
+    let btf = (debug.as_ref()).and_then(|debug| load_btf(&debug.btf).ok());
+    (image.programs.iter().enumerate())
+        .map(|(at, program)| {
             let insns = resolve(program, &fds, 1).expect("resolves");
-            Program::load(&program.name, kind(program), &insns, &program.spans)
+            let described = (btf.as_ref().zip(debug.as_ref())).map(|(btf, debug)| Described {
+                btf: btf.as_fd(),
+                lines: &debug.programs[at],
+            });
+            let (name, kind) = (&program.name, kind(program));
+            Program::load_described(name, kind, &insns, &program.spans, described)
         })
         .collect()
 }
@@ -72,6 +80,19 @@ fn can_load(test: &str) -> bool {
 
 fn refused(name: &str, source: &str, image: &Image, error: &LoadError) -> ! {
     panic!("{name}: {error:#?}\n{}", disasm::image(image, source));
+}
+
+#[test]
+fn the_kernel_takes_the_lines_of_every_script() {
+    if !can_load("the_kernel_takes_the_lines_of_every_script") {
+        return;
+    }
+    for (name, source) in SCRIPTS {
+        let debug = object::debug(&compiled(source).1).expect("it knows its script");
+        if let Err(error) = load_btf(&debug.btf) {
+            panic!("{name}: {error}");
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use hetsync_guest::Stream;
 use serde_json::Value;
 
 use crate::lab::{LIMIT, Lab, Report, rows};
+use crate::lines;
 
 /// A named check.
 pub(crate) type Check = (&'static str, fn(&Lab));
@@ -36,6 +37,8 @@ pub(crate) const ALL: &[Check] = &[
         unknown_function,
     ),
     ("one process can be picked", one_process),
+    ("libbpf loads what build writes", lines::object_loads),
+    ("bpftool shows the script's lines", lines::run_has_lines),
     ("nothing stays behind", nothing_stays),
 ];
 

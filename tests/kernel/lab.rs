@@ -39,7 +39,8 @@ impl Lab {
         let options = Options::new(kernel)
             .program(probe)
             .program(workload(probe))
-            .package("bpftrace");
+            .package("bpftrace")
+            .package("bpftool");
         let guest = Guest::boot(&options).unwrap_or_else(|error| panic!("{kernel}: {error}"));
         Self { guest, _turn: turn }
     }

@@ -147,5 +147,6 @@ pub(crate) fn image(programs: Vec<Program>, maps: Vec<MapSpec>) -> Image {
         losses: None,
         fronts: Vec::new(),
         loops: Vec::new(),
+        source: None,
     }
 }

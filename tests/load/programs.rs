@@ -7,9 +7,11 @@ use hetsync_probe::image::{
     MapKind, ProgramKind, Relocation, RelocationKind, ResolveError, resolve,
 };
 use hetsync_probe::load::LoadError;
-use hetsync_probe::load::sys::{Map, Program, ProgramType};
+use hetsync_probe::load::sys::{Described, Map, Program, ProgramType, load_btf};
+use hetsync_probe::object;
+use hetsync_probe::source::Source;
 use hetsync_probe::span::Span;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 #[test]
 fn a_program_runs_and_counts() {
@@ -84,6 +86,48 @@ fn a_refusal_has_errno_the_last_lines_and_the_place() {
             "the kernel refused program \"bad\" (EACCES: Permission denied) at instruction 1"
         ),
         "{text}"
+    );
+}
+
+#[test]
+fn a_refusal_shows_the_scripts_lines() {
+    if !bpf_allowed("a_refusal_shows_the_scripts_lines") {
+        return;
+    }
+    let mut source = asm::counter(ProgramKind::Run);
+    source.insns = vec![
+        asm::mov(reg::R0, 1),
+        asm::load(reg::R0, reg::R0, 0),
+        asm::exit(),
+    ];
+    source.relocations.clear();
+    source.spans = vec![Span::new(0, 5), Span::new(6, 13), Span::new(6, 13)];
+    let mut image = asm::image(vec![source], Vec::new());
+    image.source = Some(Source::new("t.hp", "first\n\tsecond"));
+    let debug = object::debug(&image).expect("it knows its script");
+    let btf = load_btf(&debug.btf).expect("the kernel takes it");
+    let described = Described {
+        btf: btf.as_fd(),
+        lines: &debug.programs[0],
+    };
+    let (kind, program) = (ProgramType::RawTracepoint, &image.programs[0]);
+    let (insns, spans) = (&program.insns, &program.spans);
+    let error = Program::load_described("bad", kind, insns, spans, Some(described)).unwrap_err();
+    let LoadError::Refused { log, insn, .. } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(*insn, Some(1));
+    // Newer kernels add the file and the line's number.
+    assert!(
+        log.iter().any(|line| line.starts_with("; first")),
+        "{log:?}"
+    );
+    assert!(
+        log.iter().any(|line| line
+            .trim_start_matches("; ")
+            .trim_start()
+            .starts_with("second")),
+        "{log:?}"
     );
 }
 

@@ -278,6 +278,7 @@ fn prepared<'a>(kind: &'a ProgramKind, insns: &'a [Insn], spans: &'a [Span]) -> 
         kind,
         insns,
         spans,
+        debug: None,
         btf_id: None,
         probe: "kprobe:tcp_sendmsg",
         span: None,

@@ -53,7 +53,8 @@ fn dump(
         let (program, _) = check(text, options).map_err(refused)?;
         return Ok(sema::dump(&program).into_bytes());
     }
-    let compiled = compile(text, options, &Target::plain()).map_err(refused)?;
+    let mut compiled = compile(text, options, &Target::plain()).map_err(refused)?;
+    compiled.image.source = Some(script.source.clone());
     match stage {
         Stage::Ir => {
             let ir = compiled

@@ -151,6 +151,7 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
         fronts: maps.fronts(),
         loops,
         maps: maps.specs,
+        source: None,
     })
 }
 

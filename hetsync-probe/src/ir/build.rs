@@ -61,15 +61,9 @@ struct BlockFacts {
     vars: Vec<Val>,
 }
 
-impl Default for Builder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Builder {
-    /// An empty function, at its entry.
-    pub fn new() -> Self {
+    /// An empty function, at its entry; `span` is the probe's.
+    pub fn new(span: Span) -> Self {
         let mut builder = Self {
             function: Function {
                 blocks: Vec::new(),
@@ -78,7 +72,7 @@ impl Builder {
                 limits: Vec::new(),
             },
             current: BlockId(0),
-            span: Span::default(),
+            span,
             blocks: Vec::new(),
             vars: Vec::new(),
             defs: Vec::new(),

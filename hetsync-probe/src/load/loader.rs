@@ -1,7 +1,7 @@
 //! What a loader does, whichever it is: [`super::sys::SysLoader`] by bpf(2), `RedbpfLoader` by redbpf.
 
 use super::error::LoadError;
-use super::sys::ProgramInfo;
+use super::sys::{Described, ProgramInfo};
 use crate::codegen::insn::Insn;
 use crate::image::ProgramKind;
 use crate::span::Span;
@@ -19,6 +19,8 @@ pub struct Prepared<'a> {
     pub insns: &'a [Insn],
     /// The place in the script of each.
     pub spans: &'a [Span],
+    /// Its function and lines, where the kernel is told of them.
+    pub debug: Option<Described<'a>>,
     /// BTF id of the function, for fentry and fexit.
     pub btf_id: Option<u32>,
     /// The attach point as the script says it, e.g. `kprobe:tcp_sendmsg`.

@@ -65,11 +65,12 @@ impl Loader for RedbpfLoader {
 
 /// Loads the same instructions by `load::sys` for the reason.
 fn refusal(program: &Prepared<'_>, error: &redbpf::Error) -> LoadError {
-    match Program::load(
+    match Program::load_described(
         program.name,
         ProgramType::Kprobe,
         program.insns,
         program.spans,
+        program.debug,
     ) {
         Err(reason) => reason,
         Ok(_) => LoadError::Unsupported {

@@ -9,14 +9,15 @@
 use super::error::LoadError;
 use super::loader::{Loaded, Loader, Mechanism, Prepared};
 use super::plan::{LoaderName, Plan, Planned};
-use super::sys::{Entry, Map, Ring, SysLoader, boot_ns, tracefs};
+use super::sys::{Described, Entry, Map, Ring, SysLoader, boot_ns, load_btf, tracefs};
 use crate::image::{Image, MapSpec, ProgramKind, resolve};
 use crate::kernel::symbols::function_bytes;
 use crate::layout;
+use crate::object::{self, ProgramLines};
 use crate::sema::hir::PointKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// A loaded script.
 #[derive(Debug)]
@@ -61,8 +62,9 @@ impl Session {
             .collect::<Result<_, _>>()?;
         let fds: Vec<i32> = maps.iter().map(AsRawFd::as_raw_fd).collect();
         let start_ns = boot_ns();
+        let debug = Debug::load(image);
         let mut programs = Vec::with_capacity(image.programs.len());
-        for program in &image.programs {
+        for (number, program) in image.programs.iter().enumerate() {
             let (probe, point) = program.point;
             let planned = plan.points.get(probe).and_then(|points| points.get(point));
             let Some(planned) = planned.filter(|planned| planned.kind == program.kind) else {
@@ -79,6 +81,7 @@ impl Session {
                 kind: &program.kind,
                 insns: &insns,
                 spans: &program.spans,
+                debug: debug.as_ref().and_then(|debug| debug.of(number)),
                 btf_id: planned.btf_id,
                 probe: &planned.probe,
                 span: Some(planned.span),
@@ -404,6 +407,28 @@ impl fmt::Display for ProbeAccount {
             Some(missed) => write!(f, "{missed} missed"),
             None => f.write_str("misses not reported by this kernel"),
         }
+    }
+}
+
+/// The script's lines, as its programs refer to them while they are loaded.
+struct Debug {
+    btf: OwnedFd,
+    programs: Vec<ProgramLines>,
+}
+
+impl Debug {
+    /// `None` if the image does not know its script, or the kernel takes no BTF: programs run as well without.
+    fn load(image: &Image) -> Option<Debug> {
+        let object::Debug { btf, programs } = object::debug(image)?;
+        let btf = load_btf(&btf).ok()?;
+        Some(Debug { btf, programs })
+    }
+
+    fn of(&self, program: usize) -> Option<Described<'_>> {
+        Some(Described {
+            btf: self.btf.as_fd(),
+            lines: self.programs.get(program)?,
+        })
     }
 }
 

@@ -1,109 +1,111 @@
-//! Map definitions as BTF, in the manner of libbpf's `.maps` section: for each map a variable of a struct type whose
-//! members are pointers to arrays, the array's length being the number meant (`__uint(max_entries, 4096)`).
+//! The types an object file or a loaded program carries.
+//!
+//! Map definitions are in the manner of libbpf's `.maps` section: for each map a variable of a struct type whose members
+//! are pointers to arrays, the array's length being the number meant (`__uint(max_entries, 4096)`). Each program is a
+//! function `int name(void *ctx)`.
 //!
 //! Format: Documentation/bpf/btf.rst.
 
 use crate::image::{MapKind, MapSpec};
+use crate::kernel::btf::{TypeId, Writer};
 
 const KIND_INT: u32 = 1;
 const KIND_PTR: u32 = 2;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
+const KIND_FUNC: u32 = 12;
+const KIND_FUNC_PROTO: u32 = 13;
 const KIND_VAR: u32 = 14;
 const KIND_DATASEC: u32 = 15;
-/// The first type: `int`.
-const INT: u32 = 1;
+/// A function or variable seen from outside.
+const GLOBAL: u32 = 1;
 
-/// Types for a `.maps` section.
+/// Types and strings as they grow.
 #[derive(Debug)]
-pub(super) struct Maps {
-    types: Vec<u8>,
-    /// Types so far.
-    count: u32,
-    strings: Vec<u8>,
+pub(super) struct Types {
+    writer: Writer,
+    int: TypeId,
+    /// `int (void *ctx)`, once there is a function.
+    prototype: Option<TypeId>,
     /// Variable, offset and size of each map.
     variables: Vec<[u32; 3]>,
     end: u32,
 }
 
-impl Default for Maps {
+impl Default for Types {
     fn default() -> Self {
-        let mut maps = Self {
-            types: Vec::new(),
-            count: 0,
-            // Offset 0 is the empty name.
-            strings: vec![0],
+        let mut writer = Writer::new();
+        // Signed, 32 bits.
+        let int = writer.add("int", KIND_INT << 24, 4, &[1 << 24 | 32]);
+        Self {
+            writer,
+            int,
+            prototype: None,
             variables: Vec::new(),
             end: 0,
-        };
-        let name = maps.string("int");
-        // Signed, 32 bits.
-        maps.add_type(&[name, KIND_INT << 24, 4, 1 << 24 | 32]);
-        maps
+        }
     }
 }
 
-impl Maps {
+impl Types {
     /// Adds a map; the bytes its variable takes in the section.
-    pub(super) fn add(&mut self, name: &str, map: &MapSpec) -> usize {
+    pub(super) fn map(&mut self, name: &str, map: &MapSpec) -> usize {
         let mut numbers = vec![("type", kernel_type(map.kind))];
         if map.kind != MapKind::Ringbuf {
             numbers.push(("key_size", map.key_size));
             numbers.push(("value_size", map.value_size));
         }
         numbers.push(("max_entries", map.max_entries));
-        let members: Vec<[u32; 2]> = numbers
-            .iter()
-            .map(|(member, number)| {
-                let array = self.add_type(&[0, KIND_ARRAY << 24, 0, INT, INT, *number]);
-                let pointer = self.add_type(&[0, KIND_PTR << 24, array]);
-                [self.string(member), pointer]
-            })
-            .collect();
-        let size = 8 * members.len() as u32;
-        let mut words = vec![0, KIND_STRUCT << 24 | members.len() as u32, size];
-        for (i, [member, pointer]) in (0..).zip(members) {
-            words.extend([member, pointer, 64 * i]);
+        let mut members = Vec::new();
+        for (i, (member, number)) in (0..).zip(&numbers) {
+            let array = [self.int.0, self.int.0, *number];
+            let array = self.writer.add("", KIND_ARRAY << 24, 0, &array);
+            let pointer = self.writer.add("", KIND_PTR << 24, array.0, &[]);
+            members.extend([self.string(member), pointer.0, 64 * i]);
         }
-        let definition = self.add_type(&words);
-        let name = self.string(name);
-        // 1: a global variable.
-        let variable = self.add_type(&[name, KIND_VAR << 24, definition, 1]);
-        self.variables.push([variable, self.end, size]);
+        let info = KIND_STRUCT << 24 | numbers.len() as u32;
+        let size = 8 * numbers.len() as u32;
+        let definition = self.writer.add("", info, size, &members);
+        let variable = (self.writer).add(name, KIND_VAR << 24, definition.0, &[GLOBAL]);
+        self.variables.push([variable.0, self.end, size]);
         self.end += size;
         size as usize
     }
 
-    /// The `.BTF` section.
+    /// Adds a program's function; the number of its type.
+    pub(super) fn function(&mut self, name: &str) -> u32 {
+        let prototype = match self.prototype {
+            Some(prototype) => prototype,
+            None => {
+                let void = self.writer.add("", KIND_PTR << 24, 0, &[]);
+                // The kernel wants parameters to have names.
+                let param = [self.string("ctx"), void.0];
+                (self.writer).add("", KIND_FUNC_PROTO << 24 | 1, self.int.0, &param)
+            }
+        };
+        self.prototype = Some(prototype);
+        let info = KIND_FUNC << 24 | GLOBAL;
+        self.writer.add(name, info, prototype.0, &[]).0
+    }
+
+    /// The offset of a string.
+    pub(super) fn string(&mut self, text: &str) -> u32 {
+        self.writer.string(text)
+    }
+
+    /// The whole object, with the section of the maps if there are any.
     pub(super) fn finish(mut self) -> Vec<u8> {
-        let name = self.string(".maps");
-        let count = self.variables.len() as u32;
-        let mut words = vec![name, KIND_DATASEC << 24 | count, self.end];
-        words.extend(self.variables.iter().flatten());
-        self.add_type(&words);
-        let (types, strings) = (self.types.len() as u32, self.strings.len() as u32);
-        let mut bytes = vec![0x9f, 0xeb, 1, 0];
-        for word in [24, 0, types, types, strings] {
-            bytes.extend(u32::to_le_bytes(word));
+        if !self.variables.is_empty() {
+            let info = KIND_DATASEC << 24 | self.variables.len() as u32;
+            (self.writer).add(".maps", info, self.end, self.variables.as_flattened());
         }
-        bytes.extend(self.types);
-        bytes.extend(self.strings);
-        bytes
+        self.writer.bytes()
     }
+}
 
-    fn add_type(&mut self, words: &[u32]) -> u32 {
-        self.types
-            .extend(words.iter().flat_map(|w| w.to_le_bytes()));
-        self.count += 1;
-        self.count
-    }
-
-    fn string(&mut self, text: &str) -> u32 {
-        let at = self.strings.len() as u32;
-        self.strings.extend(text.as_bytes());
-        self.strings.push(0);
-        at
-    }
+/// The first `most` bytes of a text, or a few less where that would cut a character.
+pub(super) fn at_most(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
 }
 
 /// The kernel's number of a map kind (`enum bpf_map_type`).

@@ -5,14 +5,19 @@
 //!
 //! | section | holds |
 //! |---|---|
-//! | `kprobe/f`, `kretprobe/f`, `fentry/f`, `fexit/f`, `raw_tp` | one program each, a function symbol at its start |
+//! | `kprobe/f`, `kretprobe/f`, `fentry/f`, `fexit/f`, `raw_tp`, ... | the programs of one place, a function symbol at the start of each |
 //! | `license` | `Dual MIT/GPL` |
-//! | `.maps`, `.BTF` | the maps and, as types, their definitions, in libbpf's manner |
+//! | `.maps` | the maps, in libbpf's manner |
+//! | `.BTF`, `.BTF.ext` | as types the maps' definitions and the programs' functions; the script's line of each instruction |
 //! | `.data.*` | maps of one value that programs address directly; libbpf makes an array of each |
 //!
 //! `elapsed` counts from boot in such a file: nobody puts the time of loading in.
 
 mod btf;
+mod ext;
+mod lines;
+
+pub use lines::{Debug, Line, ProgramLines, debug};
 
 use std::collections::BTreeSet;
 
@@ -32,36 +37,77 @@ const LICENSE: &[u8] = b"Dual MIT/GPL\0";
 /// A relocatable file that libbpf 1.0 and later loads.
 pub fn write(image: &Image) -> Vec<u8> {
     let mut file = new_file();
-    let maps = add_maps(&mut file, image);
+    let mut types = btf::Types::default();
+    let maps = add_maps(&mut file, image, &mut types);
     let mut names = BTreeSet::new();
+    let mut sections: Vec<(String, SectionId, ext::Section)> = Vec::new();
     for program in &image.programs {
-        let mut insns = program.insns.clone();
-        for relocation in &program.relocations {
-            // The distance into a data section stands in the instruction itself.
-            if let RelocationKind::MapValue(_, offset) = relocation.what {
-                insns[relocation.insn].imm = offset as i32;
-            }
-        }
-        let text = add_text(&mut file, &section(&program.kind), &insns);
+        let place = section(&program.kind);
+        // Several programs of one place share its section, by whose name libbpf finds their lines.
+        let known = sections.iter().position(|(name, ..)| *name == place);
+        let at = known.unwrap_or_else(|| {
+            let text = file.add_section(Vec::new(), place.as_bytes().to_vec(), SectionKind::Text);
+            let lines = ext::Section {
+                name: types.string(&place),
+                programs: Vec::new(),
+            };
+            sections.push((place, text, lines));
+            sections.len() - 1
+        });
+        let (_, text, lines) = &mut sections[at];
         let name = unique_name(&mut names, &program.name);
-        add_symbol(&mut file, &name, text, 0, 8 * insns.len(), SymbolKind::Text);
-        for relocation in &program.relocations {
-            let map = match relocation.what {
-                RelocationKind::Map(map) | RelocationKind::MapValue(map, _) => map,
-                RelocationKind::StartNs => continue,
-            };
-            let symbol = Relocation {
-                offset: 8 * relocation.insn as u64,
-                symbol: maps[map],
-                addend: 0,
-                flags: RelocationFlags::Elf {
-                    r_type: elf::R_BPF_64_64,
-                },
-            };
-            written(file.add_relocation(text, symbol));
+        let start = add_program(&mut file, *text, program, &name, &maps);
+        if let Some(source) = &image.source {
+            let described = lines::describe(&mut types, program, &name, source);
+            lines.programs.push((start as u32, described));
         }
     }
+    add_data(&mut file, ".BTF", &types.finish());
+    if image.source.is_some() {
+        let sections: Vec<ext::Section> = sections.into_iter().map(|(.., lines)| lines).collect();
+        add_data(&mut file, ".BTF.ext", &ext::write(&sections));
+    }
     written(file.write())
+}
+
+fn add_data(file: &mut Object<'_>, name: &str, bytes: &[u8]) {
+    let section = file.add_section(Vec::new(), name.as_bytes().to_vec(), SectionKind::Metadata);
+    file.append_section_data(section, bytes, 4);
+}
+
+/// Adds a program, its symbol and its relocations to a section; the bytes before it there.
+fn add_program(
+    file: &mut Object<'_>,
+    text: SectionId,
+    program: &Program,
+    name: &str,
+    maps: &[SymbolId],
+) -> u64 {
+    let mut insns = program.insns.clone();
+    for relocation in &program.relocations {
+        // The distance into a data section stands in the instruction itself.
+        if let RelocationKind::MapValue(_, offset) = relocation.what {
+            insns[relocation.insn].imm = offset as i32;
+        }
+    }
+    let start = file.append_section_data(text, &insn::encode(&insns), 8);
+    add_symbol(file, name, text, start, 8 * insns.len(), SymbolKind::Text);
+    for relocation in &program.relocations {
+        let map = match relocation.what {
+            RelocationKind::Map(map) | RelocationKind::MapValue(map, _) => map,
+            RelocationKind::StartNs => continue,
+        };
+        let symbol = Relocation {
+            offset: start + 8 * relocation.insn as u64,
+            symbol: maps[map],
+            addend: 0,
+            flags: RelocationFlags::Elf {
+                r_type: elf::R_BPF_64_64,
+            },
+        };
+        written(file.add_relocation(text, symbol));
+    }
+    start
 }
 
 /// A file without maps, the descriptors `fds` (one a map of the image) and the time of loading put into
@@ -76,8 +122,9 @@ pub fn write_resolved(image: &Image, fds: &[i32], start_ns: u64) -> Result<Vec<u
     for program in &image.programs {
         let insns = resolve(program, fds, start_ns)?;
         let name = unique_name(&mut names, &program.name);
-        let section = format!("{}/{name}", kind_name(program));
-        add_text(&mut file, &section, &insns);
+        let section = format!("{}/{name}", kind_name(program)).into_bytes();
+        let text = file.add_section(Vec::new(), section, SectionKind::Text);
+        file.append_section_data(text, &insn::encode(&insns), 8);
     }
     Ok(written(file.write()))
 }
@@ -93,12 +140,6 @@ fn new_file() -> Object<'static> {
     let license = file.add_section(Vec::new(), b"license".to_vec(), SectionKind::Data);
     file.append_section_data(license, LICENSE, 1);
     file
-}
-
-fn add_text(file: &mut Object<'_>, name: &str, insns: &[insn::Insn]) -> SectionId {
-    let text = file.add_section(Vec::new(), name.as_bytes().to_vec(), SectionKind::Text);
-    file.append_section_data(text, &insn::encode(insns), 8);
-    text
 }
 
 fn add_symbol(
@@ -122,7 +163,7 @@ fn add_symbol(
 }
 
 /// Sections and symbols of the maps; the symbol of each.
-fn add_maps(file: &mut Object<'_>, image: &Image) -> Vec<SymbolId> {
+fn add_maps(file: &mut Object<'_>, image: &Image, types: &mut btf::Types) -> Vec<SymbolId> {
     let direct: BTreeSet<usize> = (image.programs.iter())
         .flat_map(|program| &program.relocations)
         .filter_map(|relocation| match relocation.what {
@@ -134,9 +175,8 @@ fn add_maps(file: &mut Object<'_>, image: &Image) -> Vec<SymbolId> {
     let defined: Vec<(String, &crate::image::MapSpec)> = (image.maps.iter())
         .map(|map| (unique_name(&mut names, &map.name), map))
         .collect();
-    let mut types = btf::Maps::default();
     let mut section = None;
-    let symbols = (defined.iter().enumerate())
+    (defined.iter().enumerate())
         .map(|(i, (name, map))| {
             if direct.contains(&i) {
                 let name = format!(".data.{name}");
@@ -148,17 +188,11 @@ fn add_maps(file: &mut Object<'_>, image: &Image) -> Vec<SymbolId> {
             let section = *section.get_or_insert_with(|| {
                 file.add_section(Vec::new(), b".maps".to_vec(), SectionKind::Data)
             });
-            let size = types.add(name, map);
+            let size = types.map(name, map);
             let at = file.append_section_data(section, &vec![0; size], 8);
             add_symbol(file, name, section, at, size, SymbolKind::Data)
         })
-        .collect();
-    if section.is_some() {
-        let blob = types.finish();
-        let btf = file.add_section(Vec::new(), b".BTF".to_vec(), SectionKind::Metadata);
-        file.append_section_data(btf, &blob, 4);
-    }
-    symbols
+        .collect()
 }
 
 /// The name, with a number after it where it was taken.

@@ -170,13 +170,16 @@ impl<'a> Job<'a> {
                 percpu_bytes: args.script.max_keys.map(|_| u64::MAX),
                 shorter_loops,
             });
-            compile(script.source.text(), &options, &target).map_err(|diagnostics| {
+            let compiled = compile(script.source.text(), &options, &target);
+            let mut compiled = compiled.map_err(|diagnostics| {
                 if let Some(lack) = no_kprobes_behind(&diagnostics, script.source.text()) {
                     return Stop::from(lack);
                 }
                 script.tell(&diagnostics, !args.script.no_warnings);
                 Stop::Said(Exit::Failure)
-            })
+            })?;
+            compiled.image.source = Some(script.source.clone());
+            Ok::<_, Stop>(compiled)
         };
         let load = |compiled: &Compiled| {
             if let Some(lack) = no_kprobes_for(compiled) {

@@ -56,7 +56,6 @@ pub struct Context<'a> {
 pub fn lower(cx: &Context<'_>) -> Result<Function, Vec<Diagnostic>> {
     let mut lowerer = Lowerer::new(cx);
     let probe = lowerer.probe;
-    lowerer.b.span = probe.span;
     lowerer.declare_locals();
     if let Some(predicate) = &probe.predicate {
         let body = lowerer.b.block();
@@ -128,7 +127,7 @@ enum LocalPlace {
 
 impl<'a> Lowerer<'a> {
     fn new(cx: &'a Context<'a>) -> Self {
-        let mut b = Builder::new();
+        let mut b = Builder::new(cx.program.probes[cx.probe].span);
         let done = b.block();
         Self {
             b,

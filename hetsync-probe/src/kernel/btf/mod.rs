@@ -21,6 +21,7 @@ pub use function::{Function, Param};
 pub use kind::{Encoding, Kind};
 pub use lookup::Space;
 pub use members::{Constant, EnumValue, Field, Member};
+pub(crate) use write::Writer;
 
 use index::Index;
 use std::path::Path;

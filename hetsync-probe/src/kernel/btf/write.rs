@@ -1,11 +1,11 @@
-//! Writing BTF type by type: parts of a kernel's for test data (`super::subset`), and by hand in tests.
+//! Writing BTF type by type: what programs carry (`crate::object`), parts of a kernel's for test data (`super::subset`).
 
 use super::{HEADER_BYTES, MAGIC, TypeId};
 use std::collections::HashMap;
 
 /// BTF as it grows. Types are numbered from 1 in the order they are added.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     pub(super) types: Vec<u8>,
     strings: Vec<u8>,
     known: HashMap<String, u32>,
@@ -13,7 +13,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new() -> Writer {
+    pub(crate) fn new() -> Writer {
         Writer {
             types: Vec::new(),
             strings: vec![0],
@@ -23,7 +23,7 @@ impl Writer {
     }
 
     /// Adds a type; `info` is its kind, its flag (bit 31) and how many members it has.
-    pub(super) fn add(&mut self, name: &str, info: u32, value: u32, tail: &[u32]) -> TypeId {
+    pub(crate) fn add(&mut self, name: &str, info: u32, value: u32, tail: &[u32]) -> TypeId {
         let name = self.string(name);
         for word in [name, info, value].iter().chain(tail) {
             self.types.extend(word.to_le_bytes());
@@ -33,7 +33,7 @@ impl Writer {
     }
 
     /// The offset of a string, which is added if it is new.
-    pub(super) fn string(&mut self, text: &str) -> u32 {
+    pub(crate) fn string(&mut self, text: &str) -> u32 {
         if text.is_empty() {
             return 0;
         }
@@ -53,7 +53,7 @@ impl Writer {
     }
 
     /// The whole file.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC.to_le_bytes());
         bytes.extend([1, 0]);

@@ -1,7 +1,9 @@
-//! The kernel's BTF in one system call. Its file in sysfs hands out a page a read, over a thousand reads in all; the same
+//! BTF objects: a script's own, which its programs refer to, and the kernel's.
+//!
+//! The kernel's comes in one system call. Its file in sysfs hands out a page a read, over a thousand reads in all; the same
 //! bytes come in one piece from the BTF object the kernel keeps for itself.
 
-use super::call::{self, BtfId, BtfInfo, Info, command};
+use super::call::{self, BtfId, BtfInfo, BtfLoad, Info, command};
 use super::program::{Program, ProgramType};
 use crate::codegen::insn::{Insn, op};
 use std::io;
@@ -11,6 +13,20 @@ use std::os::fd::{AsRawFd, OwnedFd};
 const OBJECTS: usize = 64;
 /// Largest BTF taken: some ten times what kernels have.
 const BYTES_MOST: u32 = 64 << 20;
+
+/// Gives the kernel a BTF object, as [`crate::object::debug`] makes it.
+///
+/// # Errors
+/// The kernel's reason.
+pub fn load_btf(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut attr = BtfLoad {
+        btf: bytes.as_ptr() as u64,
+        btf_size: bytes.len() as u32,
+        ..BtfLoad::default()
+    };
+    // SAFETY: `bytes` is live and as long as said; the command returns a new descriptor.
+    unsafe { call::bpf_fd(command::BTF_LOAD, &mut attr) }
+}
 
 /// The BTF of vmlinux.
 ///

@@ -19,6 +19,7 @@ pub(crate) mod command {
     pub(crate) const PROG_TEST_RUN: u32 = 10;
     pub(crate) const OBJ_GET_INFO_BY_FD: u32 = 15;
     pub(crate) const RAW_TRACEPOINT_OPEN: u32 = 17;
+    pub(crate) const BTF_LOAD: u32 = 18;
     pub(crate) const BTF_GET_FD_BY_ID: u32 = 19;
     pub(crate) const BTF_GET_NEXT_ID: u32 = 23;
     pub(crate) const MAP_LOOKUP_BATCH: u32 = 24;
@@ -89,6 +90,18 @@ pub(crate) struct ProgLoad {
     pub(crate) line_info: u64,
     pub(crate) line_info_cnt: u32,
     pub(crate) attach_btf_id: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct BtfLoad {
+    pub(crate) btf: u64,
+    pub(crate) log_buf: u64,
+    pub(crate) btf_size: u32,
+    pub(crate) log_size: u32,
+    pub(crate) log_level: u32,
+    /// Written by kernels from 6.4 on; before, it has to be 0.
+    pub(crate) log_true_size: u32,
 }
 
 #[repr(C)]

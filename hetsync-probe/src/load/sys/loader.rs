@@ -46,7 +46,8 @@ impl Loader for SysLoader {
             ProgramKind::Sampled(_) => ProgramType::PerfEvent,
             ProgramKind::Uprobe { .. } | ProgramKind::Uretprobe { .. } => ProgramType::Kprobe,
         };
-        let loaded = Program::load(program.name, kind, program.insns, program.spans)?;
+        let (insns, spans) = (program.insns, program.spans);
+        let loaded = Program::load_described(program.name, kind, insns, spans, program.debug)?;
         Ok(Box::new(SysProgram {
             attached: None,
             mechanism: match program.kind {

@@ -19,7 +19,7 @@ mod ring;
 pub mod tracefs;
 mod verifier;
 
-pub use btf::vmlinux_btf;
+pub use btf::{load_btf, vmlinux_btf};
 pub use call::errno_name;
 pub use clock::{boot_ns, booted_at_ns, time_of_day};
 pub use cpus::possible_cpus;
@@ -29,6 +29,6 @@ pub use loader::SysLoader;
 pub(in crate::load) use loader::attach_error;
 pub use map::{Entry, Map};
 pub use perf::{PerfProbe, has_kprobe_source, has_source, try_kprobe};
-pub use program::{Program, ProgramInfo, ProgramType, program_info};
+pub use program::{Described, Program, ProgramInfo, ProgramType, program_info};
 pub use ring::Ring;
 pub use verifier::{LogEnd, log_end};

@@ -4,6 +4,7 @@ use super::call::{self, Info, ProgLoad, TestRun, command};
 use super::verifier::log_end;
 use crate::codegen::insn::{self, Insn};
 use crate::load::error::LoadError;
+use crate::object::{Line, ProgramLines};
 use crate::span::Span;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -45,6 +46,15 @@ impl ProgramType {
     }
 }
 
+/// What the kernel is told of a program beside its code, so that those who look at it there see the script's lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Described<'a> {
+    /// The BTF object.
+    pub btf: BorrowedFd<'a>,
+    /// The program's function and lines in it.
+    pub lines: &'a ProgramLines,
+}
+
 /// A program in the kernel; it lives as long as this value or something it is attached to.
 #[derive(Debug)]
 pub struct Program {
@@ -78,9 +88,29 @@ impl Program {
         insns: &[Insn],
         spans: &[Span],
     ) -> Result<Program, LoadError> {
+        Program::load_described(name, kind, insns, spans, None)
+    }
+
+    /// As [`Program::load`], with the program's function and lines.
+    ///
+    /// # Errors
+    /// As [`Program::load`].
+    pub fn load_described(
+        name: &str,
+        kind: ProgramType,
+        insns: &[Insn],
+        spans: &[Span],
+        debug: Option<Described<'_>>,
+    ) -> Result<Program, LoadError> {
         let code = insn::encode(insns);
+        let wanted = Wanted {
+            name,
+            kind,
+            code: &code,
+            debug,
+        };
         // Without a log first: the log costs time, and too small a buffer is an error by itself on older kernels.
-        let source = match call::with_memlock(|| load(name, kind, &code, None)) {
+        let source = match call::with_memlock(|| load(&wanted, None)) {
             Ok(fd) => {
                 return Ok(Program {
                     fd,
@@ -93,7 +123,7 @@ impl Program {
         let end = if source.raw_os_error() == Some(libc::E2BIG) {
             log_end(&[])
         } else {
-            match refusal_log(name, kind, &code) {
+            match refusal_log(&wanted) {
                 Again::Loaded(fd) => {
                     return Ok(Program {
                         fd,
@@ -199,8 +229,17 @@ pub fn program_info(fd: i32) -> io::Result<ProgramInfo> {
     })
 }
 
-fn load(name: &str, kind: ProgramType, code: &[u8], log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
-    let (prog_type, expected_attach_type, attach_btf_id) = kind.numbers();
+/// A program as it is given to the kernel.
+struct Wanted<'a> {
+    name: &'a str,
+    kind: ProgramType,
+    code: &'a [u8],
+    debug: Option<Described<'a>>,
+}
+
+fn load(wanted: &Wanted<'_>, log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
+    let code = wanted.code;
+    let (prog_type, expected_attach_type, attach_btf_id) = wanted.kind.numbers();
     let (log_level, log_size, log_buf) = log.map_or((0, 0, 0), |log| {
         (1, log.len() as u32, log.as_mut_ptr() as u64)
     });
@@ -214,10 +253,22 @@ fn load(name: &str, kind: ProgramType, code: &[u8], log: Option<&mut [u8]>) -> i
         log_level,
         log_size,
         log_buf,
-        prog_name: call::object_name(name),
+        prog_name: call::object_name(wanted.name),
         ..ProgLoad::default()
     };
-    // SAFETY: instructions, licence and log are live and as long as said; only the log is written.
+    // `struct bpf_func_info` of the one function, at the first instruction.
+    let function;
+    if let Some(Described { btf, lines }) = wanted.debug {
+        function = [0, lines.function];
+        attr.prog_btf_fd = btf.as_raw_fd() as u32;
+        attr.func_info_rec_size = size_of_val(&function) as u32;
+        attr.func_info = function.as_ptr() as u64;
+        attr.func_info_cnt = 1;
+        attr.line_info_rec_size = size_of::<Line>() as u32;
+        attr.line_info = lines.lines.as_ptr() as u64;
+        attr.line_info_cnt = lines.lines.len() as u32;
+    }
+    // SAFETY: instructions, licence, function, lines and log are live and as long as said; only the log is written.
     unsafe { call::bpf_fd(command::PROG_LOAD, &mut attr) }
 }
 
@@ -229,11 +280,11 @@ enum Again {
     Refused(Vec<u8>),
 }
 
-fn refusal_log(name: &str, kind: ProgramType, code: &[u8]) -> Again {
+fn refusal_log(wanted: &Wanted<'_>) -> Again {
     let mut bytes = LOG_BYTES;
     loop {
         let mut log = vec![0; bytes];
-        match load(name, kind, code, Some(&mut log)) {
+        match load(wanted, Some(&mut log)) {
             Ok(fd) => return Again::Loaded(fd),
             // Before 6.4 the buffer holds the log's beginning and its end, the part that matters, is lost.
             Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && bytes < LOG_BYTES_MOST => {

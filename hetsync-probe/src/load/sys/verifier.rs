@@ -13,6 +13,9 @@ pub struct LogEnd {
 }
 
 /// Reads the end of a log; never fails, whatever the bytes.
+///
+/// A program that was loaded with the script's lines has them in its log, each (`; text`) before the instructions made
+/// from it; of one that is there several times in a row the first is kept.
 pub fn log_end(log: &[u8]) -> LogEnd {
     let text = String::from_utf8_lossy(log);
     let mut lines: Vec<&str> = text
@@ -21,9 +24,12 @@ pub fn log_end(log: &[u8]) -> LogEnd {
         .map(str::trim_end)
         .filter(|line| !line.is_empty() && !is_statistics(line))
         .collect();
+    let mut script_line = "";
+    lines.retain(|line| !is_script(line) || std::mem::replace(&mut script_line, *line) != *line);
     // Checks before the walk (bad jumps, dead code) name the instruction in the message and print no listing.
     let insn = lines
         .last()
+        .filter(|line| !is_script(line))
         .and_then(|line| named_insn(line))
         .or_else(|| lines.iter().rev().find_map(|line| listed_insn(line)));
     lines.drain(..lines.len().saturating_sub(LAST_LINES));
@@ -42,6 +48,11 @@ fn is_statistics(line: &str) -> bool {
     ]
     .iter()
     .any(|head| line.starts_with(head))
+}
+
+/// `; @calls = count();`: a line of the script.
+fn is_script(line: &str) -> bool {
+    line.starts_with("; ")
 }
 
 /// `12: (79) r1 = *(u64 *)(r10 -8)`: an instruction of the walk.
@@ -75,6 +86,23 @@ mod tests {
         assert_eq!(
             end.lines.last().map(String::as_str),
             Some("R0 invalid mem access 'scalar'")
+        );
+    }
+
+    #[test]
+    fn lines_of_the_script_are_kept_once_and_not_taken_for_the_verifiers() {
+        let log = b"; @n = 1; // insn 7\n0: (b7) r1 = 1\n; @n = 1; // insn 7\n1: (79) r1 = *(u64 *)(r0 +0)\n\
+            ; 9: (79) insn 5\n";
+        let end = log_end(log);
+        assert_eq!(end.insn, Some(1));
+        assert_eq!(
+            end.lines,
+            [
+                "; @n = 1; // insn 7",
+                "0: (b7) r1 = 1",
+                "1: (79) r1 = *(u64 *)(r0 +0)",
+                "; 9: (79) insn 5"
+            ]
         );
     }
 
