@@ -8,7 +8,7 @@ use hetsync_probe::layout::{LOSS_EVENTS, loss_counters, loss_map};
 use hetsync_probe::load::loader::{Loader, Mechanism, Prepared};
 use hetsync_probe::load::sys::{Map, Program, ProgramType, SysLoader, has_kprobe_source};
 use hetsync_probe::load::{LoadError, LoaderName, Plan, Planned, Session};
-use hetsync_probe::sema::hir::PointKind;
+use hetsync_probe::sema::hir::{MapId, PointKind};
 use hetsync_probe::span::Span;
 
 /// A plan that attaches program `i` of an image at `points[i]`, without lowering.
@@ -178,11 +178,14 @@ fn losses_are_summed_over_cpus() {
     let losses = MapSpec {
         ..asm::map("losses", MapKind::PercpuArray, loss_counters(3, 0) as u32)
     };
-    let mut image = asm::image(
-        vec![lose(0, LOSS_EVENTS), lose(0, loss_map(2))],
-        vec![losses],
-    );
-    image.losses = Some(0);
+    let script_map = |id| MapSpec {
+        map: Some(MapId(id)),
+        ..asm::map("map", MapKind::Array, 1)
+    };
+    let mut maps: Vec<MapSpec> = (0..3).map(script_map).collect();
+    maps.push(losses);
+    let mut image = asm::image(vec![lose(3, LOSS_EVENTS), lose(3, loss_map(2))], maps);
+    image.losses = Some(3);
     let points = [
         PointKind::Interval { period_ns: 1 },
         PointKind::Interval { period_ns: 1 },
