@@ -6,7 +6,7 @@ const SCRIPT: &str = r#"kprobe:tcp_sendmsg {
     @calls[comm] = count();
     @bytes = sum(arg2);
 }
-kretprobe:tcp_sendmsg /retval >= 0/ {
+kretprobe:tcp_sendmsg /retval > 0/ {
     @size = hist(retval);
 }
 begin { printf("begun\n"); }
