@@ -257,7 +257,7 @@ mod tests {
 
     /// A loop over `body`, given a slot made and filled before it and one made for the loop.
     fn looped(body: impl Fn(&mut Builder, SlotId, SlotId)) -> (Vec<Option<(u32, u32)>>, Function) {
-        let mut b = Builder::new();
+        let mut b = Builder::new(crate::span::Span::default());
         let (outer, inner) = (b.slot(8, "outer"), b.slot(8, "inner"));
         b.store(Width::D, Address::slot(outer), Val::Imm(7));
         let count = b.var(Val::Imm(0));

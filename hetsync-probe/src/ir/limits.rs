@@ -377,7 +377,7 @@ mod tests {
     }
 
     fn chosen(build: impl FnOnce(&mut Builder)) -> Vec<u32> {
-        let mut b = Builder::new();
+        let mut b = Builder::new(crate::span::Span::default());
         build(&mut b);
         b.exit();
         let mut function = b.finish();
