@@ -43,6 +43,10 @@ pub struct Replay {
     /// Results were sent since the last search began.
     is_news: bool,
     longest_in_round: Span,
+    /// When the last result was sent.
+    last_sent: Time,
+    /// The open round holds the first gradient of a worker.
+    has_newcomer: bool,
 }
 
 /// The rule in force.
@@ -53,6 +57,8 @@ struct InForce {
     /// live workers.
     enough: Option<(usize, usize)>,
     dead: usize,
+    /// The longest turnaround of the live workers.
+    longest: u64,
     expected: Forecast,
     shorter: Option<Forecast>,
     longer: Option<Forecast>,
@@ -81,7 +87,14 @@ impl Replay {
             Some(rule) => {
                 let live = round.workers.saturating_sub(rule.dead).max(1);
                 let enough = rule.enough.map(|(enough, of)| scale(enough, of, live));
-                (Span::from_nanos(rule.wait), enough)
+                let wait = Span::from_nanos(rule.wait);
+                // A newcomer's first gradient comes at any time, and may have
+                // opened the round long before the others can be done.
+                let done = Span::from_nanos(rule.longest.saturating_add(rule.longest / 2));
+                match self.has_newcomer {
+                    true => (wait.max(self.last_sent + done - round.opened), None),
+                    false => (wait, enough),
+                }
             }
         }
     }
@@ -91,6 +104,7 @@ impl Replay {
             // The rule stays; who is alive may have changed.
             if let Some(rule) = &mut self.rule {
                 rule.dead = search.record.dead;
+                rule.longest = search.record.longest;
             }
             return;
         };
@@ -113,6 +127,7 @@ impl Replay {
             wait,
             enough: enough.map(|enough| (enough, workers)),
             dead: search.record.dead,
+            longest: search.record.longest,
             expected: forecast(&best),
             shorter,
             longer,
@@ -174,10 +189,13 @@ impl Policy for Replay {
                 self.memory.sent(now, conn);
                 self.is_news = true;
                 self.longest_in_round = Span::ZERO;
+                self.last_sent = now;
+                self.has_newcomer = false;
             }
             Observation::Came { conn, took, .. } => {
                 self.longest_in_round = self.longest_in_round.max(took);
-                self.memory.came(now, conn, took.as_nanos());
+                let answers = self.memory.came(now, conn, took.as_nanos());
+                self.has_newcomer |= !answers;
             }
             Observation::Left { conn } => self.memory.left(conn),
         }
@@ -201,5 +219,75 @@ impl Policy for Replay {
                 self.search = Some(Box::new(Search::new(record, present)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Payload;
+    use crate::server::{Config, ConnId, Event, Machine, Output};
+
+    /// Plays four workers with steps of 500 to 530 ms for some rounds, with thinking in between; returns how many gradients
+    /// were late. Each worker connects and sends its first gradient at once, at its own `begins`.
+    fn late(begins: [u64; 4], rounds: usize) -> usize {
+        let at = |ms: u64| Time::ZERO + Span::from_millis(ms);
+        let mut machine = Machine::new(Config {
+            workers: 4,
+            policy: Box::new(Replay::new()),
+            ..Config::default()
+        });
+        let mut due: Vec<(Time, ConnId)> = (0..4)
+            .map(|id| (at(begins[id]), ConnId(id as u64)))
+            .collect();
+        let (mut late, mut connected) = (0, [false; 4]);
+        for _ in 0..4 * rounds {
+            due.sort();
+            let (mut now, conn) = due.remove(0);
+            while machine.poll_timeout().is_some_and(|at| at <= now) {
+                let timeout = machine.poll_timeout().unwrap_or(now);
+                machine.handle_timeout(timeout);
+                drain(&mut machine, timeout, &mut due, &mut late);
+            }
+            let index = conn.0 as usize;
+            if !std::mem::replace(&mut connected[index], true) {
+                machine.handle_connect(now, conn);
+                now = now + Span::from_nanos(200_000);
+            }
+            machine.handle_gradient(now, conn, None, Payload::from_floats(&[1.0]));
+            drain(&mut machine, now, &mut due, &mut late);
+            if due.is_empty() {
+                let timeout = machine.poll_timeout().expect("the round ends");
+                machine.handle_timeout(timeout);
+                drain(&mut machine, timeout, &mut due, &mut late);
+            }
+        }
+        late
+    }
+
+    fn drain(machine: &mut Machine, now: Time, due: &mut Vec<(Time, ConnId)>, late: &mut usize) {
+        while let Some(output) = machine.poll_output() {
+            match output {
+                Output::Deliver { to, .. } => {
+                    due.push((now + Span::from_millis(500 + 10 * to.0), to));
+                }
+                Output::Event(Event::Late { .. }) => *late += 1,
+                _ => {}
+            }
+        }
+        while machine.has_work() {
+            machine.handle_idle(now);
+        }
+    }
+
+    #[test]
+    fn the_time_from_a_connection_to_its_first_gradient_is_no_turnaround() {
+        assert_eq!(late([0, 1, 2, 3], 12), 0);
+        assert_eq!(late([500, 510, 520, 530], 12), 0);
+    }
+
+    #[test]
+    fn a_newcomer_does_not_close_the_round_on_the_others() {
+        assert_eq!(late([0, 1, 2, 4_200], 20), 0);
     }
 }

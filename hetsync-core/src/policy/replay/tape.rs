@@ -46,9 +46,14 @@ impl Memory {
         tape.at_work_since = Some(now.as_nanos());
     }
 
-    pub(super) fn came(&mut self, now: Time, conn: ConnId, took: u64) {
+    /// A gradient has come. Whether it answers a result: a worker may connect
+    /// long before its first step or with the gradient in its hands, so the
+    /// time from its connection tells nothing of its next ones.
+    pub(super) fn came(&mut self, now: Time, conn: ConnId, took: u64) -> bool {
         let tape = self.tapes.entry(conn).or_default();
-        tape.at_work_since = None;
+        if tape.at_work_since.take().is_none() {
+            return false;
+        }
         if tape.past.len() == MEMORY {
             tape.past.pop_front();
         }
@@ -56,6 +61,7 @@ impl Memory {
         tape.past.push_back(Turnaround { started, took });
         let longest = tape.past.iter().map(|t| t.took).max();
         tape.longest = longest.unwrap_or(0);
+        true
     }
 
     pub(super) fn left(&mut self, conn: ConnId) {
@@ -66,9 +72,18 @@ impl Memory {
     pub(super) fn record(&self, now: Time) -> Record {
         let now = now.as_nanos();
         let mut alive: Vec<(u64, &Tape)> = Vec::new();
-        for tape in self.tapes.values().filter(|tape| !tape.past.is_empty()) {
+        let mut dead = 0;
+        let longest = self.tapes.values().map(|tape| tape.longest).max();
+        for tape in self.tapes.values() {
             let at_work = tape.at_work_since.map_or(0, |since| now - since.min(now));
-            if at_work <= tape.longest.saturating_mul(DEAD_AFTER + 1) {
+            // A newcomer is judged by the slowest of the others.
+            let own = match tape.past.is_empty() {
+                true => longest.unwrap_or(0),
+                false => tape.longest,
+            };
+            if own != 0 && at_work > own.saturating_mul(DEAD_AFTER + 1) {
+                dead += 1;
+            } else if !tape.past.is_empty() {
                 let total: u64 = tape.past.iter().map(|t| t.took).sum();
                 alive.push((total / tape.past.len() as u64, tape));
             }
@@ -82,7 +97,7 @@ impl Memory {
                 .collect();
         }
         let mut record = Record {
-            dead: self.tapes.len() - live,
+            dead,
             ..Record::default()
         };
         for (_, tape) in &alive {

@@ -250,6 +250,8 @@ impl<'a> Job<'a> {
             mut writer,
             loop_lines,
         } = self;
+        // Signals are caught from here on, so that none is lost once the reader has heard of the probes.
+        let watch = Watch::start(process, args.duration)?;
         if !args.quiet {
             form.attached(
                 &mut writer.out,
@@ -257,8 +259,6 @@ impl<'a> Job<'a> {
             );
             writer.flush()?;
         }
-        // Signals are caught from here on, so that none is lost between attaching and watching.
-        let watch = Watch::start(process, args.duration)?;
         let mut events = Events::new(&program, form, writer, session.take_events());
         session.begin()?;
         events.drain(&session)?;
