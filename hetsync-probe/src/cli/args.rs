@@ -166,7 +166,7 @@ pub struct CheckArgs {
     /// That kernel's tracepoints: a folder with copies of tracefs' events/CATEGORY/NAME/format
     #[arg(long, value_name = "FOLDER", conflicts_with = "this_kernel")]
     pub tracepoints: Option<PathBuf>,
-    /// Form of the mistakes: as text, or all of them as one JSON array
+    /// Form of the mistakes
     #[arg(short = 'f', value_name = "FORM", default_value = "text")]
     pub form: MistakeForm,
 }
@@ -176,7 +176,7 @@ pub struct CheckArgs {
 pub enum MistakeForm {
     /// As rustc prints them
     Text,
-    /// One JSON object a line
+    /// One JSON array of all of them
     Json,
 }
 
