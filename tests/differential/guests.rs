@@ -4,7 +4,7 @@ use hetsync_guest::{Guest, Kernel, Options};
 use std::time::Duration;
 
 /// Random programs a kernel unless `HETSYNC_CASES` says otherwise.
-const CASES: u32 = 200;
+const CASES: u32 = 60;
 /// The longest a guest may take for one program.
 const LIMIT_A_CASE: Duration = Duration::from_secs(3);
 

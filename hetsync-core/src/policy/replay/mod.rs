@@ -243,7 +243,7 @@ mod tests {
         let (mut late, mut connected) = (0, [false; 4]);
         for _ in 0..4 * rounds {
             due.sort();
-            let (mut now, conn) = due.remove(0);
+            let (now, conn) = due.remove(0);
             while machine.poll_timeout().is_some_and(|at| at <= now) {
                 let timeout = machine.poll_timeout().unwrap_or(now);
                 machine.handle_timeout(timeout);
@@ -252,7 +252,8 @@ mod tests {
             let index = conn.0 as usize;
             if !std::mem::replace(&mut connected[index], true) {
                 machine.handle_connect(now, conn);
-                now = now + Span::from_nanos(200_000);
+                due.push((now + Span::from_nanos(200_000), conn));
+                continue;
             }
             machine.handle_gradient(now, conn, None, Payload::from_floats(&[1.0]));
             drain(&mut machine, now, &mut due, &mut late);

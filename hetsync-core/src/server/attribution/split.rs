@@ -53,6 +53,8 @@ enum Edge {
 pub(in crate::server) fn split(waits: Waits<'_>) -> Bill {
     let (opened, closed) = (waits.opened, waits.closed);
     let mut edges: Vec<(Time, Edge)> = Vec::new();
+    // A caller's clock that went back must not end the server.
+    let closed = closed.max(opened);
     let within = |at: Time| at.clamp(opened, closed);
     edges.extend(waits.arrivals.iter().map(|at| (within(*at), Edge::Arrived)));
     for (index, missing) in waits.missing.iter().enumerate() {
