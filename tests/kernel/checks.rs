@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::lab::{LIMIT, Lab, Report, rows};
 use crate::lines;
+use crate::members;
 
 /// A named check.
 pub(crate) type Check = (&'static str, fn(&Lab));
@@ -28,6 +29,19 @@ pub(crate) const ALL: &[Check] = &[
     (
         "statistics agree with the raw events of a second script",
         second_script,
+    ),
+    (
+        "members of records are what they are, lowered",
+        members::members_lowered,
+    ),
+    (
+        "members of records are what they are, not lowered",
+        members::members_not_lowered,
+    ),
+    ("arguments are what they are", members::arguments),
+    (
+        "arrays, negative numbers and what the process holds are what they are",
+        members::further,
     ),
     ("bpftrace counts the same", bpftrace_agrees),
     ("what is printed and cleared adds up", printed_and_cleared),

@@ -26,6 +26,11 @@ pub(crate) fn wanted(kernel: Kernel) -> bool {
     }
 }
 
+/// Whether this run is to make the check: all, or those with `HETSYNC_CHECKS` in their name.
+pub(crate) fn picked(check: &str) -> bool {
+    std::env::var("HETSYNC_CHECKS").map_or(true, |part| check.contains(&part))
+}
+
 /// A kernel to measure on.
 pub(crate) struct Lab {
     pub(crate) guest: Guest,
@@ -54,12 +59,17 @@ impl Lab {
 
     /// Runs a script over a workload and returns what it reported.
     pub(crate) fn probe(&self, flags: &str, script: &str, workload: &str) -> Report {
+        self.probe_over(flags, script, &format!("hetsync-workload {workload}"))
+    }
+
+    /// Runs a script over a command and returns what it reported.
+    pub(crate) fn probe_over(&self, flags: &str, script: &str, over: &str) -> Report {
         self.guest
             .put("/tmp/script.hp", script.as_bytes())
             .expect("the script gets in");
         let command = format!(
             "hetsync-probe run -v -f json -o /tmp/report.json {flags} -c {} /tmp/script.hp",
-            quote(format!("hetsync-workload {workload}"))
+            quote(over)
         );
         let output = self.run(&command);
         assert!(

@@ -82,6 +82,7 @@ fn sends(n: &str, size: &str) -> Outcome {
     let mut stream = TcpStream::connect(listener.local_addr()?)?;
     stream.set_nodelay(true)?;
     let (mut peer, _) = listener.accept()?;
+    let (from, to) = (stream.local_addr()?.port(), peer.local_addr()?.port());
     let sender = thread::Builder::new()
         .name("sender".into())
         .spawn(move || -> Outcome {
@@ -101,7 +102,7 @@ fn sends(n: &str, size: &str) -> Outcome {
             }
             let ns = begun.elapsed().as_nanos();
             println!(
-                "sends={n} bytes={bytes} ns={ns} ns_per_send={}",
+                "sends={n} bytes={bytes} ns={ns} ns_per_send={} from={from} to={to}",
                 ns / n.max(1) as u128
             );
             Ok(())
