@@ -4,6 +4,8 @@
 //! `faults` holds one test for each thing that the server this one takes
 //! the place of is known to get wrong.
 
+#[path = "core/aggregate.rs"]
+mod aggregate;
 #[path = "core/attribution.rs"]
 mod attribution;
 #[path = "core/cli.rs"]

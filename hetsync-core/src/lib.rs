@@ -56,6 +56,7 @@ pub mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod stats;
+mod text;
 pub mod time;
 pub mod wire;
 pub mod worker;

@@ -1,6 +1,6 @@
 //! The plain sum, as the original server answers.
 
-use super::{Aggregate, kernel};
+use super::{Aggregate, Reduced, kernel};
 
 /// Adds the gradients. A round that closed without some workers has a
 /// smaller sum; [`Mean`](super::Mean) divides by who was in.
@@ -12,11 +12,15 @@ impl Aggregate for Sum {
         "sum"
     }
 
-    fn reduce(&self, inputs: &[&[u8]], out: &mut [u8]) -> usize {
-        kernel::add_in_order(inputs, 1.0, out)
+    fn reduce(&self, inputs: &[&[u8]], out: &mut [u8]) -> Reduced {
+        Reduced::saturated(kernel::add_in_order(inputs, 1.0, out))
     }
 
     fn divisor(&self, weight: f32) -> f32 {
         weight
+    }
+
+    fn is_by_element(&self) -> bool {
+        true
     }
 }

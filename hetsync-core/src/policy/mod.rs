@@ -28,8 +28,10 @@ pub use replay::Replay;
 pub(crate) use replay::model;
 pub use staleness::Staleness;
 pub use strict::Strict;
-pub use text::{ParseRuleError, Rule};
+pub use text::Rule;
 pub use view::{MemberView, RoundView};
+
+pub use crate::text::ParseRuleError;
 
 use crate::server::{ConnId, RoundId};
 use crate::time::{Span, Time};

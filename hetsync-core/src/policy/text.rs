@@ -13,11 +13,8 @@ use std::str::FromStr;
 use super::{
     AllOf, Deadline, Enough, FirstOf, Floor, Policy, Quorum, Replay, Staleness, Strict, WarmUp,
 };
+use crate::text::{ParseRuleError, Parser, check_depth, share};
 use crate::time::Span;
-
-/// Longest text that is looked at, and how deep rules may lie in rules.
-const MOST_CHARACTERS: usize = 1000;
-const DEEPEST: usize = 8;
 
 /// The deadline of a `deadline` that names none.
 const DEADLINE: Span = Span::from_secs(2);
@@ -137,85 +134,22 @@ fn short(span: Span) -> String {
     format!("{}{name}", nanos / unit)
 }
 
-/// Why a text is no rule, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("in `{text}` at character {at}: {what}")]
-pub struct ParseRuleError {
-    text: String,
-    at: usize,
-    what: String,
-}
-
 impl FromStr for Rule {
     type Err = ParseRuleError;
 
     fn from_str(text: &str) -> Result<Self, ParseRuleError> {
-        let shown: String = text.chars().take(80).collect();
-        let mut parser = Parser { text, at: 0 };
-        let parsed = match text.len() {
-            0..=MOST_CHARACTERS => parser.rule(0).and_then(|rule| match parser.rest().trim() {
-                "" => Ok(rule),
-                _ => Err("expected nothing after the rule".into()),
-            }),
-            _ => Err(format!("a rule has at most {MOST_CHARACTERS} characters")),
-        };
-        parsed.map_err(|what| ParseRuleError {
-            text: shown,
-            at: text[..parser.at].chars().count() + 1,
-            what,
-        })
+        Parser::whole(text, |parser| parser.rule(0))
     }
-}
-
-struct Parser<'a> {
-    text: &'a str,
-    /// In bytes.
-    at: usize,
 }
 
 const RULES: &str =
     "strict, deadline, quorum, replay, staleness, first_of, all_of, floor, ceiling and warm_up";
 
-impl<'a> Parser<'a> {
-    fn rest(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
-    fn skip_blanks(&mut self) {
-        let rest = self.rest();
-        self.at += rest.len() - rest.trim_start().len();
-    }
-
-    /// Takes a symbol, if it is next.
-    fn takes(&mut self, symbol: char) -> bool {
-        self.skip_blanks();
-        let is_next = self.rest().starts_with(symbol);
-        self.at += if is_next { symbol.len_utf8() } else { 0 };
-        is_next
-    }
-
-    fn expect(&mut self, symbol: char, after: &str) -> Result<(), String> {
-        match self.takes(symbol) {
-            true => Ok(()),
-            false => Err(format!("expected `{symbol}` {after}")),
-        }
-    }
-
-    /// Everything up to a symbol that ends a word.
-    fn word(&mut self) -> &'a str {
-        self.skip_blanks();
-        let rest = self.rest();
-        let end = rest.find(['(', ')', ',', '=']).unwrap_or(rest.len());
-        rest[..end].trim_end()
-    }
-
+impl Parser<'_> {
     fn rule(&mut self, depth: usize) -> Result<Rule, String> {
-        if depth > DEEPEST {
-            return Err(format!("rules may lie {DEEPEST} deep in rules, no deeper"));
-        }
+        check_depth(depth)?;
         let name = self.word();
-        let start = self.at;
-        self.at += name.len();
+        self.take(name);
         let after = format!("after `{name}`");
         match name {
             "strict" => Ok(Rule::Strict),
@@ -251,11 +185,7 @@ impl<'a> Parser<'a> {
                     _ => Rule::WarmUp(rounds, rule),
                 })
             }
-            _ => {
-                self.at = start;
-                let shown: String = name.chars().take(30).collect();
-                Err(format!("no rule is called `{shown}`; there are {RULES}"))
-            }
+            _ => Err(self.unknown(name, RULES)),
         }
     }
 
@@ -272,28 +202,23 @@ impl<'a> Parser<'a> {
     fn quorum(&mut self) -> Result<Rule, String> {
         let text = self.word();
         let enough = match text.split_once('/') {
-            Some((part, whole)) => {
-                let number = |text: &str| text.trim().parse::<u32>().ok();
-                match (number(part), number(whole)) {
-                    (Some(part), Some(whole)) if part <= whole && whole > 0 => {
-                        Enough::Share(part, whole)
-                    }
-                    _ => return Err("a share is from 0 to 1, as in 3/4".into()),
-                }
-            }
+            Some((part, whole)) => match share(part, whole) {
+                Some((part, whole)) => Enough::Share(part, whole),
+                None => return Err("a share is from 0 to 1, as in 3/4".into()),
+            },
             None => match text.parse() {
                 Ok(count) if count > 0 => Enough::Count(count),
                 _ => return Err("expected a number of gradients, or a share as in 3/4".into()),
             },
         };
-        self.at += text.len();
+        self.take(text);
         let mut grace = Span::ZERO;
         if self.takes(',') {
             let key = self.word();
             if key != "grace" {
                 return Err("expected grace=TIME".into());
             }
-            self.at += key.len();
+            self.take(key);
             self.expect('=', "after `grace`")?;
             grace = self.time()?;
         }
@@ -304,17 +229,8 @@ impl<'a> Parser<'a> {
     fn time(&mut self) -> Result<Span, String> {
         let text = self.word();
         let span = text.parse::<Span>().map_err(|error| error.to_string())?;
-        self.at += text.len();
+        self.take(text);
         Ok(span)
-    }
-
-    fn number(&mut self) -> Result<u64, String> {
-        let text = self.word();
-        let number = text
-            .parse()
-            .map_err(|_| String::from("expected a whole number"))?;
-        self.at += text.len();
-        Ok(number)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::planted::Planted as Fault;
 use super::{Event, Machine, Output, RoundId, RoundReport, RoundResult, WaitFor};
+use crate::aggregate::Reduced;
 use crate::policy::{Explanation, Observation, Outcome, RoundView, Verdict};
 use crate::time::Time;
 
@@ -59,7 +60,7 @@ impl Machine {
 
     fn close(&mut self, now: Time, opened: Time, outcome: Outcome, why: Explanation) {
         let mut result = self.take_result();
-        let saturated = self.reduce(&mut result);
+        let reduced = self.reduce(&mut result);
         let carried = match self.errs(Fault::KeepsTheCarried) {
             true => self.round.carried.clone(),
             false => std::mem::take(&mut self.round.carried),
@@ -82,7 +83,9 @@ impl Machine {
             overdue,
             late: carried.iter().map(|late| late.account).collect(),
             bill,
-            saturated,
+            saturated: reduced.saturated,
+            clipped: reduced.clipped,
+            instead: reduced.instead,
         };
         self.stats.count_round(outcome, why, report.lasted);
         let news = self.enter(now, &report);
@@ -114,8 +117,8 @@ impl Machine {
         }
     }
 
-    /// Reduces the open round. Returns how many elements were clamped.
-    fn reduce(&self, result: &mut RoundResult) -> usize {
+    /// Reduces the open round.
+    fn reduce(&self, result: &mut RoundResult) -> Reduced {
         let (mut inputs, weight) = self.round.inputs(&self.names);
         if self.errs(Fault::WrongOrder) {
             inputs.reverse();

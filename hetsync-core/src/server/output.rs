@@ -272,6 +272,11 @@ pub struct RoundReport {
     pub bill: Bill,
     /// Elements that left the range of f32 and were clamped.
     pub saturated: usize,
+    /// Gradients that were longer than is allowed and were shortened.
+    pub clipped: usize,
+    /// The rule for the gradients that was used instead of the one
+    /// configured, as too few were in.
+    pub instead: Option<&'static str>,
 }
 
 /// A late gradient that went into a round.

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hetsync_core::aggregate::Combine;
 use hetsync_core::policy::Rule;
 use hetsync_core::server::Token;
 use hetsync_core::server::{Late, WaitFor};
@@ -111,6 +112,13 @@ impl ServeArgs {
                 "--workers {workers} can never be in, as --max-connections allows {most}; raise --max-connections to at least {workers}"
             ));
         }
+        let least = self.aggregate.least();
+        if workers < least {
+            return Err(format!(
+                "--aggregate '{}' needs {least} gradients or more, and there are --workers {workers}; have it withstand fewer, or raise --workers to at least {least}",
+                self.aggregate
+            ));
+        }
         if let Some(floats) = self.floats {
             let Some(bytes) = (floats as u64).checked_mul(4) else {
                 return Err(format!("--floats {floats} is more than any machine holds"));
@@ -159,15 +167,6 @@ impl From<WaitForName> for WaitFor {
     }
 }
 
-/// What becomes of a round's gradients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum AggregateName {
-    /// Added.
-    Sum,
-    /// Added and divided by the number of gradients that are in.
-    Mean,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Address or name, and port, to listen on.
@@ -207,9 +206,16 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_enum, value_name = "WHOM", default_value_t = WaitForName::InStep)]
     pub(crate) wait_for: WaitForName,
 
-    /// What becomes of the gradients.
-    #[arg(short, long, value_enum, default_value_t = AggregateName::Sum)]
-    pub(crate) aggregate: AggregateName,
+    /// What becomes of a round's gradients.
+    ///
+    /// sum; mean, of those that are in. Of each element: median;
+    /// trimmed_mean(K), the mean without the K smallest and the K largest,
+    /// or trimmed_mean(1/4) without that share at either end. krum(F): the
+    /// gradient closest to the others, in spite of F bad ones;
+    /// multi_krum(F, M): the mean of the M closest. clip(NORM, RULE): each
+    /// gradient first shortened to this L2 norm.
+    #[arg(short, long, value_name = "RULE", default_value_t = Combine::default())]
+    pub(crate) aggregate: Combine,
 
     /// Length of the model. Without it, the first gradient sets it.
     #[arg(short, long, value_name = "N", value_parser = positive)]

@@ -279,7 +279,8 @@ impl<W: FnMut(&str)> Log<W> {
         // Another set of workers deserves another line.
         let changed = self.even.as_ref().is_some_and(|even| {
             let same_in = even.last.arrivals.len() == report.arrivals.len();
-            !on_purpose && (!same_in || even.last.overdue != report.overdue)
+            let same_rule = even.last.instead == report.instead;
+            !same_rule || !on_purpose && (!same_in || even.last.overdue != report.overdue)
         });
         if changed {
             self.tell_even_rounds(now);
@@ -335,6 +336,7 @@ impl<W: FnMut(&str)> Log<W> {
                 .collect();
             let _ = write!(text, "; late ones used: {}", late.join(", "));
         }
+        reduction(&mut text, report);
         if self.level == Level::Verbose || report.outcome == Outcome::Deadline {
             self.tell_bill(&mut text, &report.bill);
         }
@@ -406,6 +408,7 @@ impl<W: FnMut(&str)> Log<W> {
             let names = self.names(&even.last.overdue);
             let _ = write!(text, "; not waited for: {names}");
         }
+        reduction(&mut text, &even.last);
         self.line(now, &text);
     }
 
@@ -449,6 +452,16 @@ fn how(outcome: Outcome) -> &'static str {
         Outcome::Full => "full",
         Outcome::Deadline => "by its deadline",
         Outcome::Quorum => "with enough",
+    }
+}
+
+/// What became of the gradients, if anything out of the ordinary did.
+fn reduction(text: &mut String, report: &RoundReport) {
+    if report.clipped > 0 {
+        let _ = write!(text, "; {} shortened", report.clipped);
+    }
+    if let Some(instead) = report.instead {
+        let _ = write!(text, "; too few for the rule, {instead} used instead");
     }
 }
 

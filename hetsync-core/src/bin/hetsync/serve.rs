@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use hetsync_core::aggregate::{Mean, Sum};
 use hetsync_core::net::{Server, listen};
 use hetsync_core::server::{Config, Keep};
 use hetsync_core::{Span, Time};
 
-use crate::args::{AggregateName, ServeArgs};
+use crate::args::ServeArgs;
 use crate::log::{Level, Log};
 use crate::signals::Stop;
 use crate::{Failure, on_named_thread};
@@ -47,6 +46,7 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
         .workers(args.workers)
         .wait_for(args.wait_for.into())
         .policy(args.rule().policy())
+        .aggregate(args.aggregate.rule())
         .late(args.late)
         .keep(keep(args))
         .linger(args.linger)
@@ -68,10 +68,6 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
     if let Some(listener) = metrics {
         builder = builder.metrics(listener);
     }
-    builder = match args.aggregate {
-        AggregateName::Sum => builder.aggregate(Sum),
-        AggregateName::Mean => builder.aggregate(Mean),
-    };
     for name in &args.jobs {
         builder = builder.job(name.clone(), job(args));
     }
@@ -90,10 +86,7 @@ fn job(args: &ServeArgs) -> Config {
         floats: args.floats,
         wait_for: args.wait_for.into(),
         policy: args.rule().policy(),
-        aggregate: match args.aggregate {
-            AggregateName::Sum => Box::new(Sum),
-            AggregateName::Mean => Box::new(Mean),
-        },
+        aggregate: args.aggregate.rule(),
         late: args.late,
         keep: keep(args),
         model: None,
