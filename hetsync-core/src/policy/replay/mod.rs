@@ -228,9 +228,9 @@ mod tests {
     use crate::Payload;
     use crate::server::{Config, ConnId, Event, Machine, Output};
 
-    /// Plays four workers with steps of 500 to 530 ms for some rounds, with thinking in between; returns how many gradients
+    /// Plays four workers with steps of 500 to 530 ms for some rounds, with thinking in between; returns whose gradients
     /// were late. Each worker connects and sends its first gradient at once, at its own `begins`.
-    fn late(begins: [u64; 4], rounds: usize) -> usize {
+    fn late(begins: [u64; 4], rounds: usize) -> Vec<ConnId> {
         let at = |ms: u64| Time::ZERO + Span::from_millis(ms);
         let mut machine = Machine::new(Config {
             workers: 4,
@@ -240,7 +240,7 @@ mod tests {
         let mut due: Vec<(Time, ConnId)> = (0..4)
             .map(|id| (at(begins[id]), ConnId(id as u64)))
             .collect();
-        let (mut late, mut connected) = (0, [false; 4]);
+        let (mut late, mut connected) = (Vec::new(), [false; 4]);
         for _ in 0..4 * rounds {
             due.sort();
             let (now, conn) = due.remove(0);
@@ -266,13 +266,18 @@ mod tests {
         late
     }
 
-    fn drain(machine: &mut Machine, now: Time, due: &mut Vec<(Time, ConnId)>, late: &mut usize) {
+    fn drain(
+        machine: &mut Machine,
+        now: Time,
+        due: &mut Vec<(Time, ConnId)>,
+        late: &mut Vec<ConnId>,
+    ) {
         while let Some(output) = machine.poll_output() {
             match output {
                 Output::Deliver { to, .. } => {
                     due.push((now + Span::from_millis(500 + 10 * to.0), to));
                 }
-                Output::Event(Event::Late { .. }) => *late += 1,
+                Output::Event(Event::Late { conn, .. }) => late.push(conn),
                 _ => {}
             }
         }
@@ -283,12 +288,14 @@ mod tests {
 
     #[test]
     fn the_time_from_a_connection_to_its_first_gradient_is_no_turnaround() {
-        assert_eq!(late([0, 1, 2, 3], 12), 0);
-        assert_eq!(late([500, 510, 520, 530], 12), 0);
+        assert_eq!(late([0, 1, 2, 3], 12), []);
+        assert_eq!(late([500, 510, 520, 530], 12), []);
     }
 
     #[test]
     fn a_newcomer_does_not_close_the_round_on_the_others() {
-        assert_eq!(late([0, 1, 2, 4_200], 20), 0);
+        // Itself it may miss a round: it is the slowest, which nobody knew.
+        let late = late([0, 1, 2, 4_200], 20);
+        assert!(late.iter().all(|conn| *conn == ConnId(3)), "{late:?}");
     }
 }
