@@ -12,7 +12,7 @@
 
 #[path = "differential/choices.rs"]
 mod choices;
-#[path = "differential/generate.rs"]
+#[path = "differential/generate/mod.rs"]
 mod generate;
 #[cfg(feature = "kernel")]
 #[path = "differential/guests.rs"]

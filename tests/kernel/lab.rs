@@ -90,24 +90,16 @@ impl Lab {
     }
 }
 
-/// The workload program, which `cargo test --workspace` builds beside ours.
+/// The workload program. `cargo test --workspace` builds it beside ours; a run of these tests alone does not, and the
+/// one an earlier build left may lack what they ask for.
 fn workload(probe: &Path) -> PathBuf {
-    let path = probe.with_file_name("hetsync-workload");
-    if !path.exists() {
-        let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "-q",
-                "-p",
-                "hetsync-guest",
-                "--bin",
-                "hetsync-workload",
-            ])
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "hetsync-workload does not build");
-    }
-    path
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "-q", "-p", "hetsync-guest"])
+        .args(["--bin", "hetsync-workload"])
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "hetsync-workload does not build");
+    probe.with_file_name("hetsync-workload")
 }
 
 /// The JSON lines of a run, and what its workload said.
