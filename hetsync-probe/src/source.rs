@@ -61,7 +61,7 @@ impl Source {
             })
         };
         if bytes.len() > limits::SOURCE_BYTES {
-            return Err(bad(&[], too_large(bytes.len())));
+            return Err(bad(&[], too_large()));
         }
         if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
             return Err(bad(bytes, binary(at)));
@@ -128,12 +128,13 @@ impl Source {
 }
 
 /// A script of too many bytes.
-pub(crate) fn too_large(bytes: usize) -> Diagnostic {
+pub(crate) fn too_large() -> Diagnostic {
     Diagnostic::error(
         "E0003",
         Span::default(),
+        // How many there are is not known: what is past the limit is not read.
         format!(
-            "the script has {bytes} bytes; the limit is {}",
+            "the script is larger than the limit of {} bytes",
             limits::SOURCE_BYTES
         ),
     )

@@ -212,6 +212,19 @@ fn a_kernel_without_kprobes_says_so_first() {
         assert_eq!(done.stdout, "", "nothing is attached");
     }
     hetsync_probe(&["list", "kprobe:tcp_*"]).fails(1, &["no kprobes"]);
+    let fentry = "fentry:tcp_sendmsg { @ = count(); }";
+    hetsync_probe(&["check", "--this-kernel", "-e", fentry]).fails(1, &["E0602"]);
+    hetsync_probe(&["run", "-e", fentry]).fails(1, &["error[E0602]"]);
+}
+
+#[test]
+fn a_picture_that_cannot_be_drawn_is_told_before_the_run() {
+    let begin = ["-e", "begin { printf(\"ran\\n\") @x = 1 }"];
+    let missing = ["run", "--plot", "/no/such/folder/x.svg", begin[0], begin[1]];
+    let done = hetsync_probe(&missing).fails(1, &["/no/such/folder/x.svg", "No such file"]);
+    assert_eq!(done.stdout, "");
+    let file = ["run", "--plot", "/proc/version/x.svg", begin[0], begin[1]];
+    hetsync_probe(&file).fails(1, &["its folder is a file"]);
 }
 
 #[test]

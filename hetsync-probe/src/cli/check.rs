@@ -51,7 +51,7 @@ pub(super) fn main(args: &CheckArgs) -> Exit {
         Err(diagnostics) => (None, diagnostics),
     };
     if args.this_kernel {
-        lacking(program.as_ref(), &mut found);
+        lacking(kernel.as_ref(), program.as_ref(), &mut found);
     }
     tell(&found)
 }
@@ -85,9 +85,9 @@ fn files(args: &CheckArgs) -> Result<Option<Files>, String> {
 
 /// What this kernel cannot do at all for the script, instead of what it misses of names.
 #[cfg(feature = "kernel")]
-fn lacking(program: Option<&Program>, found: &mut Vec<Diagnostic>) {
-    use crate::kernel::{features::attachable, running::has_ftrace};
-    if crate::load::sys::has_kprobe_source() || has_ftrace() {
+fn lacking(kernel: &dyn Kernel, program: Option<&Program>, found: &mut Vec<Diagnostic>) {
+    use crate::kernel::features::{attachable, functions_can_be_probed};
+    if functions_can_be_probed(kernel) {
         return;
     }
     let lacks = |span, what: &str| {
@@ -119,4 +119,4 @@ fn lacking(program: Option<&Program>, found: &mut Vec<Diagnostic>) {
 }
 
 #[cfg(not(feature = "kernel"))]
-fn lacking(_: Option<&Program>, _: &mut Vec<Diagnostic>) {}
+fn lacking(_: &dyn Kernel, _: Option<&Program>, _: &mut Vec<Diagnostic>) {}

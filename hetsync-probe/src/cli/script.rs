@@ -98,6 +98,11 @@ fn take(name: &str, bytes: &[u8]) -> Result<Source, Exit> {
     })
 }
 
+/// Tells a problem that has a code, but no place in a script.
+pub(super) fn complain_of(code: &str, problem: &str) {
+    eprintln!("error[{code}]: {problem}");
+}
+
 /// Tells a problem that has no place in a script.
 pub(super) fn complain(problem: &str) {
     eprintln!("error: {problem}");

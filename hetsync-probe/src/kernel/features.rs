@@ -2,7 +2,7 @@
 
 use crate::codegen::insn::{Insn, op, reg};
 use crate::image::{MapKind, MapSpec};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, running};
 use crate::load::LoadError;
 use crate::load::sys::{self, Map, Program, ProgramType};
 
@@ -152,6 +152,21 @@ pub fn atomic_fetch() -> bool {
         &[],
     )
     .is_ok()
+}
+
+/// Whether functions of the kernel can be probed in some way. Who may not try is told what the kernel's files show.
+pub fn functions_can_be_probed(kernel: &dyn Kernel) -> bool {
+    sys::has_kprobe_source()
+        || if may_load() {
+            fentry(kernel).yes()
+        } else {
+            running::has_ftrace()
+        }
+}
+
+/// Whether this process may load a program at all.
+pub fn may_load() -> bool {
+    Program::load("try", ProgramType::RawTracepoint, &nothing(), &[]).is_ok()
 }
 
 /// Whether the kernel takes an fentry program for this function, without attaching it.

@@ -165,7 +165,7 @@ impl Kernel for Running {
     }
 }
 
-/// Whether functions can be traced by ftrace, on which fentry and fexit rest.
+/// Whether the kernel shows functions that ftrace can trace, on which fentry and fexit rest.
 pub fn has_ftrace() -> bool {
     TRACEABLE.iter().any(|path| Path::new(path).exists())
 }

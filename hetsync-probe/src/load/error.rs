@@ -2,9 +2,8 @@
 
 use super::sys::errno_name;
 use crate::image::{MapKind, MapSpec};
-use crate::kernel::{FunctionFact, Kernel};
+use crate::kernel::{FunctionFact, Kernel, features};
 use crate::plan::Planned;
-use crate::sema::hir::PointKind;
 use crate::span::Span;
 use std::fmt::Write as _;
 use std::io;
@@ -14,21 +13,20 @@ use std::io;
 pub enum LoadError {
     /// The kernel does not let this process use bpf(2).
     #[error(
-        "not allowed to {action} ({}): run as root (CAP_BPF and CAP_PERFMON do where all probes become fentry or fexit){}",
-        errno_of(.source),
-        .hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default()
+        "not allowed to {action} ({}): run as root (CAP_BPF and CAP_PERFMON do where all probes become fentry or fexit)",
+        errno_of(.source)
     )]
     NotPermitted {
         /// What was tried, as a verb: `create map "start"`.
         action: String,
-        /// What else may be the reason.
-        hint: Option<String>,
         /// The kernel's answer.
         source: io::Error,
     },
-    /// This kernel was built without kprobes.
-    #[error("this kernel has no kprobes, which `{probe}` needs; {available}")]
-    NoKprobes {
+    /// This kernel was built without kprobes, or without what fentry and fexit rest on.
+    #[error("this kernel has no {what}, which `{probe}` needs; {available}")]
+    Lacking {
+        /// What it does not have: `kprobes`, `fentry`.
+        what: &'static str,
         /// The attach point that cannot be.
         probe: String,
         /// What it does have, as a clause.
@@ -159,7 +157,6 @@ impl LoadError {
         if source.raw_os_error() == Some(libc::EPERM) {
             return LoadError::NotPermitted {
                 action: format!("create map \"{}\"", spec.name),
-                hint: None,
                 source,
             };
         }
@@ -200,12 +197,19 @@ impl LoadError {
     /// The same about a program by the attach point it was compiled for, which stands for it in the script.
     pub(crate) fn of_probe(mut self, planned: &Planned) -> LoadError {
         match &mut self {
-            LoadError::NotPermitted { action, hint, .. } => {
+            // Who may load programs of other kinds has the rights; the kernel says EPERM all the same.
+            LoadError::NotPermitted { .. }
+                if planned.point.is_trampoline() && features::may_load() =>
+            {
+                return LoadError::Lacking {
+                    what: "fentry",
+                    probe: planned.probe.clone(),
+                    available: features::attachable(),
+                    span: Some(planned.span),
+                };
+            }
+            LoadError::NotPermitted { action, .. } => {
                 *action = format!("load the program of `{}`", planned.probe);
-                let trampoline = PointKind::is_trampoline(&planned.point);
-                if trampoline && !crate::kernel::running::has_ftrace() {
-                    *hint = Some("this kernel may be without fentry (it has no ftrace)".to_owned());
-                }
             }
             LoadError::Refused { program, span, .. } => {
                 planned.probe.clone_into(program);
@@ -219,7 +223,7 @@ impl LoadError {
     /// The place in the script that is to blame, if one is.
     pub fn span(&self) -> Option<Span> {
         match self {
-            LoadError::NoKprobes { span, .. }
+            LoadError::Lacking { span, .. }
             | LoadError::UnknownFunction { span, .. }
             | LoadError::Refused { span, .. }
             | LoadError::PastEnd { span, .. }

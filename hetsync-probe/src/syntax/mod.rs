@@ -90,7 +90,7 @@ pub fn format(source: &str) -> Result<String, Vec<Diagnostic>> {
 /// A text that no parser should look at.
 fn refused(source: &str) -> Option<Diagnostic> {
     if source.len() > limits::SOURCE_BYTES {
-        return Some(crate::source::too_large(source.len()));
+        return Some(crate::source::too_large());
     }
     source.find('\0').map(crate::source::binary)
 }

@@ -24,7 +24,7 @@ use crate::cli::args::{LoaderChoice, RunArgs};
 use crate::cli::emit;
 use crate::cli::exit::Exit;
 use crate::cli::output::{WriteError, Writer};
-use crate::cli::script::{Script, complain};
+use crate::cli::script::{Script, complain, complain_of};
 use crate::diagnostic::Diagnostic;
 use crate::image::ProgramKind;
 use crate::ir;
@@ -90,7 +90,7 @@ fn tell(error: &RunError, script: &Script) -> Exit {
             diagnostic.help = detail;
             script.tell(&[diagnostic], true);
         }
-        RunError::Load(load) => complain(&format!("{load} [{}]", code(load))),
+        RunError::Load(load) => complain_of(code(load), &load.to_string()),
         other => complain(&other.to_string()),
     }
     Exit::Failure
@@ -108,7 +108,7 @@ fn split(message: String) -> (String, Option<String>) {
 fn code(error: &LoadError) -> &'static str {
     match error {
         LoadError::NotPermitted { .. } => "E0601",
-        LoadError::NoKprobes { .. } => "E0602",
+        LoadError::Lacking { .. } => "E0602",
         LoadError::UnknownFunction { .. } => "E0603",
         LoadError::Map { .. } => "E0604",
         LoadError::Refused { .. } => "E0605",
@@ -158,6 +158,9 @@ impl<'a> Job<'a> {
                 to,
             )));
         }
+        for path in &args.plot {
+            may_be_drawn_to(path)?;
+        }
         let child = args.command.as_deref().map(Command::parse).transpose()?;
         let process = args.pid.map(watch_process).transpose()?;
         let kernel = Running::new();
@@ -186,7 +189,7 @@ impl<'a> Job<'a> {
                 return Err(lack);
             }
             let say = || {
-                eprintln!("note: the kernel is still checking the program; it gives up in the end")
+                eprintln!("note: the kernel is checking the script; a long one takes it seconds")
             };
             patience::during(STILL_LOADING, say, || {
                 Session::load(&compiled.image, &compiled.plan)
@@ -332,19 +335,37 @@ fn no_kprobes_behind(diagnostics: &[Diagnostic], text: &str) -> Option<LoadError
 }
 
 fn no_kprobes(probe: String, span: Span) -> LoadError {
-    LoadError::NoKprobes {
+    LoadError::Lacking {
+        what: "kprobes",
         probe,
         available: attachable(),
         span: Some(span),
     }
 }
 
+/// Whether a picture's folder is there, so that a slip of the pen is not told after hours of measuring.
+fn may_be_drawn_to(path: &Path) -> Result<(), RunError> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match folder.map(Path::metadata) {
+        None => Ok(()),
+        Some(Ok(found)) if found.is_dir() => Ok(()),
+        Some(Ok(_)) => Err(no_picture(path, "its folder is a file")),
+        Some(Err(error)) => Err(no_picture(path, format!("its folder: {error}"))),
+    }
+}
+
+fn no_picture(path: &Path, reason: impl Into<String>) -> RunError {
+    RunError::Plot {
+        path: path.display().to_string(),
+        reason: reason.into(),
+    }
+}
+
 /// Draws the maps to a file; its ending says how.
 fn draw(path: &Path, maps: &[MapReport<'_>]) -> Result<(), RunError> {
-    let failed = |reason: String| RunError::Plot {
-        path: path.display().to_string(),
-        reason,
-    };
+    let failed = |reason: String| no_picture(path, reason);
     let picture = if path.extension().is_some_and(|ending| ending == "png") {
         plot::png(maps)
     } else {

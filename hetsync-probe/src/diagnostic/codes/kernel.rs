@@ -13,8 +13,9 @@ pub(super) const CODES: &[Code] = &[
     },
     Code {
         code: "E0602",
-        title: "this kernel has no kprobes",
-        explanation: "The kernel was built without CONFIG_KPROBES, so no function can be probed by a kprobe or kretprobe. \
+        title: "this kernel has no kprobes, or no fentry",
+        explanation: "The kernel was built without CONFIG_KPROBES, so no function can be probed by a kprobe or kretprobe; or \
+                      without CONFIG_FUNCTION_TRACER, on which fentry and fexit rest. \
                       The message says what the kernel does have. Use a kernel of a distribution, in a virtual \
                       machine if need be (`make guest`).",
         wrong: "",

@@ -244,7 +244,8 @@ pub(in crate::load) fn attach_error(
         ProgramKind::Fexit { function, .. } => (function.as_str(), "by fexit", true),
     };
     if needs_kprobes && !has_kprobe_source() {
-        return LoadError::NoKprobes {
+        return LoadError::Lacking {
+            what: "kprobes",
             probe: probe.to_owned(),
             available: crate::kernel::features::attachable(),
             span,
@@ -258,7 +259,6 @@ pub(in crate::load) fn attach_error(
         },
         Some(libc::EPERM | libc::EACCES) if !lowered => LoadError::NotPermitted {
             action: format!("attach `{probe}` {by}"),
-            hint: None,
             source,
         },
         errno => LoadError::Attach {

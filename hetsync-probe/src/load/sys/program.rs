@@ -136,7 +136,6 @@ impl Program {
         if source.raw_os_error() == Some(libc::EPERM) && end.lines.is_empty() {
             return Err(LoadError::NotPermitted {
                 action: format!("load program \"{name}\""),
-                hint: None,
                 source,
             });
         }
