@@ -99,6 +99,7 @@ fn take(name: &str, bytes: &[u8]) -> Result<Source, Exit> {
 }
 
 /// Tells a problem that has a code, but no place in a script.
+#[cfg(feature = "kernel")]
 pub(super) fn complain_of(code: &str, problem: &str) {
     eprintln!("error[{code}]: {problem}");
 }
