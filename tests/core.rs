@@ -10,6 +10,8 @@ mod aggregate;
 mod attribution;
 #[path = "core/cli.rs"]
 mod cli;
+#[path = "core/config.rs"]
+mod config;
 #[path = "core/decoder.rs"]
 mod decoder;
 #[path = "core/examples.rs"]

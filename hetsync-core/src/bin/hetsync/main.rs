@@ -9,6 +9,7 @@ mod bench;
 mod lines;
 mod log;
 mod serve;
+mod settings;
 mod signals;
 mod simulate;
 mod step;
@@ -22,19 +23,12 @@ use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
-    if let Err((name, wrong)) = cli.check() {
-        let kind = clap::error::ErrorKind::ValueValidation;
-        let mut command = args::Cli::command();
-        // Only a built command knows that it is called `hetsync serve`.
-        command.build();
-        match command.find_subcommand_mut(name) {
-            Some(command) => command.error(kind, wrong).exit(),
-            None => command.error(kind, wrong).exit(),
-        }
-    }
     let done = match cli.command {
-        args::Command::Serve(args) => serve::run(args),
-        args::Command::Worker(args) => worker::run(args),
+        args::Command::Serve(_) => serve_as_settled(),
+        args::Command::Worker(args) => match args.check() {
+            Ok(()) => worker::run(args),
+            Err(wrong) => misused("worker", wrong),
+        },
         args::Command::Bench(args) => bench::run(args),
         args::Command::Simulate(args) => simulate::run(args),
         args::Command::Top(args) => top::run(&args),
@@ -54,6 +48,40 @@ fn main() -> ExitCode {
     };
     lines::flush();
     code
+}
+
+/// Serves, or tells of the settings, once they are settled.
+fn serve_as_settled() -> Result<(), Failure> {
+    let argv: Vec<_> = std::env::args_os().collect();
+    match settings::resolve(&argv, std::env::vars_os()) {
+        Ok(settings) if settings.general.check_config => {
+            print(settings::show(&settings).as_bytes())
+        }
+        Ok(settings) => serve::run(settings),
+        // A fault of the command line is told as clap tells its own.
+        Err(faults) if faults[0].place == settings::Place::Flag => {
+            misused("serve", faults[0].text.clone())
+        }
+        Err(faults) => {
+            faults
+                .iter()
+                .for_each(|fault| lines::say(fault.to_string()));
+            lines::flush();
+            std::process::exit(2)
+        }
+    }
+}
+
+/// Says what no flag can see by itself, and ends with the code of wrong usage.
+fn misused(name: &str, wrong: String) -> ! {
+    let kind = clap::error::ErrorKind::ValueValidation;
+    let mut command = args::Cli::command();
+    // Only a built command knows that it is called `hetsync serve`.
+    command.build();
+    match command.find_subcommand_mut(name) {
+        Some(command) => command.error(kind, wrong).exit(),
+        None => command.error(kind, wrong).exit(),
+    }
 }
 
 /// What went wrong, in words for the person who typed the command.

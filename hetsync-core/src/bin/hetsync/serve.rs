@@ -9,15 +9,17 @@ use hetsync_core::{Span, Time};
 
 use crate::args::ServeArgs;
 use crate::log::{Level, Log};
+use crate::settings::Settings;
 use crate::signals::Stop;
 use crate::{Failure, on_named_thread};
 
-pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     let stop = Stop::install()?;
-    on_named_thread("hetsync-server", move || serve(&args, &stop))?
+    on_named_thread("hetsync-server", move || serve(&settings, &stop))?
 }
 
-fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
+fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
+    let args = &settings.general;
     let listener = listen(args.listen).map_err(|error| {
         let address = args.listen;
         format!("cannot listen on {address}: {error}. Another --listen address or port may be free")
@@ -68,7 +70,7 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
     if let Some(listener) = metrics {
         builder = builder.metrics(listener);
     }
-    for name in &args.jobs {
+    for (name, args) in &settings.jobs {
         builder = builder.job(name.clone(), job(args));
     }
 
@@ -79,7 +81,7 @@ fn serve(args: &ServeArgs, stop: &Stop) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is said once holds for each job.
+/// What a job is told; what is said once holds for each.
 fn job(args: &ServeArgs) -> Config {
     Config {
         workers: args.workers,

@@ -1,0 +1,87 @@
+//! The flags of `hetsync worker`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use hetsync_core::{Name, Span};
+
+use super::value::{address, percent, positive, time};
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorkerArgs {
+    /// The server's address or name, and port.
+    #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:9999", value_parser = address)]
+    pub(crate) connect: SocketAddr,
+
+    /// Workers to run in this process, each with its own connection.
+    #[arg(short = 'n', long, value_name = "N", default_value = "1", value_parser = positive)]
+    pub(crate) count: usize,
+
+    /// Version of the wire protocol to speak.
+    #[arg(long, value_name = "0|1", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub(crate) protocol: u8,
+
+    /// Which job to take part in, by protocol 1.
+    #[arg(short, long, value_name = "NAME", default_value_t = Name::default())]
+    pub(crate) job: Name,
+
+    /// Who this worker is, over connections and restarts, by protocol 1; with
+    /// --count the number of each is put behind it.
+    #[arg(long, value_name = "NAME", default_value = "worker")]
+    pub(crate) id: Name,
+
+    /// The server's secret is in this file; for protocol 1.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// Time that a step takes.
+    #[arg(short, long, value_name = "TIME", default_value = "100ms", value_parser = time)]
+    pub(crate) think: Span,
+
+    /// Vary each step's time by up to this share of it, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    pub(crate) jitter: f64,
+
+    /// Be a straggler: a step takes this long instead.
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    pub(crate) straggle: Option<Span>,
+
+    /// Share of the steps that straggle, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = percent, requires = "straggle")]
+    pub(crate) straggle_chance: f64,
+
+    /// Wait this long before the first step.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
+    pub(crate) delay: Span,
+
+    /// Stop after this many rounds; without it, at Ctrl-C or SIGTERM.
+    #[arg(short, long, value_name = "N", value_parser = positive)]
+    pub(crate) rounds: Option<usize>,
+
+    /// Length of the gradients.
+    #[arg(short, long, value_name = "N", default_value = "10", value_parser = positive)]
+    pub(crate) floats: usize,
+
+    /// Seed of the gradients, the jitter and the straggling.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// A line for every round.
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+
+    /// No lines but errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+impl WorkerArgs {
+    /// What no flag can see by itself.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let named = self.job != Name::default() || self.token_file.is_some();
+        match (self.protocol, named) {
+            (0, true) => Err("protocol 0 has no jobs and no token; say --protocol 1".into()),
+            _ => Ok(()),
+        }
+    }
+}
