@@ -1,5 +1,7 @@
 //! The parameter server as a state machine: no sockets, no clock, no
-//! runtime. Also the place where a round's life is written down.
+//! runtime. Also the place where a round's life is written down; what is done
+//! when a gradient comes is in `arrival`, when a round ends in `closing`, when
+//! a worker goes in `departure`.
 //!
 //! # A round
 //! A round opens with its first gradient. After each change the policy is
@@ -42,8 +44,11 @@
 //! abandoned. A late one that is used is told of when it comes and again in
 //! the report of its round.
 
+mod arrival;
 pub mod attribution;
 mod closing;
+mod config;
+mod departure;
 mod frame;
 mod history;
 mod jobs;
@@ -57,6 +62,7 @@ mod round;
 mod token;
 
 pub use attribution::{Account, Accounts, Bill, Cause, Charge, Signs};
+pub use config::{Config, WaitFor};
 pub use frame::Frame;
 pub use history::Keep;
 pub use jobs::{Action, Closing, Denial, Jobs, JobsConfig};
@@ -75,73 +81,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::Name;
-use crate::aggregate::{Aggregate, Sum};
-use crate::payload::{FLOAT_BYTES, Payload};
-use crate::policy::{Observation, Policy, Replay};
+use crate::payload::Payload;
+use crate::policy::Observation;
 use crate::stats::Stats;
 use crate::time::Time;
-use crate::wire::WireError;
+use config::configured_bytes;
 use history::History;
-use planted::Planted as Fault;
-use roster::{Spoke, Standing};
-use round::{Carried, Round};
-
-/// Whom an open round waits for, of the workers that are connected and have
-/// sent a gradient before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WaitFor {
-    /// Those in step: a worker that missed a round costs that round its
-    /// deadline, and the rounds after it nothing until it speaks.
-    #[default]
-    InStep,
-    /// All of them: a worker that missed a round is waited for in the next
-    /// one as well, so that it misses as few as possible.
-    Connected,
-}
-
-/// What a [`Machine`] is told once.
-#[derive(Debug)]
-pub struct Config {
-    /// Gradients that make up the first round of a job.
-    pub workers: usize,
-    /// Length of the model in floats; `None` to take it from the first
-    /// gradient that is accepted.
-    pub floats: Option<usize>,
-    /// Whom rounds wait for.
-    pub wait_for: WaitFor,
-    /// When rounds close.
-    pub policy: Box<dyn Policy>,
-    /// What becomes of the gradients.
-    pub aggregate: Box<dyn Aggregate>,
-    /// What becomes of late ones.
-    pub late: Late,
-    /// What is kept for workers that missed rounds.
-    pub keep: Keep,
-    /// The model, if the server is to hold it. Its length is then that of the
-    /// gradients.
-    pub model: Option<Box<dyn Model>>,
-    /// Makes the epochs of one server others than those of another: from a
-    /// source of randomness, if workers may outlive the server.
-    pub seed: u64,
-}
-
-/// Four workers, rounds that close by what the past teaches, sum; late
-/// gradients dropped.
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            workers: 4,
-            floats: None,
-            wait_for: WaitFor::default(),
-            policy: Box::new(Replay::new()),
-            aggregate: Box::new(Sum),
-            late: Late::Drop,
-            keep: Keep::default(),
-            model: None,
-            seed: 0,
-        }
-    }
-}
+use round::Round;
 
 /// The server's state. Tell it what happened with `handle_*`, then drain
 /// [`poll_output`](Self::poll_output), then sleep no longer than
@@ -230,125 +176,6 @@ impl Machine {
             .push_back(Output::Event(Event::Joined { conn }));
     }
 
-    /// A whole gradient has come from `conn`, computed for the round `of`;
-    /// `None` if the protocol does not say, and then it belongs to the round
-    /// that was open when the server last spoke to its sender. One from a
-    /// connection that is not, or no longer, on the roster is ignored.
-    pub fn handle_gradient(
-        &mut self,
-        now: Time,
-        conn: ConnId,
-        of: Option<RoundId>,
-        payload: Payload,
-    ) {
-        if self.roster.standing(conn, self.round.id, of).is_none() {
-            self.recycle(payload);
-            return;
-        }
-        if let Err(refusal) = self.check(&payload) {
-            self.recycle(payload);
-            self.refuse(now, conn, refusal);
-            return;
-        }
-        if self.model_bytes.is_none() {
-            self.learn_length(conn, &payload);
-        }
-        let Some(standing) = self.roster.standing(conn, self.round.id, of) else {
-            return;
-        };
-        match standing {
-            Standing::In if self.errs(Fault::AddsDuplicates) => self.accept(now, conn, payload),
-            Standing::In => {
-                // The first one stands. A shell that does not read ahead of
-                // its replies never gets here.
-                self.stats.duplicates += 1;
-                self.recycle(payload);
-                self.outputs
-                    .push_back(Output::Event(Event::Duplicate { conn }));
-                // Its round is closed, and its answer went out before.
-                if let Some(of) = of.filter(|of| *of < self.round.id)
-                    && self.names.contains_key(&conn)
-                {
-                    let first = self.roster.on(conn);
-                    self.roster.catch_up(now, conn, of, self.round.id);
-                    self.catch_up(conn, first, Fate::Repeated);
-                    self.judge(now);
-                }
-            }
-            Standing::Behind { .. } if self.errs(Fault::LateAsFresh) => {
-                self.accept(now, conn, payload);
-            }
-            Standing::Behind { missed } => self.hand_back(now, conn, missed, payload),
-            Standing::InStep => {
-                // It may know the round's number without the results before.
-                if let Some(first) = self.roster.on(conn).filter(|on| *on < self.round.id)
-                    && self.names.contains_key(&conn)
-                {
-                    self.catch_up(conn, Some(first), Fate::None);
-                }
-                self.accept(now, conn, payload);
-            }
-            Standing::Ahead => self.refuse_round(now, conn, of.unwrap_or_default()),
-        }
-    }
-
-    /// What was seen of a gradient on its way: told just before the gradient
-    /// itself, and only to explain why a round waited for it.
-    pub fn handle_signs(&mut self, conn: ConnId, signs: Signs) {
-        if self.roster.has(conn) {
-            self.stats.accounts.see(conn, signs);
-        }
-    }
-
-    /// Why a worker was late whose charge came without a cause: it had not
-    /// come when its round closed.
-    pub fn handle_cause(&mut self, charge: Charge) {
-        if let Some(cause) = charge.cause {
-            self.stats.accounts.settle(charge.conn, charge.cost, cause);
-        }
-    }
-
-    /// A worker has ended its side of the connection. If its gradient is in,
-    /// it stays in, is answered, and is the last that is taken from it;
-    /// otherwise this says nothing, and a disconnect will follow.
-    pub fn handle_half_close(&mut self, now: Time, conn: ConnId) {
-        if self.roster.half_close(conn, self.round.id) {
-            self.observe(now, Observation::Left { conn });
-            let event = Event::HalfClosed { conn };
-            self.outputs.push_back(Output::Event(event));
-            self.forget_length();
-        }
-    }
-
-    /// A connection is gone, whatever the cause. A gradient of its that
-    /// waits in the open round is withdrawn; what it had sent in part never
-    /// got here.
-    pub fn handle_disconnect(&mut self, now: Time, conn: ConnId) {
-        if self.take_off(now, conn) {
-            self.outputs.push_back(Output::Event(Event::Left { conn }));
-            self.after_departure(now, conn);
-        }
-    }
-
-    /// A peer broke the protocol: its connection is to be closed and the
-    /// cause reported.
-    pub fn handle_wire_error(&mut self, now: Time, conn: ConnId, error: WireError) {
-        self.refuse(now, conn, Refusal::Wire(error));
-    }
-
-    /// There is no memory for what a peer sends: its connection is to be
-    /// closed and the cause reported. `limit` is in bytes.
-    pub fn handle_no_memory(&mut self, now: Time, conn: ConnId, limit: usize) {
-        self.refuse(now, conn, Refusal::NoMemory { limit });
-    }
-
-    /// What a peer is about to send, `found` bytes, is more than its `share`
-    /// while the model's length is not known: its connection is to be closed
-    /// and the cause reported.
-    pub fn handle_no_share(&mut self, now: Time, conn: ConnId, found: usize, share: usize) {
-        self.refuse(now, conn, Refusal::NoShare { found, share });
-    }
-
     /// The time that [`poll_timeout`](Self::poll_timeout) named has come.
     /// Calling it early or late does no harm.
     pub fn handle_timeout(&mut self, now: Time) {
@@ -406,236 +233,8 @@ impl Machine {
         (self.config.policy.name(), self.config.aggregate.name())
     }
 
-    fn check(&self, payload: &Payload) -> Result<(), Refusal> {
-        let found = payload.as_bytes().len() as u64;
-        if found == 0 {
-            return Err(Refusal::Wire(WireError::Empty));
-        }
-        if let Some(expected) = self.model_bytes.map(|bytes| bytes as u64)
-            && expected != found
-        {
-            return Err(Refusal::Wire(WireError::Mismatch { found, expected }));
-        }
-        match payload.first_non_finite() {
-            Some(_) if self.errs(Fault::TakesNan) => Ok(()),
-            Some(index) => Err(Refusal::NotFinite { index }),
-            None => Ok(()),
-        }
-    }
-
-    fn refuse(&mut self, now: Time, conn: ConnId, refusal: Refusal) {
-        if self.take_off(now, conn) {
-            self.stats.refused += 1;
-            let event = Event::Refused { conn, refusal };
-            self.outputs.push_back(Output::Event(event));
-            self.outputs.push_back(Output::Disconnect { conn });
-            self.after_departure(now, conn);
-        }
-    }
-
-    fn refuse_round(&mut self, now: Time, conn: ConnId, named: RoundId) {
-        let open = self.round.id;
-        self.refuse(now, conn, Refusal::NoSuchRound { named, open });
-    }
-
-    /// Turns away a worker that may or may not be on the roster.
-    fn refuse_join(&mut self, now: Time, conn: ConnId, named: RoundId) {
-        if self.roster.has(conn) {
-            self.refuse_round(now, conn, named);
-            return;
-        }
-        let open = self.round.id;
-        let refusal = Refusal::NoSuchRound { named, open };
-        self.stats.refused += 1;
-        let event = Event::Refused { conn, refusal };
-        self.outputs.push_back(Output::Event(event));
-        self.outputs.push_back(Output::Disconnect { conn });
-    }
-
-    /// Takes a connection off the roster. False if it was not on.
-    fn take_off(&mut self, now: Time, conn: ConnId) -> bool {
-        if self.roster.takes_part(conn) {
-            self.observe(now, Observation::Left { conn });
-        }
-        self.note_departure(now, conn);
-        self.stats.accounts.forget(conn);
-        self.names.remove(&conn);
-        self.roster.disconnect(conn, self.round.id)
-    }
-
     fn observe(&mut self, now: Time, seen: Observation) {
         self.config.policy.observe(now, &seen);
-    }
-
-    /// Tells the policy of a gradient, and counts its time.
-    fn note_arrival(&mut self, now: Time, conn: ConnId, missed: u64, spoke: Spoke) {
-        self.stats.turnaround.record(spoke.took);
-        let news = self.stats.accounts.came(conn, spoke.took, missed > 0);
-        if let Some(is_straggler) = news {
-            let event = self.name_straggler(conn, is_straggler);
-            self.outputs.push_back(Output::Event(event));
-        }
-        if spoke.is_first {
-            self.observe(now, Observation::Joined { conn });
-        }
-        let round = RoundId(self.round.id.0 - missed);
-        let took = spoke.took;
-        self.observe(
-            now,
-            Observation::Came {
-                conn,
-                round,
-                missed,
-                took,
-            },
-        );
-    }
-
-    fn accept(&mut self, now: Time, conn: ConnId, payload: Payload) {
-        let spoke = self.roster.accept(now, conn, self.round.id);
-        self.note_arrival(now, conn, 0, spoke);
-        self.stats.accepted += 1;
-        self.round.stage(now, conn, payload);
-        if self.errs(Fault::TimerRestarts) {
-            self.round.opened = Some(now);
-        }
-        self.judge(now);
-    }
-
-    /// A late gradient: answered with the newest result that its sender has
-    /// missed, and dropped or taken along into the open round.
-    fn hand_back(&mut self, now: Time, conn: ConnId, missed: u64, payload: Payload) {
-        let of = RoundId(self.round.id.0 - missed);
-        let Some(result) = self.last.clone() else {
-            // Only one that names a round from before this job gets here:
-            // there is no result to hand back, nor a sum that it fits into.
-            self.recycle(payload);
-            self.refuse_round(now, conn, of);
-            return;
-        };
-        self.stats.late += 1;
-        let first = self.roster.on(conn);
-        let spoke = self.roster.catch_up(now, conn, of, self.round.id);
-        self.note_arrival(now, conn, missed, spoke);
-        let weight = self.carry(conn, of, missed, payload);
-        self.outputs.push_back(Output::Event(Event::Late {
-            conn,
-            missed,
-            weight,
-            too_late_by: spoke.too_late_by,
-        }));
-        match (self.names.contains_key(&conn), weight) {
-            (false, _) if self.errs(Fault::LeavesLateWaiting) => {}
-            (false, _) => self.outputs.push_back(Output::Deliver { to: conn, result }),
-            (true, None) => self.catch_up(conn, first, Fate::Dropped),
-            (true, Some(weight)) => self.catch_up(conn, first, Fate::Carried(weight)),
-        }
-        let round = self.round.id;
-        self.observe(now, Observation::Sent { conn, round });
-        // It is waited for again, which may give the round more time.
-        self.judge(now);
-    }
-
-    /// Takes a late gradient along into the open round, if the rule says so.
-    /// Returns its weight there.
-    fn carry(
-        &mut self,
-        conn: ConnId,
-        of: RoundId,
-        missed: u64,
-        mut payload: Payload,
-    ) -> Option<f32> {
-        let Some(weight) = self.config.late.weight(missed) else {
-            self.recycle(payload);
-            return None;
-        };
-        if weight < 1.0 && !self.errs(Fault::Unweighted) {
-            payload.scale(weight);
-        }
-        let account = LateAccount { conn, of, weight };
-        match self.round.carry(Carried { account, payload }) {
-            Ok(()) => {
-                self.stats.late_used += 1;
-                Some(weight)
-            }
-            Err(payload) => {
-                self.recycle(payload);
-                None
-            }
-        }
-    }
-
-    /// The first gradient of somebody who stays sets the model's length. If
-    /// those who are leaving had another one, theirs was another job.
-    fn learn_length(&mut self, conn: ConnId, payload: &Payload) {
-        let bytes = payload.as_bytes().len();
-        let staged = self.round.staged.first().map(|s| s.payload.as_bytes());
-        let before = staged.or(self.last.as_ref().map(|last| last.as_bytes()));
-        if before.is_some_and(|before| before.len() != bytes) {
-            // They are leaving, so the policy has been told already.
-            let strangers = self.roster.take_speakers();
-            let goodbyes = strangers.map(|conn| Output::Disconnect { conn });
-            self.outputs.extend(goodbyes);
-            self.start_over();
-        }
-        self.model_bytes = Some(bytes);
-        let floats = payload.floats();
-        let event = Event::ModelLength { conn, floats };
-        self.outputs.push_back(Output::Event(event));
-    }
-
-    /// Forgets the model's length if nobody is left to hold it.
-    fn forget_length(&mut self) {
-        if !self.roster.has_stayers() {
-            self.model_bytes = configured_bytes(&self.config);
-        }
-    }
-
-    fn after_departure(&mut self, now: Time, conn: ConnId) {
-        if self.roster.speakers() > 0 {
-            if !self.errs(Fault::KeepsTheLost)
-                && let Some(payload) = self.round.withdraw(conn)
-            {
-                self.stats.abandoned += 1;
-                self.recycle(payload);
-                let event = Event::Withdrawn { conn };
-                self.outputs.push_back(Output::Event(event));
-            }
-            self.forget_length();
-            if !self.errs(Fault::IgnoresDepartures) {
-                self.judge(now);
-            }
-        } else if !self.gathering || self.has_open_round() {
-            self.start_over();
-        }
-    }
-
-    /// Nobody who has taken part is left: there is no one to answer, and
-    /// whoever comes next is another job or a fresh start of this one.
-    fn start_over(&mut self) {
-        let gradients = self.round.staged.len();
-        if gradients > 0 {
-            self.stats.abandoned += gradients as u64;
-            let round = self.round.id;
-            let event = Event::Abandoned { round, gradients };
-            self.outputs.push_back(Output::Event(event));
-        }
-        for staged in self.round.clear() {
-            drop(staged);
-        }
-        self.round.carried.clear();
-        self.spare_buffers.clear();
-        self.retired.clear();
-        self.last = None;
-        self.history.clear();
-        self.names.clear();
-        self.starts += 1;
-        self.began = self.round.id;
-        self.beginning = None;
-        self.timeout = None;
-        self.gathering = true;
-        self.model_bytes = configured_bytes(&self.config);
-        self.roster.start_over(self.round.id);
     }
 
     fn recycle(&mut self, payload: Payload) {
@@ -645,15 +244,4 @@ impl Machine {
             self.spare_buffers.push(payload.into_bytes());
         }
     }
-}
-
-/// Length of the model, if it is known from the start.
-fn configured_bytes(config: &Config) -> Option<usize> {
-    let model = config.model.as_ref().map(|model| model.floats());
-    model.or(config.floats).map(model_bytes)
-}
-
-/// Saturates: no gradient is that long, so all of them are refused.
-fn model_bytes(floats: usize) -> usize {
-    floats.saturating_mul(FLOAT_BYTES)
 }

@@ -214,7 +214,7 @@ impl Machine {
             let mut copy = RoundResult::default();
             copy.round = newest;
             copy.divisor = 1.0;
-            model.write(copy.buffer(super::model_bytes(model.floats())));
+            model.write(copy.buffer(super::config::model_bytes(model.floats())));
             self.snapshot = Some(Arc::new(copy));
         }
         self.snapshot.clone()
