@@ -6,6 +6,8 @@
 
 mod args;
 mod bench;
+mod chart;
+mod files;
 mod lines;
 mod log;
 mod serve;

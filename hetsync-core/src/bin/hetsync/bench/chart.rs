@@ -1,131 +1,87 @@
-//! The line chart, drawn once for SVG and PNG.
+//! The line chart of the headline table.
 
-use std::sync::OnceLock;
-
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, register_font};
+use plotters::style::text_anchor::{HPos, VPos};
 
 use super::cell::Side;
 use super::report::{Line, Report};
 use crate::Failure;
+use crate::chart::{Area, Axes, BLUE, Chart, FAINT, RED, axes, plain, text};
 
-/// The chart's size in its own units; pixels are that times the scale.
-const SIZE: (u32, u32) = (960, 560);
-/// Twice as fine, so that thin letters stay legible in a bitmap.
-const PNG_SCALE: i32 = 2;
-pub(crate) const INK: RGBColor = RGBColor(0x22, 0x27, 0x2e);
-pub(crate) const FAINT: RGBColor = RGBColor(0x5b, 0x64, 0x70);
-pub(crate) const GRID: RGBColor = RGBColor(0xe3, 0xe6, 0xea);
-const STRICT: RGBColor = RGBColor(0xc0, 0x4b, 0x1c);
-const DEADLINE: RGBColor = RGBColor(0x12, 0x6e, 0xa8);
-pub(crate) const FONT: &str = "sans-serif";
+impl Chart for Report {
+    fn titles(&self) -> (&'static str, String) {
+        let setting = format!("{}; {:.0} s over loopback", self.setting(), self.duration_s);
+        ("Updates per second with slow workers", setting)
+    }
 
-pub(super) fn svg(report: &Report) -> Result<Vec<u8>, Failure> {
-    let mut text = String::new();
-    draw(SVGBackend::with_string(&mut text, SIZE), report, 1)?;
-    Ok(text.into_bytes())
-}
-
-pub(super) fn png(report: &Report) -> Result<Vec<u8>, Failure> {
-    bitmap(SIZE, |backend, scale| draw(backend, report, scale))
-}
-
-/// A bitmap as PNG, drawn at this size times the scale that `draw` is given.
-pub(crate) fn bitmap(
-    size: (u32, u32),
-    draw: impl FnOnce(BitMapBackend<'_>, i32) -> Result<(), Failure>,
-) -> Result<Vec<u8>, Failure> {
-    // The bitmap is written by way of a file, as that is the one way in
-    // which the backend encodes it.
-    let directory = std::env::temp_dir().join(format!("hetsync-chart-{}", std::process::id()));
-    std::fs::create_dir_all(&directory)?;
-    let path = directory.join("chart.png");
-    let size = (size.0 * PNG_SCALE as u32, size.1 * PNG_SCALE as u32);
-    let drawn = draw(BitMapBackend::new(&path, size), PNG_SCALE);
-    let bytes = std::fs::read(&path);
-    std::fs::remove_dir_all(&directory)?;
-    drawn?;
-    Ok(bytes?)
-}
-
-/// Makes letters available, to the bitmap for drawing and to both for
-/// measuring. No font of the machine is needed.
-pub(crate) fn load_font() -> Result<(), Failure> {
-    static LOADED: OnceLock<bool> = OnceLock::new();
-    let font = epaint_default_fonts::UBUNTU_LIGHT;
-    match LOADED.get_or_init(|| register_font(FONT, FontStyle::Normal, font).is_ok()) {
-        true => Ok(()),
-        false => Err("the chart's font cannot be read".into()),
+    fn draw<DB>(&self, plot: &Area<DB>, scale: i32) -> Result<(), Failure>
+    where
+        DB: DrawingBackend,
+        DB::ErrorType: 'static,
+    {
+        let highest = self.cells.iter().map(|line| line.updates_per_s);
+        let top = highest.fold(1.0, f64::max) * 1.18;
+        let mut chart = axes(plot, scale, 120, -4.0..79.0, 0.0..top)?;
+        plain(&mut chart.configure_mesh(), scale)
+            .x_labels(0)
+            .y_labels(6)
+            .y_label_formatter(&|value| match top > 5.0 {
+                true => format!("{value:.0}"),
+                false => format!("{value:.1}"),
+            })
+            .x_desc("stragglers, % of the workers")
+            .y_desc("updates per second")
+            .draw()?;
+        self.ticks(&mut chart, scale)?;
+        self.line(&mut chart, scale, top, (Side::Strict, "strict", RED))?;
+        self.line(&mut chart, scale, top, (Side::Rule, self.rule_name, BLUE))
     }
 }
 
-fn draw<DB>(backend: DB, report: &Report, scale: i32) -> Result<(), Failure>
-where
-    DB: DrawingBackend,
-    DB::ErrorType: 'static,
-{
-    load_font()?;
-    let root = backend.into_drawing_area();
-    root.fill(&WHITE)?;
-    titles(&root, report, scale)?;
-
-    let highest = report.cells.iter().map(|line| line.updates_per_s);
-    let top = highest.fold(1.0, f64::max) * 1.18;
-    let (_, plot) = root.split_vertically(92 * scale);
-    let font = |size: i32, color| (FONT, size * scale).into_font().color(color);
-    let mut chart = ChartBuilder::on(&plot)
-        .margin_left(16 * scale)
-        .margin_right(120 * scale)
-        .margin_bottom(12 * scale)
-        .x_label_area_size(52 * scale)
-        .y_label_area_size(58 * scale)
-        .build_cartesian_2d(-4.0..79.0, 0.0..top)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID.stroke_width(scale as u32))
-        .axis_style(FAINT.stroke_width(scale as u32))
-        .label_style(font(17, &FAINT))
-        .axis_desc_style(font(18, &INK))
-        .x_labels(0)
-        .y_labels(6)
-        .y_label_formatter(&|value| match top > 5.0 {
-            true => format!("{value:.0}"),
-            false => format!("{value:.1}"),
-        })
-        .x_desc("stragglers, % of the workers")
-        .y_desc("updates per second")
-        .draw()?;
-    // Ticks only where something was measured.
-    for line in report.of(Side::Strict) {
-        let at = (line.stragglers_percent as f64, 0.0);
-        let style = text(17 * scale, FAINT, HPos::Center, VPos::Top);
-        let label = format!("{} %", line.stragglers_percent);
-        let tick = EmptyElement::at(at)
-            + PathElement::new(vec![(0, 0), (0, 6 * scale)], FAINT)
-            + Text::new(label, (0, 10 * scale), style);
-        chart.draw_series([tick])?;
+impl Report {
+    /// Ticks only where something was measured.
+    fn ticks<DB>(&self, chart: &mut Axes<'_, DB>, scale: i32) -> Result<(), Failure>
+    where
+        DB: DrawingBackend,
+        DB::ErrorType: 'static,
+    {
+        for line in self.of(Side::Strict) {
+            let at = (line.stragglers_percent as f64, 0.0);
+            let style = text(17 * scale, FAINT, HPos::Center, VPos::Top);
+            let label = format!("{} %", line.stragglers_percent);
+            let tick = EmptyElement::at(at)
+                + PathElement::new(vec![(0, 0), (0, 6 * scale)], FAINT)
+                + Text::new(label, (0, 10 * scale), style);
+            chart.draw_series([tick])?;
+        }
+        Ok(())
     }
 
-    let rates = |policy| -> Vec<(f64, f64)> {
+    fn points(&self, side: Side) -> Vec<(f64, f64)> {
         let point = |line: &Line| (line.stragglers_percent as f64, line.updates_per_s);
-        report.of(policy).map(point).collect()
-    };
-    let deadline = rates(Side::Rule);
-    for (policy, label, color) in [
-        (Side::Strict, "strict", STRICT),
-        (Side::Rule, report.rule_name, DEADLINE),
-    ] {
-        let points = rates(policy);
+        self.of(side).map(point).collect()
+    }
+
+    /// One side's line, with its figures and its name.
+    fn line<DB>(
+        &self,
+        chart: &mut Axes<'_, DB>,
+        scale: i32,
+        top: f64,
+        (side, label, color): (Side, &'static str, RGBColor),
+    ) -> Result<(), Failure>
+    where
+        DB: DrawingBackend,
+        DB::ErrorType: 'static,
+    {
+        let points = self.points(side);
+        let others = self.points(Side::Rule);
         let line = color.stroke_width(3 * scale as u32);
         chart.draw_series(LineSeries::new(points.clone(), line))?;
-        chart.draw_series(points.iter().zip(&deadline).map(|(at, other)| {
+        chart.draw_series(points.iter().zip(&others).map(|(at, other)| {
             // Where both lines meet, one figure stands for both; the falling
             // line comes from the left, so the lower figures stand right.
-            let is_upper = policy == Side::Rule;
+            let is_upper = side == Side::Rule;
             let (dx, horizontal) = match is_upper {
                 true => (0, HPos::Center),
                 false => (9 * scale, HPos::Left),
@@ -143,35 +99,8 @@ where
             let name = EmptyElement::at(*last) + Text::new(label, (46 * scale, 0), style);
             chart.draw_series([name])?;
         }
+        Ok(())
     }
-    root.present()?;
-    Ok(())
-}
-
-fn titles<DB>(root: &DrawingArea<DB, Shift>, report: &Report, scale: i32) -> Result<(), Failure>
-where
-    DB: DrawingBackend,
-    DB::ErrorType: 'static,
-{
-    let left = |size: i32, color| text(size * scale, color, HPos::Left, VPos::Top);
-    let title = "Updates per second with slow workers";
-    root.draw(&Text::new(title, (24 * scale, 18 * scale), left(29, INK)))?;
-    let setting = format!(
-        "{}; {:.0} s over loopback",
-        report.setting(),
-        report.duration_s
-    );
-    root.draw(&Text::new(
-        setting,
-        (24 * scale, 58 * scale),
-        left(18, FAINT),
-    ))?;
-    Ok(())
-}
-
-pub(crate) fn text(size: i32, color: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
-    let style = (FONT, size).into_font().color(&color);
-    style.pos(Pos::new(h, v))
 }
 
 /// Two significant digits below one, as a straggler's rate is a fifth.

@@ -4,10 +4,9 @@
 //! run at the same time, as each of them sleeps nearly all of its time.
 
 mod cell;
-pub(crate) mod chart;
+mod chart;
 mod report;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use smol::Executor;
 
 use crate::Failure;
 use crate::args::BenchArgs;
+use crate::files::write;
 use cell::{Cell, Plan, Side};
 use report::Report;
 
@@ -24,16 +24,14 @@ use report::Report;
 const SHARES: [usize; 4] = [0, 25, 50, 75];
 
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
-    for path in [&args.csv, &args.json, &args.svg, &args.png] {
-        can_write(path.as_deref())?;
-    }
-    if args.duration < args.deadline && args.duration >= args.straggle && !args.quiet {
+    args.files.check(&[&args.csv])?;
+    if args.duration < args.deadline && args.duration >= args.straggle && !args.files.quiet {
         crate::lines::say(format!(
             "hetsync: --duration {} is shorter than --deadline {}, so deadline cells may show 0",
             args.duration, args.deadline
         ));
     }
-    if args.duration < args.straggle && !args.quiet {
+    if args.duration < args.straggle && !args.files.quiet {
         crate::lines::say(format!(
             "hetsync: --duration {} is shorter than one straggler's step ({}), so strict cells will show 0{}",
             args.duration,
@@ -55,53 +53,16 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
         })
         .collect();
     let report = Report::new(&args, measure(&args, &plans)?);
-    if args.csv.as_deref() != Some(Path::new("-")) {
+    if !args.files.takes_stdout(&[&args.csv]) {
         crate::print(format!("{}\n", report.table()).as_bytes())?;
     }
-
     write(args.csv.as_deref(), || Ok(report.csv().into_bytes()))?;
-    write(args.json.as_deref(), || report.json())?;
-    write(args.svg.as_deref(), || chart::svg(&report))?;
-    write(args.png.as_deref(), || chart::png(&report))?;
-    Ok(())
-}
-
-/// Finds out before the measurement whether a file can be written after it,
-/// and leaves no empty file where there was none.
-pub(crate) fn can_write(path: Option<&Path>) -> Result<(), Failure> {
-    let Some(path) = path.filter(|path| *path != Path::new("-")) else {
-        return Ok(());
-    };
-    let is_there = path.try_exists().unwrap_or(true);
-    let opened = std::fs::File::options()
-        .append(true)
-        .create(true)
-        .open(path);
-    let tried = match opened {
-        Ok(_) if !is_there => std::fs::remove_file(path),
-        other => other.map(drop),
-    };
-    tried.map_err(|error| format!("cannot write {}: {error}", path.display()).into())
-}
-
-/// Writes a file, if it was asked for.
-pub(crate) fn write(
-    path: Option<&Path>,
-    make: impl FnOnce() -> Result<Vec<u8>, Failure>,
-) -> Result<(), Failure> {
-    let Some(path) = path else {
-        return Ok(());
-    };
-    if path == Path::new("-") {
-        return crate::print(&make()?);
-    }
-    std::fs::write(path, make()?)
-        .map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+    args.files.write(&report, || report.json())
 }
 
 /// Runs all cells at once under a progress bar.
 fn measure(args: &BenchArgs, plans: &[Plan]) -> Result<Vec<Cell>, Failure> {
-    let bar = match args.quiet {
+    let bar = match args.files.quiet {
         true => ProgressBar::hidden(),
         false => ProgressBar::new(Duration::from(args.duration).as_millis() as u64),
     };

@@ -17,7 +17,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Failure;
 use crate::args::SimulateArgs;
-use crate::bench::{can_write, write};
 use report::Report;
 
 /// What is tried.
@@ -67,9 +66,7 @@ pub(super) struct Record {
 }
 
 pub(crate) fn run(args: SimulateArgs) -> Result<(), Failure> {
-    for path in [&args.json, &args.svg, &args.png] {
-        can_write(path.as_deref())?;
-    }
+    args.files.check(&[])?;
     let fixed = Span::from_secs(2);
     let three_of_four = Rule::Quorum(Enough::Share(3, 4), Span::ZERO);
     let rules = match args.policy.is_empty() {
@@ -104,18 +101,15 @@ pub(crate) fn run(args: SimulateArgs) -> Result<(), Failure> {
         scenes: scenes.into(),
         records: judge(&args, &rules)?,
     };
-    if args.json.as_deref() != Some(std::path::Path::new("-")) {
+    if !args.files.takes_stdout(&[]) {
         crate::print(report.text().as_bytes())?;
     }
-    write(args.json.as_deref(), || report.json())?;
-    write(args.svg.as_deref(), || chart::svg(&report))?;
-    write(args.png.as_deref(), || chart::png(&report))?;
-    Ok(())
+    args.files.write(&report, || report.json())
 }
 
 /// Tries all rules on all scenarios, on all processors.
 fn judge(args: &SimulateArgs, rules: &[Rule]) -> Result<Vec<Record>, Failure> {
-    let bar = match args.quiet {
+    let bar = match args.files.quiet {
         true => ProgressBar::hidden(),
         false => ProgressBar::new(args.scenarios),
     };
