@@ -52,6 +52,7 @@ mod name;
 pub mod net;
 mod payload;
 pub mod policy;
+mod retry;
 pub mod server;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -16,11 +16,12 @@ use std::sync::Arc;
 
 use crate::Name;
 use crate::payload::Payload;
+use crate::retry::{Backoff, Retry};
 use crate::server::Token;
 use crate::time::Time;
 use crate::wire::v1::message::{CatchUp, Fate as WireFate, Hello, Join, Push, Recovery, Welcome};
 use crate::wire::v1::{ErrorCode, Message, message};
-use crate::worker::{Busy, Retry};
+use crate::worker::Busy;
 
 /// Who a worker is.
 #[derive(Debug, Clone)]
@@ -107,7 +108,8 @@ enum Link {
     /// Has asked to join.
     Joining,
     Up,
-    Down(Time),
+    /// Until the time comes for another attempt.
+    Down,
     Ended,
 }
 
@@ -139,8 +141,7 @@ struct Gradient {
 #[derive(Debug)]
 pub struct Member {
     identity: Identity,
-    retry: Retry,
-    failed: u32,
+    backoff: Backoff,
     link: Link,
     /// The first round whose result it has not handed out, and its epoch.
     next: Option<u64>,
@@ -164,8 +165,7 @@ impl Member {
     pub fn new(identity: Identity, retry: Retry) -> Self {
         Self {
             identity,
-            retry,
-            failed: 0,
+            backoff: Backoff::new(retry),
             link: Link::Connecting,
             next: None,
             epoch: 0,
@@ -217,6 +217,7 @@ impl Member {
     /// The connection is there.
     pub fn handle_connected(&mut self) {
         self.link = Link::Greeting;
+        self.backoff.stop();
         self.behind = 0;
         let token = self.identity.token.as_ref();
         self.outputs.push_back(Output::Say(Message::Hello(Hello {
@@ -232,10 +233,9 @@ impl Member {
         if self.link == Link::Ended {
             return;
         }
-        self.failed += 1;
-        self.link = match self.retry.after(self.failed) {
-            Some(wait) => Link::Down(now + wait),
-            None => {
+        self.link = match self.backoff.fail(now) {
+            true => Link::Down,
+            false => {
                 self.outputs.push_back(Output::GaveUp);
                 Link::Ended
             }
@@ -268,6 +268,7 @@ impl Member {
                 ErrorCode::Timeout | ErrorCode::Checksum => self.handle_disconnected(now),
                 code => {
                     self.link = Link::Ended;
+                    self.backoff.stop();
                     self.outputs.push_back(Output::Refused(code, error.text));
                 }
             },
@@ -278,9 +279,7 @@ impl Member {
 
     /// The time that [`poll_timeout`](Self::poll_timeout) named has come.
     pub fn handle_timeout(&mut self, now: Time) {
-        if let Link::Down(until) = self.link
-            && now >= until
-        {
+        if self.backoff.is_over(now) {
             self.link = Link::Connecting;
             self.outputs.push_back(Output::Connect);
         }
@@ -293,10 +292,7 @@ impl Member {
 
     /// When to call [`handle_timeout`](Self::handle_timeout), if at all.
     pub fn poll_timeout(&self) -> Option<Time> {
-        match self.link {
-            Link::Down(until) => Some(until),
-            _ => None,
-        }
+        self.backoff.until()
     }
 
     /// Whether it has joined and can push at once.
@@ -402,7 +398,7 @@ impl Member {
     }
 
     fn answer(&mut self, fate: Fate) -> Answer {
-        self.failed = 0;
+        self.backoff.succeed();
         Answer {
             fate,
             results: std::mem::take(&mut self.results),

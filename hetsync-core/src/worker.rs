@@ -12,44 +12,9 @@
 use std::collections::VecDeque;
 
 use crate::payload::Payload;
-use crate::time::{Span, Time};
-
-/// How a worker tries to get its connection back.
-#[derive(Debug, Clone, Copy)]
-pub struct Retry {
-    /// Wait before the second attempt; doubled after each one that fails.
-    pub first: Span,
-    /// Never wait longer than this.
-    pub max: Span,
-    /// Attempts without a result before giving up, at least 1.
-    pub attempts: u32,
-}
-
-impl Retry {
-    /// How long to wait after this many failures in a row; `None` to give
-    /// up.
-    pub(crate) fn after(&self, failed: u32) -> Option<Span> {
-        if failed >= self.attempts {
-            return None;
-        }
-        let doubled = 1_u64
-            .checked_shl(failed.saturating_sub(1))
-            .unwrap_or(u64::MAX);
-        let wait = self.first.as_nanos().saturating_mul(doubled);
-        Some(Span::from_nanos(wait).min(self.max))
-    }
-}
-
-/// Ten attempts over about ten seconds.
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            first: Span::from_millis(50),
-            max: Span::from_secs(2),
-            attempts: 10,
-        }
-    }
-}
+use crate::retry::Backoff;
+pub use crate::retry::Retry;
+use crate::time::Time;
 
 /// One thing to be done by whoever drives the worker.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,8 +41,8 @@ pub struct Busy;
 enum Link {
     Connecting,
     Up,
-    /// Down until the time comes for another attempt.
-    Down(Time),
+    /// Until the time comes for another attempt.
+    Down,
     GaveUp,
 }
 
@@ -108,10 +73,7 @@ enum Work {
 /// ```
 #[derive(Debug)]
 pub struct Worker {
-    retry: Retry,
-    /// Connections that failed or broke since the last result: a server that
-    /// accepts and then refuses is no better than none.
-    failed: u32,
+    backoff: Backoff,
     link: Link,
     work: Work,
     outputs: VecDeque<Output>,
@@ -121,8 +83,7 @@ impl Worker {
     /// A worker that wants a connection.
     pub fn new(retry: Retry) -> Self {
         Self {
-            retry,
-            failed: 0,
+            backoff: Backoff::new(retry),
             link: Link::Connecting,
             work: Work::None,
             outputs: VecDeque::from([Output::Connect]),
@@ -149,6 +110,7 @@ impl Worker {
     /// The connection is there.
     pub fn handle_connected(&mut self) {
         self.link = Link::Up;
+        self.backoff.stop();
         if let Work::Held(gradient) = std::mem::replace(&mut self.work, Work::None) {
             self.hand_out(gradient);
         }
@@ -160,10 +122,9 @@ impl Worker {
             self.work = Work::None;
             self.outputs.push_back(Output::Lost);
         }
-        self.failed += 1;
-        self.link = match self.retry.after(self.failed) {
-            Some(wait) => Link::Down(now + wait),
-            None => {
+        self.link = match self.backoff.fail(now) {
+            true => Link::Down,
+            false => {
                 self.outputs.push_back(Output::GaveUp);
                 Link::GaveUp
             }
@@ -176,7 +137,7 @@ impl Worker {
         match self.work {
             Work::Out => {
                 self.work = Work::None;
-                self.failed = 0;
+                self.backoff.succeed();
                 self.outputs.push_back(Output::Deliver(result));
             }
             _ => self.handle_disconnected(now),
@@ -185,9 +146,7 @@ impl Worker {
 
     /// The time that [`poll_timeout`](Self::poll_timeout) named has come.
     pub fn handle_timeout(&mut self, now: Time) {
-        if let Link::Down(until) = self.link
-            && now >= until
-        {
+        if self.backoff.is_over(now) {
             self.link = Link::Connecting;
             self.outputs.push_back(Output::Connect);
         }
@@ -200,10 +159,7 @@ impl Worker {
 
     /// When to call [`handle_timeout`](Self::handle_timeout), if at all.
     pub fn poll_timeout(&self) -> Option<Time> {
-        match self.link {
-            Link::Down(until) => Some(until),
-            _ => None,
-        }
+        self.backoff.until()
     }
 
     fn hand_out(&mut self, gradient: Payload) {
@@ -215,6 +171,7 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Span;
 
     fn gradient() -> Payload {
         Payload::from_floats(&[1.0])
