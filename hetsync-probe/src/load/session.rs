@@ -149,6 +149,18 @@ impl Session {
     /// # Errors
     /// The kernel's reason, with the attach point.
     pub fn attach(&mut self) -> Result<(), LoadError> {
+        self.attach_each(false)
+    }
+
+    /// As [`Session::attach`], but a probe of which nothing can be attached is left out too, as long as another one is.
+    ///
+    /// # Errors
+    /// The kernel's reason, with the attach point.
+    pub fn attach_what_is_there(&mut self) -> Result<(), LoadError> {
+        self.attach_each(true)
+    }
+
+    fn attach_each(&mut self, leave_out_probes: bool) -> Result<(), LoadError> {
         if self
             .programs
             .iter()
@@ -166,8 +178,9 @@ impl Session {
                 Err(error) => failed.entry(program.probe).or_default().push(error),
             }
         }
+        let some = !attached.is_empty() && leave_out_probes;
         for (probe, mut errors) in failed {
-            if !attached.contains(&probe) && !errors.is_empty() {
+            if !some && !attached.contains(&probe) && !errors.is_empty() {
                 self.detach();
                 return Err(errors.swap_remove(0));
             }
@@ -179,6 +192,18 @@ impl Session {
     /// Places that could not be attached, each with the reason, though others of the same probe could.
     pub fn skipped(&self) -> &[LoadError] {
         &self.skipped
+    }
+
+    /// Whether nothing was left out; else everything is detached again.
+    ///
+    /// # Errors
+    /// The kernel's reason for the first place it refused.
+    pub fn all_attached(&mut self) -> Result<(), LoadError> {
+        if self.skipped.is_empty() {
+            return Ok(());
+        }
+        self.detach();
+        Err(self.skipped.swap_remove(0))
     }
 
     /// Detaches everything. Maps stay readable, and `end` programs can still run.

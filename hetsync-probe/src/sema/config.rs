@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::hir::{Aggregation, Config, MapValue};
+use super::hir::{Aggregation, Config, MapValue, Missing, StackMode};
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::limits;
 use crate::span::Span;
@@ -43,6 +43,9 @@ enum Meaning {
     Keys,
     PrintMaps,
     RingPages,
+    StackMode,
+    MissingProbes,
+    Demangle,
     /// Only this value is what is done here.
     Only(&'static [&'static str], &'static str),
     /// Nothing here depends on it.
@@ -60,14 +63,9 @@ const SETTINGS: [(&str, Meaning); 22] = [
             "the programs are loaded under the GPL, which the kernel's helpers ask for",
         ),
     ),
-    (
-        "stack_mode",
-        Meaning::Only(&["bpftrace"], "stacks are printed in the form `bpftrace`"),
-    ),
-    (
-        "missing_probes",
-        Meaning::Only(&["error"], "a probe that does not exist is always an error"),
-    ),
+    ("stack_mode", Meaning::StackMode),
+    ("missing_probes", Meaning::MissingProbes),
+    ("cpp_demangle", Meaning::Demangle),
     (
         "unstable_macro",
         Meaning::Nothing("macros need no permission here"),
@@ -87,13 +85,6 @@ const SETTINGS: [(&str, Meaning); 22] = [
     (
         "cache_user_symbols",
         Meaning::Nothing("symbols are always kept"),
-    ),
-    (
-        "cpp_demangle",
-        Meaning::Only(
-            &["true", "1"],
-            "names of C++ functions are always made readable",
-        ),
     ),
     (
         "lazy_symbolication",
@@ -179,38 +170,63 @@ fn set(
         Diagnostic::error("E0331", value.span, format!("`{name}` wants {wanted}"))
             .with_label("another value")
     };
-    let number = |most: u32| match value.bare().kind {
-        ExprKind::Int(n) => u32::try_from(n).ok().filter(|n| (1..=most).contains(n)),
-        _ => None,
-    };
     match meaning {
-        Meaning::Keys => match number(limits::MAX_KEYS) {
-            Some(keys) => config.max_keys = Some(keys),
-            None => return Some(wrong(&format!("a number from 1 to {}", limits::MAX_KEYS))),
-        },
-        Meaning::RingPages => match number(limits::RING_PAGES) {
-            Some(pages) => config.ring_pages = Some(pages.next_power_of_two()),
-            None => return Some(wrong(&format!("a number from 1 to {}", limits::RING_PAGES))),
-        },
-        Meaning::PrintMaps => match text(value).as_deref() {
-            Some("true" | "1") => config.hide_maps = false,
-            Some("false" | "0") => config.hide_maps = true,
-            _ => return Some(wrong("`true` or `false`")),
-        },
         Meaning::Only(values, why) => {
             let given = text(value);
-            if !given.is_some_and(|given| values.contains(&given.as_str())) {
-                return Some(wrong(&format!("`{}` here", values[0])).with_help(*why));
+            let fits = given.is_some_and(|given| values.contains(&given.as_str()));
+            (!fits).then(|| wrong(&format!("`{}` here", values[0])).with_help(*why))
+        }
+        Meaning::Nothing(why) => Some(
+            Diagnostic::warning("W0007", setting.key.span, format!("`{name}` has no effect"))
+                .with_help(*why),
+        ),
+        obeyed => obey(config, obeyed, value)
+            .err()
+            .map(|wanted| wrong(&wanted)),
+    }
+}
+
+/// Puts a value where it belongs; else what is wanted instead.
+fn obey(config: &mut Config, meaning: &Meaning, value: &ast::Expr) -> Result<(), String> {
+    let counted =
+        |most: u32| number(value, most).ok_or_else(|| format!("a number from 1 to {most}"));
+    let given = text(value);
+    let given = given.as_deref();
+    let truth = || match given {
+        Some("true" | "1") => Ok(true),
+        Some("false" | "0") => Ok(false),
+        _ => Err("`true` or `false`"),
+    };
+    match meaning {
+        Meaning::Keys => config.max_keys = Some(counted(limits::MAX_KEYS)?),
+        Meaning::RingPages => {
+            config.ring_pages = Some(counted(limits::RING_PAGES)?.next_power_of_two());
+        }
+        Meaning::PrintMaps => config.hide_maps = !truth()?,
+        Meaning::Demangle => config.mangled = !truth()?,
+        Meaning::StackMode => {
+            let mode = given.and_then(StackMode::named);
+            config.stack_mode = mode.ok_or("`bpftrace`, `perf` or `raw`")?;
+        }
+        Meaning::MissingProbes => {
+            config.missing = match given {
+                Some("error") => Missing::Error,
+                Some("warn") => Missing::WarnAlways,
+                Some("ignore") => Missing::Ignore,
+                _ => Err("`error`, `warn` or `ignore`")?,
             }
         }
-        Meaning::Nothing(why) => {
-            return Some(
-                Diagnostic::warning("W0007", setting.key.span, format!("`{name}` has no effect"))
-                    .with_help(*why),
-            );
-        }
+        Meaning::Only(..) | Meaning::Nothing(_) => {}
     }
-    None
+    Ok(())
+}
+
+/// A number from 1 to `most`.
+fn number(value: &ast::Expr, most: u32) -> Option<u32> {
+    match value.bare().kind {
+        ExprKind::Int(n) => u32::try_from(n).ok().filter(|n| (1..=most).contains(n)),
+        _ => None,
+    }
 }
 
 /// A value as it would be written in an environment variable.
@@ -245,10 +261,7 @@ pub(super) fn maps(script: &Script) -> (BTreeMap<String, Declared>, Vec<Diagnost
         };
         let most = limits::MAX_KEYS;
         let max_entries = match item.args.as_slice() {
-            [arg] => match arg.bare().kind {
-                ExprKind::Int(n) => u32::try_from(n).ok().filter(|n| (1..=most).contains(n)),
-                _ => None,
-            },
+            [arg] => number(arg, most),
             _ => None,
         };
         let Some(max_entries) = max_entries else {

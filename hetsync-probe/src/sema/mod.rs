@@ -71,12 +71,12 @@ pub fn check(
     script: &ast::Script,
     options: &Options<'_>,
 ) -> Result<(hir::Program, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let resolved = points::resolve(script, options);
     let mut tables = tables::Tables::default();
     let mut types = ctypes::Types::new(options.kernel);
     let mut mistakes = types.define(&script.types);
     let (config, told) = config::settings(script);
     mistakes.extend(told);
+    let resolved = points::resolve(script, options, config.missing);
     let (map_kinds, told) = config::maps(script);
     mistakes.extend(told);
     let mut settled = false;

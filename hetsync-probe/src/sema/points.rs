@@ -1,7 +1,8 @@
 //! Attach points of the whole script, found once: they do not depend on types.
 
 use super::Options;
-use crate::diagnostic::Diagnostic;
+use super::hir::Missing;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::limits;
 use crate::provider::{self, Point, Provider};
 use crate::span::Span;
@@ -22,11 +23,21 @@ pub(super) struct Written {
     pub(super) span: Span,
 }
 
-pub(super) fn resolve(script: &ast::Script, options: &Options<'_>) -> Resolved {
+/// Codes of attach points that are well written and not there on this kernel or in this file.
+const ABSENT: [&str; 4] = ["E0204", "E0205", "E0218", "E0225"];
+
+pub(super) fn resolve(
+    script: &ast::Script,
+    options: &Options<'_>,
+    on_missing: Missing,
+) -> Resolved {
     let mut resolved = Resolved::default();
     let mut total = 0;
+    // Something must be left to attach, whatever may be missing.
+    let mut last = None;
     for probe in &script.probes {
         let mut written = Vec::new();
+        let mut absent = Vec::new();
         for point in &probe.points {
             match provider::resolve(point, &options.params, options.kernel) {
                 Ok((provider, points)) => {
@@ -45,10 +56,35 @@ pub(super) fn resolve(script: &ast::Script, options: &Options<'_>) -> Resolved {
                         });
                     }
                 }
+                Err(diagnostic) if ABSENT.contains(&diagnostic.code) => absent.push(diagnostic),
                 Err(diagnostic) => resolved.diagnostics.push(diagnostic),
             }
         }
+        last = absent.last().cloned().or(last);
+        let told = absent.into_iter().map(|diagnostic| match on_missing {
+            Missing::Ignore => None,
+            Missing::WarnAlways => Some(left_out(diagnostic)),
+            Missing::Warn if !written.is_empty() => Some(left_out(diagnostic)),
+            Missing::Warn | Missing::Error => Some(diagnostic),
+        });
+        resolved.diagnostics.extend(told.flatten());
         resolved.probes.push(written);
     }
+    if let Some(missing) = last
+        && total == 0
+        && !resolved.diagnostics.iter().any(Diagnostic::is_error)
+    {
+        resolved.diagnostics.push(missing);
+    }
     resolved
+}
+
+/// The warning that a point is left out, from the error that it is not there.
+fn left_out(error: Diagnostic) -> Diagnostic {
+    Diagnostic {
+        message: format!("{}: the attach point is left out", error.message),
+        code: "W0008",
+        severity: Severity::Warning,
+        ..error
+    }
 }

@@ -129,6 +129,18 @@ pub enum StackMode {
     Raw,
 }
 
+impl StackMode {
+    /// The form of this name.
+    pub fn named(name: &str) -> Option<StackMode> {
+        match name {
+            "bpftrace" => Some(StackMode::Plain),
+            "perf" => Some(StackMode::Perf),
+            "raw" => Some(StackMode::Raw),
+            _ => None,
+        }
+    }
+}
+
 impl Shown {
     /// Bytes of such a value.
     pub fn size(&self) -> usize {

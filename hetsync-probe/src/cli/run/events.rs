@@ -51,7 +51,7 @@ impl<'a> Events<'a> {
                 contents: Contents::new(program),
                 form,
                 writer,
-                words: Words::new(),
+                words: Words::new(!program.config.mangled),
                 exit: None,
             },
         }

@@ -9,6 +9,7 @@ mod contents;
 mod events;
 mod patience;
 mod process;
+mod readable;
 mod say;
 mod schedule;
 mod watch;
@@ -38,7 +39,7 @@ use crate::report::account::Missed;
 use crate::report::form::Form;
 use crate::report::map::MapReport;
 use crate::report::plot;
-use crate::sema::hir::{PointKind, Program};
+use crate::sema::hir::{Missing, PointKind, Program};
 use crate::span::Span;
 use crate::{Compiled, Target, compile};
 use child::{Command, StoppedChild};
@@ -269,10 +270,7 @@ impl<'a> Job<'a> {
         let mut intervals = schedule::Schedule::new([], Instant::now());
         if events.exit().is_none() {
             let child = child.map(StoppedChild::start).transpose()?;
-            session.attach()?;
-            for skipped in session.skipped() {
-                eprintln!("warning: {skipped}; this place is left out");
-            }
+            attach(&mut session, program.config.missing)?;
             notify_attached(&mut events)?;
             if args.verbose {
                 announce(&session, &program);
@@ -413,6 +411,26 @@ fn notify_attached(events: &mut Events<'_>) -> Result<(), RunError> {
         println!("{NAME}");
     }
     events.flush()
+}
+
+/// Attaches everything; what cannot be attached is told, or ends the run, as the script wants it.
+fn attach(session: &mut Session, missing: Missing) -> Result<(), RunError> {
+    match missing {
+        Missing::Warn | Missing::Error => session.attach()?,
+        Missing::WarnAlways | Missing::Ignore => session.attach_what_is_there()?,
+    }
+    match missing {
+        Missing::Ignore => {}
+        Missing::Error => {
+            session.all_attached()?;
+        }
+        Missing::Warn | Missing::WarnAlways => {
+            for skipped in session.skipped() {
+                eprintln!("warning: {skipped}; this place is left out");
+            }
+        }
+    }
+    Ok(())
 }
 
 fn announce(session: &Session, program: &Program) {

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::process::Process;
+use super::readable::readable;
 use crate::image::MapKind;
 use crate::kernel::symbols::Symbols;
 use crate::layout::word;
@@ -26,6 +27,8 @@ const CGROUP_DEPTH: usize = 16;
 #[derive(Debug)]
 pub(super) struct Words {
     booted_at_ns: i128,
+    /// Whether names of C++ and Rust functions are made readable.
+    demangle: bool,
     kernel: OnceCell<Symbols>,
     processes: RefCell<HashMap<u32, Process>>,
     stacks: RefCell<HashMap<(u16, i32), Vec<u64>>>,
@@ -34,8 +37,9 @@ pub(super) struct Words {
 }
 
 impl Words {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(demangle: bool) -> Self {
         Words {
+            demangle,
             booted_at_ns: booted_at_ns(),
             kernel: OnceCell::new(),
             processes: RefCell::default(),
@@ -100,10 +104,16 @@ impl Lookups<'_> {
         let process = processes
             .entry(process)
             .or_insert_with_key(|pid| Process::new(*pid));
-        match process.find(address) {
-            Some((name, offset)) if with_offset => format!("{name}+{offset}"),
-            Some((name, _)) => name.to_owned(),
-            None => format!("{address:#x}"),
+        let Some((name, offset)) = process.find(address) else {
+            return format!("{address:#x}");
+        };
+        let name = match self.words.demangle {
+            true => readable(name),
+            false => name.into(),
+        };
+        match with_offset {
+            true => format!("{name}+{offset}"),
+            false => name.into_owned(),
         }
     }
 

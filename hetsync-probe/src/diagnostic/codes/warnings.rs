@@ -46,4 +46,11 @@ the kernel's function returns; cast them to its type.",
         wrong: "config = { log_size = 1000 }\nbegin { @x[1] = 2; }",
         mended: "begin { @x[1] = 2; }",
     },
+    Code {
+        code: "W0008",
+        title: "an attach point does not exist and is left out",
+        explanation: "The kernel or the file has nothing of this name; the other attach points are used. The setting `missing_probes` makes it an error (`error`), or silent (`ignore`).",
+        wrong: "kprobe:tcp_sendmsg, kprobe:tcp_sendmsgg { @ = count(); }",
+        mended: "kprobe:tcp_sendmsg { @ = count(); }",
+    },
 ];

@@ -66,7 +66,7 @@ impl Checker<'_> {
         };
         let form = StackForm {
             frames: MAX_FRAMES,
-            mode: StackMode::Plain,
+            mode: self.program.config.stack_mode,
         };
         Some(stack(form, user, span))
     }
@@ -75,27 +75,23 @@ impl Checker<'_> {
 fn called(this: &mut Checker<'_>, call: &Call<'_>, user: bool) -> Option<Typed> {
     let mut form = StackForm {
         frames: MAX_FRAMES,
-        mode: StackMode::Plain,
+        mode: this.program.config.stack_mode,
     };
     for (at, arg) in call.args.iter().enumerate() {
         match &arg.bare().kind {
             ast::ExprKind::Name(name) if at == 0 => {
-                form.mode = match name.as_str() {
-                    "bpftrace" => StackMode::Plain,
-                    "perf" => StackMode::Perf,
-                    "raw" => StackMode::Raw,
-                    _ => {
-                        return this.fail(
-                            Diagnostic::error(
-                                "E0413",
-                                arg.span,
-                                format!("there is no form of stacks called `{name}`"),
-                            )
-                            .with_label("unknown form")
-                            .with_help("the forms are `bpftrace`, `perf` and `raw`"),
-                        );
-                    }
+                let Some(mode) = StackMode::named(name) else {
+                    return this.fail(
+                        Diagnostic::error(
+                            "E0413",
+                            arg.span,
+                            format!("there is no form of stacks called `{name}`"),
+                        )
+                        .with_label("unknown form")
+                        .with_help("the forms are `bpftrace`, `perf` and `raw`"),
+                    );
                 };
+                form.mode = mode;
             }
             _ => {
                 let frames = this.constant(arg, &format!("the depth of `{}()`", call.name))?;

@@ -90,6 +90,26 @@ pub struct Config {
     pub hide_maps: bool,
     /// Pages of 4096 bytes of the events' ring buffer: a power of two.
     pub ring_pages: Option<u32>,
+    /// How stacks are written that do not say it themselves.
+    pub stack_mode: StackMode,
+    /// What becomes of attach points that do not exist.
+    pub missing: Missing,
+    /// Whether names of C++ and Rust functions stay as they are in symbol tables.
+    pub mangled: bool,
+}
+
+/// What becomes of an attach point that does not exist on a kernel or in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Missing {
+    /// It is left out with a warning where its probe has others, and is an error where it has none.
+    #[default]
+    Warn,
+    /// It is an error.
+    Error,
+    /// It is left out with a warning, a whole probe too.
+    WarnAlways,
+    /// It is left out.
+    Ignore,
 }
 
 /// A loop.
