@@ -31,7 +31,7 @@ pub enum ExprKind {
     Local(LocalId),
     /// The value of a scalar map (never of an aggregation) at a key; empty for a map without keys.
     MapGet {
-        /// Which map; its value is [`MapValue::Scalar`].
+        /// Which map; its value is [`MapValue::Scalar`](super::MapValue::Scalar).
         map: MapId,
         /// One expression a key part, of the map's key types but for the capacity of strings.
         key: Vec<Expr>,
@@ -132,7 +132,7 @@ pub enum Place {
     Local(LocalId),
     /// A scalar map at a key.
     Map {
-        /// Which map; its value is [`MapValue::Scalar`].
+        /// Which map; its value is [`MapValue::Scalar`](super::MapValue::Scalar).
         map: MapId,
         /// One expression a key part.
         key: Vec<Expr>,

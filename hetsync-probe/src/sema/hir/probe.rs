@@ -14,7 +14,7 @@ pub struct Probe {
     pub predicate: Option<Expr>,
     /// The statements.
     pub body: Vec<Stmt>,
-    /// Types of the `$` variables, by [`LocalId`].
+    /// Types of the `$` variables, by [`LocalId`](super::LocalId).
     pub locals: Vec<Local>,
     /// The whole probe in the source.
     pub span: Span,

@@ -26,7 +26,7 @@ pub enum StmtKind {
     },
     /// `@m[key] = count()` and its like: one sample into an aggregation.
     Aggregate {
-        /// Which map; its value is [`MapValue::Aggregate`].
+        /// Which map; its value is [`MapValue::Aggregate`](super::MapValue::Aggregate).
         map: MapId,
         /// One expression a key part.
         key: Vec<Expr>,
