@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         params: Vec::new(),
         kernel: &NoKernel,
         pid_filter: None,
+        settings: vec![],
         max_keys: 64,
         allow_unsafe: false,
     };

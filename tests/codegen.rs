@@ -37,6 +37,7 @@ fn checked(source: &str) -> hir::Program {
         params: vec![],
         kernel: &NoKernel,
         pid_filter: None,
+        settings: vec![],
         max_keys: 64,
         allow_unsafe: false,
     };

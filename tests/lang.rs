@@ -14,6 +14,8 @@ mod grammar;
 mod invalid;
 #[path = "lang/kernel.rs"]
 mod kernel;
+#[path = "lang/macros.rs"]
+mod macros;
 #[path = "lang/peer.rs"]
 mod peer;
 #[path = "lang/random.rs"]
@@ -57,6 +59,7 @@ fn options(kernel: &kernel::Small) -> sema::Options<'_> {
         params: params(),
         kernel,
         pid_filter: None,
+        settings: vec![],
         max_keys: 4096,
         allow_unsafe: false,
     }

@@ -23,6 +23,7 @@
 //!     params: vec![],
 //!     kernel: &NoKernel,
 //!     pid_filter: None,
+//!     settings: vec![],
 //!     max_keys: 4096,
 //!     allow_unsafe: false,
 //! };

@@ -10,6 +10,8 @@ pub const EXPRESSION_HEIGHT: u16 = 192;
 pub const EXPANSIONS: usize = 65_536;
 /// Most bytes the preprocessor looks at while it replaces macros: nested uses are looked at once for each level.
 pub const EXPANSION_WORK: usize = 2 << 20;
+/// Greatest height of the bodies of macros used inside one another.
+pub const MACRO_HEIGHT: u16 = 96;
 /// Most mistakes reported of one script.
 pub const DIAGNOSTICS: usize = 50;
 /// Most probes (after wildcards are expanded, attach points) in a script.

@@ -29,6 +29,7 @@ fn scripts_of_the_book_are_right_and_formatted() {
                 params: vec!["500".into()],
                 kernel: &NoKernel,
                 pid_filter: None,
+                settings: vec![],
                 max_keys: 4096,
                 allow_unsafe: false,
             };

@@ -321,6 +321,7 @@ fn a_pid_filter_restricts_kprobes_only() {
     let small = kernel::Small { listed: true };
     let filtered = sema::Options {
         pid_filter: Some(42),
+        settings: vec![],
         ..options(&small)
     };
     let (program, _) = sema::check(&script, &filtered).unwrap();
@@ -487,7 +488,6 @@ fn later_constructs_are_named() {
             "#if LINUX_VERSION_CODE > 5\n#endif\nbegin { exit(); }",
             "`LINUX_VERSION_CODE` in a condition is",
         ),
-        ("macro one() { 1 }\nbegin { exit(); }", "a `macro` is"),
         ("usdt:/bin/bash:a:b { exit(); }", "`usdt` probes are"),
         ("iter:task { exit(); }", "`iter` probes are"),
         ("kprobe:f { print(path(arg0)); }", "`path()` is"),

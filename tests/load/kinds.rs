@@ -26,6 +26,7 @@ fn attached(script: &str) -> Result<Session, LoadError> {
         params: vec![std::process::id().to_string(), GETPPID.to_string()],
         kernel: &kernel,
         pid_filter: None,
+        settings: vec![],
         max_keys: 64,
         allow_unsafe: false,
     };

@@ -270,6 +270,7 @@ fn only_what_a_thread_keeps_for_itself_has_a_front() {
             params: vec![],
             kernel: &hetsync_probe::kernel::NoKernel,
             pid_filter: None,
+            settings: vec![],
             max_keys,
             allow_unsafe: false,
         };

@@ -25,6 +25,7 @@ pub(crate) fn checked(source: &str, params: &[&str], max_keys: u32) -> Program {
         params: params.iter().map(|param| param.to_string()).collect(),
         kernel: &NoKernel,
         pid_filter: None,
+        settings: vec![],
         max_keys,
         allow_unsafe: false,
     };

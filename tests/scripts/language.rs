@@ -202,3 +202,70 @@ fn arguments_in_registers_and_on_the_stack() {
     assert_eq!(left.value("a", &[Part::Int(1), Part::Int(6)]), Some(2));
     assert_eq!(left.value("r", &[]), Some(-1));
 }
+
+/// The same with macros before the probe.
+fn with_macros(macros: &str, body: &str) -> i64 {
+    let mut bench = Bench::new(&format!("{macros} begin {{ {body} }}"));
+    let left = bench
+        .fire("begin", 0, Firing::default())
+        .run()
+        .value("r", &[]);
+    left.expect("@r has no keys")
+}
+
+#[test]
+fn a_block_as_a_value_runs_where_its_value_is_wanted() {
+    for (body, expected) in [
+        ("@r = { $x = 3; $x * 2 };", 6),
+        ("$x = 1; @r = $x * 10 + { $x = 5; $x } + $x;", 20),
+        ("$n = 0; $c = 0 && { $n = 1; 1 }; @r = $n * 10 + $c;", 0),
+        ("$n = 0; $c = 1 && { $n = 1; 2 }; @r = $n * 10 + $c;", 11),
+        (
+            "$n = 0; while ({ $n++; $n < 5 }) { @r = $n; } @r += 100;",
+            104,
+        ),
+        (
+            "@m[{ $k = 4; $k }] = { @m[4] = 1; @m[4] + 1 }; @r = @m[4];",
+            2,
+        ),
+        (
+            "$s = { if (pid == 0) { $t = \"zero\"; @z = 1; } \"abc\" }; @r = strlen($s);",
+            3,
+        ),
+        (
+            "$t = ({ $y = 1; $y }, { let $y = \"z\"; $y }); @r = $t.0 + strlen($t.1);",
+            2,
+        ),
+        (
+            "@r = { $i = 0; for $j : 0..4 { if ($j == 2) { continue; } $i += $j; } $i };",
+            4,
+        ),
+    ] {
+        assert_eq!(result(body), expected, "{body}");
+    }
+}
+
+#[test]
+fn macros_do_what_is_written_in_them() {
+    let macros = "macro add($to, x) { $to += x; $to } macro put(@m, key, value) { @m[key] = value; } \
+        macro twice(x) { x; x } macro most(a, b) { let $a = a; let $b = b; $a > $b ? $a : $b }";
+    for (body, expected) in [
+        ("$s = 1; add($s, 4); @r = $s;", 5),
+        ("$s = 1; @r = add($s, add($s, 2)) + $s;", 8),
+        ("put(@x, 7, 3); put(@x, 8, @x[7] * 2); @r = @x[8];", 6),
+        ("$n = 0; _ = twice($n++); @r = $n;", 2),
+        ("$a = 3; @r = most($a, most(9, $a * 2)) * 10 + $a;", 93),
+        ("unroll 3 { @n++; } @r = most(@n, 2);", 3),
+    ] {
+        assert_eq!(with_macros(macros, body), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_macro_that_is_a_statement_may_end_the_body() {
+    let macros = "macro stop(@r, x) { if (x > 1) { return; } @r = x; }";
+    assert_eq!(
+        with_macros(macros, "@r = 0; stop(@r, 1); stop(@r, 5); @r = 9;"),
+        1
+    );
+}

@@ -1,5 +1,6 @@
 //! Getting a script: from `-e`, a file or standard input; its parameters; telling its mistakes.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 
@@ -45,6 +46,7 @@ impl Script {
             pid_filter: pid,
             max_keys: args.max_keys.unwrap_or(0),
             allow_unsafe: args.allow_unsafe,
+            settings: settings(),
         }
     }
 
@@ -57,6 +59,20 @@ impl Script {
             .collect();
         eprint!("{}", render::text(&told, &self.source, use_color()));
     }
+}
+
+/// Settings that the environment makes, by bpftrace's names for them.
+fn settings() -> Vec<(String, String)> {
+    let setting = |(name, value): (OsString, OsString)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        let name = name.strip_prefix("BPFTRACE_")?.to_ascii_lowercase();
+        Some(match (name.as_str(), value.as_str()) {
+            // How it was said before there was a setting.
+            ("no_cpp_demangle", "1") => ("cpp_demangle".into(), "false".into()),
+            _ => (name, value),
+        })
+    };
+    std::env::vars_os().filter_map(setting).collect()
 }
 
 /// A script's text from a file or `-`. On failure the reason has been told.

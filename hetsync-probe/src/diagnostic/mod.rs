@@ -77,6 +77,17 @@ impl Diagnostic {
         self
     }
 
+    /// Leaves a mark of the compiler's own out of all its texts.
+    pub(crate) fn forget(&mut self, mark: &str) {
+        let texts = [&mut self.message, &mut self.label];
+        let places = self.secondary.iter_mut().map(|(_, text)| text);
+        for text in texts.into_iter().chain(&mut self.help).chain(places) {
+            if text.contains(mark) {
+                *text = text.replace(mark, "");
+            }
+        }
+    }
+
     /// Whether the script cannot run because of it.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

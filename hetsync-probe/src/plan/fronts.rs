@@ -96,6 +96,7 @@ fn expr_refuses(expr: &Expr) -> Option<MapId> {
         | ExprKind::Binary { .. }
         | ExprKind::Compare { .. }
         | ExprKind::Logical { .. }
+        | ExprKind::Block { .. }
         | ExprKind::Ternary { .. } => None,
     }
 }

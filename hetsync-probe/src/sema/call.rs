@@ -70,6 +70,9 @@ impl Checker<'_> {
         args: &[ast::Expr],
         span: Span,
     ) -> Option<Typed> {
+        if self.is_macro(name) {
+            return self.macro_value(name, args, span);
+        }
         if let Some((unit, divisor)) = names::unit(name) {
             self.arguments(name, args, 1..=1, &format!("{name}(n)"), span)?;
             let value = self.integer(&args[0], &format!("`{name}()`"))?;
@@ -102,15 +105,14 @@ impl Checker<'_> {
             )
             .with_label("not supported yet")
         } else {
-            let known = (names::FUNCTIONS
-                .iter()
-                .chain(&names::LATER_FUNCTIONS)
-                .copied())
-            .chain(functions::names());
+            let mut known = self.macro_names();
+            known.extend(names::FUNCTIONS.iter().map(|name| -> &str { name }));
+            known.extend(names::LATER_FUNCTIONS.iter().map(|name| -> &str { name }));
+            known.extend(functions::names().map(|name| -> &str { name }));
             let diagnostic =
                 Diagnostic::error("E0215", name_span, format!("there is no function `{name}`"))
                     .with_label("unknown function");
-            match self.suggestion(name, known.filter(|known| known.len() > 2)) {
+            match self.suggestion(name, known.into_iter().filter(|known| known.len() > 2)) {
                 Some(near) => diagnostic.with_help(format!("did you mean `{near}`?")),
                 None => diagnostic.with_help("the functions are listed in the language reference"),
             }
@@ -218,6 +220,7 @@ impl Checker<'_> {
 
     fn exit(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
         self.arguments("exit", args, 0..=1, "exit() or exit(code)", span)?;
+        self.may_end("exit()", span)?;
         let code = match args.first() {
             None => None,
             Some(code) => Some(self.integer(code, "`exit()`")?.expr),

@@ -6,6 +6,7 @@ use super::Options;
 use super::config::Declared;
 use super::ctypes::Types;
 use super::hir::{self, NameId, Type, Unit};
+use super::macros::Macros;
 use super::points::{Resolved, Written};
 use super::shape::Shape;
 use super::tables::{LocalInfo, Tables};
@@ -104,8 +105,13 @@ pub(super) struct Checker<'a> {
     pub(super) declared: Vec<(String, Span)>,
     /// Of the maps used without being assigned, those already complained about.
     pub(super) complained: Vec<usize>,
-    /// How many loops are around the statement being checked.
+    /// How many loops are around the statement being checked, up to the block that is a value.
     pub(super) loops: usize,
+    /// How many blocks that are values are around it.
+    pub(super) values: usize,
+    pub(super) macros: Macros<'a>,
+    /// Names that `getopt()` asks for.
+    pub(super) asked: Vec<String>,
     /// Declarations of maps, by name.
     pub(super) map_kinds: &'a BTreeMap<String, Declared>,
 }
@@ -114,6 +120,7 @@ impl<'a> Checker<'a> {
     pub(super) fn new(
         options: &'a Options<'a>,
         (config, map_kinds): (hir::Config, &'a BTreeMap<String, Declared>),
+        macros: Macros<'a>,
         tables: Tables,
         types: Types<'a>,
     ) -> Self {
@@ -134,6 +141,9 @@ impl<'a> Checker<'a> {
             declared: Vec::new(),
             complained: Vec::new(),
             loops: 0,
+            values: 0,
+            macros,
+            asked: Vec::new(),
             map_kinds,
         }
     }
@@ -146,6 +156,7 @@ impl<'a> Checker<'a> {
             self.check_probe(probe);
         }
         self.finish_maps();
+        self.refuse_unknown_parameters();
         Round {
             program: self.program,
             diagnostics: self.diagnostics,

@@ -52,7 +52,7 @@ enum Meaning {
     Nothing(&'static str),
 }
 
-const SETTINGS: [(&str, Meaning); 22] = [
+const SETTINGS: [(&str, Meaning); 23] = [
     ("max_map_keys", Meaning::Keys),
     ("print_maps_on_exit", Meaning::PrintMaps),
     ("perf_rb_pages", Meaning::RingPages),
@@ -102,6 +102,10 @@ const SETTINGS: [(&str, Meaning); 22] = [
         "max_bpf_progs",
         Meaning::Nothing("scripts have limits of their own"),
     ),
+    (
+        "max_strlen",
+        Meaning::Nothing("strings have as many bytes as they need, up to 1,023"),
+    ),
     ("max_cat_bytes", Meaning::Nothing("files are printed whole")),
     (
         "max_probes",
@@ -126,9 +130,25 @@ const SETTINGS: [(&str, Meaning); 22] = [
 ];
 
 /// Reads the settings; mistakes and warnings.
-pub(super) fn settings(script: &Script) -> (Config, Vec<Diagnostic>) {
+pub(super) fn settings(
+    script: &Script,
+    environment: &[(String, String)],
+) -> (Config, Vec<Diagnostic>) {
     let mut config = Config::default();
     let mut told = Vec::new();
+    for (name, value) in environment {
+        let known = SETTINGS.iter().find(|(known, _)| known == name);
+        if let Some(Err(wanted)) = known.map(|(_, meaning)| obey(&mut config, meaning, value)) {
+            told.push(
+                Diagnostic::error(
+                    "E0331",
+                    Span::default(),
+                    format!("`{name}` wants {wanted}, and the environment says `{value}`"),
+                )
+                .with_help(format!("see BPFTRACE_{}", name.to_ascii_uppercase())),
+            );
+        }
+    }
     for setting in script.configs.iter().flat_map(|block| &block.settings) {
         // The names of environment variables are taken too.
         let name = setting.key.text.to_ascii_lowercase();
@@ -180,21 +200,22 @@ fn set(
             Diagnostic::warning("W0007", setting.key.span, format!("`{name}` has no effect"))
                 .with_help(*why),
         ),
-        obeyed => obey(config, obeyed, value)
-            .err()
-            .map(|wanted| wrong(&wanted)),
+        obeyed => {
+            let given = text(value).unwrap_or_default();
+            obey(config, obeyed, &given)
+                .err()
+                .map(|wanted| wrong(&wanted))
+        }
     }
 }
 
 /// Puts a value where it belongs; else what is wanted instead.
-fn obey(config: &mut Config, meaning: &Meaning, value: &ast::Expr) -> Result<(), String> {
+fn obey(config: &mut Config, meaning: &Meaning, given: &str) -> Result<(), String> {
     let counted =
-        |most: u32| number(value, most).ok_or_else(|| format!("a number from 1 to {most}"));
-    let given = text(value);
-    let given = given.as_deref();
+        |most: u32| number(given, most).ok_or_else(|| format!("a number from 1 to {most}"));
     let truth = || match given {
-        Some("true" | "1") => Ok(true),
-        Some("false" | "0") => Ok(false),
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
         _ => Err("`true` or `false`"),
     };
     match meaning {
@@ -205,14 +226,14 @@ fn obey(config: &mut Config, meaning: &Meaning, value: &ast::Expr) -> Result<(),
         Meaning::PrintMaps => config.hide_maps = !truth()?,
         Meaning::Demangle => config.mangled = !truth()?,
         Meaning::StackMode => {
-            let mode = given.and_then(StackMode::named);
+            let mode = StackMode::named(given);
             config.stack_mode = mode.ok_or("`bpftrace`, `perf` or `raw`")?;
         }
         Meaning::MissingProbes => {
             config.missing = match given {
-                Some("error") => Missing::Error,
-                Some("warn") => Missing::WarnAlways,
-                Some("ignore") => Missing::Ignore,
+                "error" => Missing::Error,
+                "warn" => Missing::WarnAlways,
+                "ignore" => Missing::Ignore,
                 _ => Err("`error`, `warn` or `ignore`")?,
             }
         }
@@ -222,11 +243,8 @@ fn obey(config: &mut Config, meaning: &Meaning, value: &ast::Expr) -> Result<(),
 }
 
 /// A number from 1 to `most`.
-fn number(value: &ast::Expr, most: u32) -> Option<u32> {
-    match value.bare().kind {
-        ExprKind::Int(n) => u32::try_from(n).ok().filter(|n| (1..=most).contains(n)),
-        _ => None,
-    }
+fn number(given: &str, most: u32) -> Option<u32> {
+    given.parse().ok().filter(|n| (1..=most).contains(n))
 }
 
 /// A value as it would be written in an environment variable.
@@ -261,7 +279,7 @@ pub(super) fn maps(script: &Script) -> (BTreeMap<String, Declared>, Vec<Diagnost
         };
         let most = limits::MAX_KEYS;
         let max_entries = match item.args.as_slice() {
-            [arg] => number(arg, most),
+            [arg] => text(arg).and_then(|given| number(&given, most)),
             _ => None,
         };
         let Some(max_entries) = max_entries else {

@@ -116,12 +116,33 @@ impl Checker<'_> {
     }
 
     /// `return`, with a value or without.
-    pub(super) fn return_statement(&mut self, value: Option<&ast::Expr>) -> Option<StmtKind> {
+    pub(super) fn return_statement(
+        &mut self,
+        value: Option<&ast::Expr>,
+        span: Span,
+    ) -> Option<StmtKind> {
+        self.may_end("return", span)?;
         let value = match value {
             None => None,
             Some(value) => Some(self.integer(value, "`return`")?.expr),
         };
         Some(StmtKind::Return(value))
+    }
+
+    /// What ends the body cannot stand in a block that is a value, of which the rest of an expression waits.
+    pub(super) fn may_end(&mut self, word: &str, span: Span) -> Option<()> {
+        if self.values == 0 {
+            return Some(());
+        }
+        self.fail(
+            Diagnostic::error(
+                "E0231",
+                span,
+                format!("`{word}` stands in a block that is a value"),
+            )
+            .with_label("the value is still wanted")
+            .with_help("leave in a statement of its own, before or after the value is worked out"),
+        )
     }
 
     /// `_ = value`.

@@ -292,6 +292,16 @@ impl<'a> Dump<'a> {
                     self.expr(otherwise)
                 )
             }
+            ExprKind::Block { body, value } => {
+                let mut inner = Dump {
+                    program: self.program,
+                    probe: self.probe,
+                    out: String::new(),
+                };
+                inner.block(0, body);
+                let lines: Vec<&str> = inner.out.lines().map(str::trim_start).collect();
+                format!("{{ {}; {} }}", lines.join("; "), self.expr(value))
+            }
             ExprKind::Increment {
                 place,
                 delta,

@@ -2,6 +2,7 @@
 
 use super::aggregate;
 use super::checker::{Checker, Typed};
+use super::functions::params::positional;
 use super::hir::{self, ExprKind, MapId, Place, Type};
 use super::later;
 use super::shape::{Join, Shape};
@@ -35,7 +36,10 @@ impl Checker<'_> {
                 })
             }
             ast::ExprKind::Positional(number) => self.positional(*number, span),
-            ast::ExprKind::ParamCount => Some(int(self.options.params.len() as u64, span)),
+            ast::ExprKind::ParamCount => {
+                let given = positional(&self.options.params).count();
+                Some(int(given as u64, span))
+            }
             ast::ExprKind::Map {
                 name,
                 name_span,
@@ -98,10 +102,11 @@ impl Checker<'_> {
             ast::ExprKind::Offsetof { of, path } => self.offsetof(of, path, span),
             ast::ExprKind::Tuple(parts) => self.tuple(parts, span),
             ast::ExprKind::Paren(inner) => self.expr(inner),
-            kind @ (ast::ExprKind::In { .. }
-            | ast::ExprKind::Type(_)
-            | ast::ExprKind::Comptime(_)
-            | ast::ExprKind::Block(_)) => self.fail(later::expr(kind, span)),
+            ast::ExprKind::Comptime(inner) => self.comptime(inner, span),
+            ast::ExprKind::Block(block) => self.block_value(block, span),
+            kind @ (ast::ExprKind::In { .. } | ast::ExprKind::Type(_)) => {
+                self.fail(later::expr(kind, span))
+            }
         }
     }
 

@@ -2,21 +2,12 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
-use crate::syntax::ast::{ExprKind, Script};
+use crate::syntax::ast::ExprKind;
 
 /// "`what` not supported yet"; `what` comes with its verb.
 fn unsupported(what: &str, span: Span) -> Diagnostic {
     Diagnostic::error("E0109", span, format!("{what} not supported yet"))
         .with_label("not supported yet")
-}
-
-/// Everything of the top level that is no probe. `#include` needs nothing: no name of a header has a meaning yet.
-pub(super) fn script(script: &Script) -> Vec<Diagnostic> {
-    let macros = script
-        .macros
-        .iter()
-        .map(|item| unsupported("a `macro` is", item.name.span));
-    macros.collect()
 }
 
 /// `for` over a map; the word is its place.
@@ -32,8 +23,6 @@ pub(super) fn expr(kind: &ExprKind, span: Span) -> Diagnostic {
         ExprKind::In { .. } => "`in` is",
         ExprKind::Ternary { .. } => "the short form `a ?: b` is",
         ExprKind::Type(_) => "a type as an argument is",
-        ExprKind::Comptime(_) => "`comptime` is",
-        ExprKind::Block(_) => "a block as an expression is",
         _ => "this expression is",
     };
     unsupported(what, span)

@@ -185,24 +185,12 @@ impl Checker<'_> {
 
     /// `$1` as a number; one that was not given is 0, as in bpftrace.
     pub(super) fn positional(&mut self, number: u32, span: Span) -> Option<Typed> {
-        let Some(text) = self.options.params.get(number as usize - 1) else {
+        let Some(text) = self.parameter(number) else {
             return Some(int(0, span));
         };
-        let (negative, digits) = match text.strip_prefix('-') {
-            Some(digits) => (true, digits),
-            None => (false, text.as_str()),
-        };
-        match syntax::integer(digits) {
-            Ok(value) if negative && value <= 1 << 63 => {
-                let shape = if value == 0 {
-                    Shape::Flexible
-                } else {
-                    Shape::SIGNED
-                };
-                Some(Typed::new(ExprKind::Int(value.wrapping_neg()), shape, span))
-            }
-            Ok(value) if !negative => Some(int(value, span)),
-            _ => {
+        match syntax::signed_integer(&text) {
+            Some((negative, value)) => Some(self.written_number(negative, value, span)),
+            None => {
                 let shown: String = text.chars().take(40).collect();
                 self.fail(
                     Diagnostic::error(
@@ -213,6 +201,17 @@ impl Checker<'_> {
                     .with_label("not a number")
                     .with_help(format!("for its text write `str(${number})`")),
                 )
+            }
+        }
+    }
+    /// An integer that was given as text.
+    pub(super) fn written_number(&self, negative: bool, value: u64, span: Span) -> Typed {
+        match (negative, value) {
+            (false, value) => int(value, span),
+            (true, 0) => int(0, span),
+            (true, value) => {
+                let kind = ExprKind::Int(value.wrapping_neg());
+                Typed::new(kind, Shape::SIGNED, span)
             }
         }
     }

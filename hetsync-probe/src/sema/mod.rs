@@ -13,6 +13,7 @@ mod args;
 mod call;
 mod cast;
 mod checker;
+mod comptime;
 mod config;
 mod control;
 mod ctypes;
@@ -24,6 +25,7 @@ pub mod hir;
 mod later;
 mod locals;
 mod lookup;
+mod macros;
 mod maps;
 mod names;
 mod operator;
@@ -54,6 +56,8 @@ pub struct Options<'a> {
     pub max_keys: u32,
     /// Whether calls that act on the system are allowed.
     pub allow_unsafe: bool,
+    /// Settings and their values, as those of `config`, which is stronger: what the environment says.
+    pub settings: Vec<(String, String)>,
 }
 
 /// Checks a script: the program and the warnings, or every mistake (warnings among them).
@@ -62,7 +66,7 @@ pub struct Options<'a> {
 /// use hetsync_probe::{kernel::NoKernel, sema, syntax};
 /// let (script, mistakes) = syntax::parse("kprobe:tcp_sendmsg { @[comm] = count(); }");
 /// assert!(mistakes.is_empty());
-/// let options = sema::Options { params: vec![], kernel: &NoKernel, pid_filter: None, max_keys: 4096, allow_unsafe: false };
+/// let options = sema::Options { params: vec![], kernel: &NoKernel, pid_filter: None, max_keys: 4096, allow_unsafe: false, settings: vec![] };
 /// let (program, warnings) = sema::check(&script, &options).unwrap();
 /// assert_eq!(program.maps.len(), 1);
 /// assert!(warnings.is_empty());
@@ -74,7 +78,7 @@ pub fn check(
     let mut tables = tables::Tables::default();
     let mut types = ctypes::Types::new(options.kernel);
     let mut mistakes = types.define(&script.types);
-    let (config, told) = config::settings(script);
+    let (config, told) = config::settings(script, &options.settings);
     mistakes.extend(told);
     let resolved = points::resolve(script, options, config.missing);
     let (map_kinds, told) = config::maps(script);
@@ -83,8 +87,9 @@ pub fn check(
     // One more round sees that nothing changes, and one settles maps that only get themselves.
     for _ in 0..crate::limits::TYPE_ROUNDS + 2 {
         let before = tables.clone();
-        let round =
-            Checker::new(options, (config, &map_kinds), tables, types).script(script, &resolved);
+        let (macros, told) = macros::find(script);
+        let round = Checker::new(options, (config, &map_kinds), macros, tables, types);
+        let round = round.script(script, &resolved);
         (tables, types) = (round.tables, round.types);
         let (program, mut diagnostics) = (round.program, round.diagnostics);
         if tables != before {
@@ -96,7 +101,7 @@ pub fn check(
             continue;
         }
         diagnostics.splice(0..0, resolved.diagnostics.iter().cloned());
-        diagnostics.extend(later::script(script));
+        diagnostics.extend(told);
         diagnostics.extend(mistakes);
         diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         diagnostics.truncate(crate::limits::DIAGNOSTICS);

@@ -1,6 +1,7 @@
 //! Attach points of the whole script, found once: they do not depend on types.
 
 use super::Options;
+use super::functions::params::positional;
 use super::hir::Missing;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::limits;
@@ -35,11 +36,12 @@ pub(super) fn resolve(
     let mut total = 0;
     // Something must be left to attach, whatever may be missing.
     let mut last = None;
+    let params: Vec<String> = positional(&options.params).cloned().collect();
     for probe in &script.probes {
         let mut written = Vec::new();
         let mut absent = Vec::new();
         for point in &probe.points {
-            match provider::resolve(point, &options.params, options.kernel) {
+            match provider::resolve(point, &params, options.kernel) {
                 Ok((provider, points)) => {
                     let before = total;
                     total += points.len();

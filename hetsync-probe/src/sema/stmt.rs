@@ -2,6 +2,7 @@
 
 use super::aggregate;
 use super::checker::{Checker, Typed};
+use super::comptime;
 use super::expr::int;
 use super::hir::{self, ExprKind, MapId, Place, Stmt, StmtKind};
 use super::later;
@@ -15,28 +16,63 @@ use crate::syntax::ast;
 impl Checker<'_> {
     /// The statements of a block, in a scope of their own.
     pub(super) fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
-        self.scoped(|this| {
-            let mut stmts = Vec::new();
-            let mut left: Option<(Span, &str)> = None;
-            for stmt in &block.stmts {
-                if let Some((leaving, what)) = left.take() {
-                    this.report(
-                        Diagnostic::warning("W0004", stmt.span, "this statement is never reached")
-                            .with_place(leaving, what),
-                    );
-                }
-                this.stmt(stmt, &mut stmts);
-                left = stmts.last().and_then(|last| {
-                    let what = match last.kind {
-                        StmtKind::Exit { .. } | StmtKind::Return(_) => "the body ends here",
-                        StmtKind::Break => "the loop ends here",
-                        StmtKind::Continue => "the round ends here",
-                        _ => return None,
-                    };
-                    Some((last.span, what))
-                });
+        self.scoped(|this| this.statements(&block.stmts))
+    }
+
+    /// Statements in the scope that is open.
+    pub(super) fn statements(&mut self, block: &[ast::Stmt]) -> Vec<Stmt> {
+        let mut stmts = Vec::new();
+        let mut left: Option<(Span, &str)> = None;
+        for stmt in block {
+            if let Some((leaving, what)) = left.take() {
+                self.report(
+                    Diagnostic::warning("W0004", stmt.span, "this statement is never reached")
+                        .with_place(leaving, what),
+                );
             }
-            stmts
+            self.stmt(stmt, &mut stmts);
+            left = stmts.last().and_then(|last| {
+                let what = match last.kind {
+                    StmtKind::Exit { .. } | StmtKind::Return(_) => "the body ends here",
+                    StmtKind::Break => "the loop ends here",
+                    StmtKind::Continue => "the round ends here",
+                    _ => return None,
+                };
+                Some((last.span, what))
+            });
+        }
+        stmts
+    }
+
+    /// `{ .. }` as a value: what stands last in it.
+    pub(super) fn block_value(&mut self, block: &ast::Block, span: Span) -> Option<Typed> {
+        let loops = std::mem::take(&mut self.loops);
+        self.values += 1;
+        let parts = self.scoped(|this| {
+            let stmts = this.statements(&block.stmts);
+            Some((stmts, this.expr(block.value.as_deref()?)?))
+        });
+        self.values -= 1;
+        self.loops = loops;
+        if block.value.is_none() {
+            return self.fail(
+                Diagnostic::error("E0313", span, "this block has no value")
+                    .with_label("used as a value")
+                    .with_help("its value is what stands last in it, without a semicolon"),
+            );
+        }
+        let (body, value) = parts?;
+        if body.is_empty() {
+            return Some(value);
+        }
+        let (shape, unit, span) = (value.shape, value.unit, value.expr.span);
+        let kind = ExprKind::Block {
+            body,
+            value: Box::new(value.expr),
+        };
+        Some(Typed {
+            unit,
+            ..Typed::new(kind, shape, span)
         })
     }
 
@@ -45,6 +81,24 @@ impl Checker<'_> {
         let kind = match &stmt.kind {
             ast::StmtKind::Block(block) => {
                 out.extend(self.block(block));
+                return;
+            }
+            ast::StmtKind::If {
+                cond,
+                then,
+                otherwise,
+            } if comptime::condition(cond).is_some() => {
+                let cond = comptime::condition(cond).unwrap_or(cond);
+                out.extend(
+                    self.comptime_branch(cond, then, otherwise.as_ref())
+                        .unwrap_or_default(),
+                );
+                return;
+            }
+            ast::StmtKind::Expr(expr) if self.macro_called(expr).is_some() => {
+                if let Some((name, args)) = self.macro_called(expr) {
+                    out.extend(self.macro_statement(name, args, span).unwrap_or_default());
+                }
                 return;
             }
             ast::StmtKind::Assign { target, op, value } => self.assign(target, *op, value),
@@ -67,7 +121,7 @@ impl Checker<'_> {
             } => self.for_range(name, (start, end), body, span),
             ast::StmtKind::Break => self.leave(StmtKind::Break, "break", span),
             ast::StmtKind::Continue => self.leave(StmtKind::Continue, "continue", span),
-            ast::StmtKind::Return(value) => self.return_statement(value.as_ref()),
+            ast::StmtKind::Return(value) => self.return_statement(value.as_ref(), span),
             ast::StmtKind::Discard(value) => self.discard(value),
             ast::StmtKind::For { .. } => self.fail(later::for_map(span)),
         };
@@ -84,7 +138,17 @@ impl Checker<'_> {
     ) -> Option<StmtKind> {
         let cond = self.condition(cond);
         let then = self.block(then);
-        let otherwise = match otherwise {
+        let otherwise = self.otherwise(otherwise);
+        Some(StmtKind::If {
+            cond: cond?,
+            then,
+            otherwise,
+        })
+    }
+
+    /// What follows `else`.
+    pub(super) fn otherwise(&mut self, otherwise: Option<&ast::Else>) -> Vec<Stmt> {
+        match otherwise {
             None => Vec::new(),
             Some(ast::Else::Block(block)) => self.block(block),
             Some(ast::Else::If(stmt)) => self.scoped(|this| {
@@ -92,12 +156,15 @@ impl Checker<'_> {
                 this.stmt(stmt, &mut stmts);
                 stmts
             }),
-        };
-        Some(StmtKind::If {
-            cond: cond?,
-            then,
-            otherwise,
-        })
+        }
+    }
+
+    /// The macro a statement is a use of, with what it is given.
+    fn macro_called<'e>(&self, expr: &'e ast::Expr) -> Option<(&'e str, &'e [ast::Expr])> {
+        match &expr.bare().kind {
+            ast::ExprKind::Call { name, args, .. } if self.is_macro(name) => Some((name, args)),
+            _ => None,
+        }
     }
 
     fn expr_statement(&mut self, expr: &ast::Expr) -> Option<StmtKind> {

@@ -34,6 +34,23 @@ impl Expr {
                 visit(otherwise);
             }
             ExprKind::Increment { place, .. } => place.key().iter().for_each(visit),
+            ExprKind::Block { body, value } => {
+                for stmt in body {
+                    stmt.each_own(&mut |stmt| stmt.each_expr(visit));
+                }
+                visit(value);
+            }
+        }
+    }
+
+    /// Calls `visit` with every statement inside.
+    fn each_stmt<'a>(&'a self, visit: &mut dyn FnMut(&'a Stmt)) {
+        match &self.kind {
+            ExprKind::Block { body, value } => {
+                body.iter().for_each(|stmt| stmt.each(visit));
+                value.each_stmt(visit);
+            }
+            _ => self.each_part(&mut |part| part.each_stmt(visit)),
         }
     }
 
@@ -52,6 +69,7 @@ impl Expr {
         self.any(&|expr| match &expr.kind {
             ExprKind::Increment { .. } => true,
             ExprKind::Call { function, .. } => function.has_effect(),
+            ExprKind::Block { .. } => true,
             _ => false,
         })
     }
@@ -111,15 +129,25 @@ impl Stmt {
     /// Calls `visit` with this statement and every one inside it, in the order of the text.
     pub fn each<'a>(&'a self, visit: &mut dyn FnMut(&'a Stmt)) {
         visit(self);
+        self.each_expr(&mut |expr| expr.each_stmt(visit));
         for block in self.blocks() {
             block.iter().for_each(|stmt| stmt.each(visit));
+        }
+    }
+
+    /// The same without the statements inside expressions.
+    fn each_own<'a>(&'a self, visit: &mut dyn FnMut(&'a Stmt)) {
+        visit(self);
+        for block in self.blocks() {
+            block.iter().for_each(|stmt| stmt.each_own(visit));
         }
     }
 }
 
 impl Probe {
-    /// Calls `visit` with every statement of the body.
+    /// Calls `visit` with every statement of the predicate and the body.
     pub fn each_stmt<'a>(&'a self, visit: &mut dyn FnMut(&'a Stmt)) {
+        (self.predicate.iter()).for_each(|expr| expr.each_stmt(visit));
         self.body.iter().for_each(|stmt| stmt.each(visit));
     }
 
@@ -130,6 +158,8 @@ impl Probe {
             expr.each_part(&mut |part| all(part, visit));
         }
         self.predicate.iter().for_each(|expr| all(expr, visit));
-        self.each_stmt(&mut |stmt| stmt.each_expr(&mut |expr| all(expr, visit)));
+        for stmt in &self.body {
+            stmt.each_own(&mut |stmt| stmt.each_expr(&mut |expr| all(expr, visit)));
+        }
     }
 }

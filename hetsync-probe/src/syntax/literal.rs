@@ -178,6 +178,17 @@ fn escape(text: &str) -> Option<(u8, usize)> {
     Some((simple, 1))
 }
 
+/// An integer literal that a minus may stand before: whether one does, and the number behind it, which then fits 64 bits.
+pub(crate) fn signed_integer(text: &str) -> Option<(bool, u64)> {
+    match text.strip_prefix('-') {
+        Some(digits) => {
+            let value = integer(digits).ok()?;
+            (value <= 1 << 63).then_some((true, value))
+        }
+        None => Some((false, integer(text).ok()?)),
+    }
+}
+
 /// The value of an integer literal.
 pub(crate) fn integer(text: &str) -> Result<u64, String> {
     let clean: Cow<'_, str> = if text.contains('_') {

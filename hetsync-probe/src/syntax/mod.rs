@@ -23,7 +23,7 @@ mod stmt;
 mod token;
 
 pub use dump::dump;
-pub(crate) use literal::integer;
+pub(crate) use literal::{integer, signed_integer};
 
 use crate::diagnostic::Diagnostic;
 use crate::limits;

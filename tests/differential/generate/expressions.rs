@@ -2,11 +2,14 @@
 
 use super::memory::{MEMORY_BYTES, address};
 use super::types::{is_wide, pieces, record_type};
-use super::{Generator, expr};
+use super::{Generator, expr, stmt};
 use hetsync_probe::sema::hir::*;
 
 impl Generator<'_> {
     pub(super) fn value(&mut self, ty: &Type, depth: usize) -> Expr {
+        if depth > 0 && self.choices.chance(3) {
+            return self.block_value(ty, depth - 1);
+        }
         match ty {
             Type::Int { bits: 64, .. } => {
                 let value = self.int(depth);
@@ -23,6 +26,14 @@ impl Generator<'_> {
             ty if ty.is_word() => self.narrow(ty, depth),
             ty => self.bytes(ty, depth),
         }
+    }
+
+    /// Statements that stay inside, and a value.
+    fn block_value(&mut self, ty: &Type, depth: usize) -> Expr {
+        let body = (0..1 + self.choices.below(2)).map(|_| stmt(self.assign()));
+        let body = body.collect();
+        let value = Box::new(self.value(ty, depth));
+        expr(ExprKind::Block { body, value }, ty.clone())
     }
 
     /// A word narrower than a register.

@@ -117,6 +117,13 @@ struct Generator<'a> {
     loops: usize,
 }
 
+fn stmt(kind: StmtKind) -> Stmt {
+    Stmt {
+        kind,
+        span: Span::default(),
+    }
+}
+
 fn expr(kind: ExprKind, ty: Type) -> Expr {
     Expr {
         kind,

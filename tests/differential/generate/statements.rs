@@ -1,6 +1,6 @@
 //! Probes and the statements of their bodies.
 
-use super::{Functions, Generator, expr};
+use super::{Functions, Generator, expr, stmt};
 use hetsync_probe::sema::hir::*;
 use hetsync_probe::span::Span;
 
@@ -8,13 +8,6 @@ use hetsync_probe::span::Span;
 const DEPTH: usize = 4;
 /// How many loops stand inside one another at most: the kernel follows every round of each.
 const LOOPS: usize = 2;
-
-fn stmt(kind: StmtKind) -> Stmt {
-    Stmt {
-        kind,
-        span: Span::default(),
-    }
-}
 
 impl Generator<'_> {
     pub(super) fn probe(&mut self) {

@@ -98,4 +98,11 @@ a cgroup, the form of a stack.",
         wrong: r#"begin { system("uptime"); }"#,
         mended: r#"begin { cat("/proc/uptime"); }"#,
     },
+    Code {
+        code: "E0415",
+        title: "a macro's parameter is something else",
+        explanation: "For a parameter `$name` stands a variable, for `@name` a map without a key; a plain name takes any expression.",
+        wrong: "macro add($to, n) { $to += n; }\nbegin { add(1, 2); }",
+        mended: "macro add($to, n) { $to += n; }\nbegin { $x = 1; add($x, 2); print($x); }",
+    },
 ];

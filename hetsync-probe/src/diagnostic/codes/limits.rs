@@ -70,6 +70,13 @@ compiler reads the script several times, at most 16. Assign a value of a known t
         mended: "",
     },
     Code {
+        code: "E0510",
+        title: "macros become too large",
+        explanation: "All uses of macros together put in at most a megabyte of script, and macros inside macros nest to a limited depth. What is given for a parameter is put in wherever the macro mentions it.",
+        wrong: "",
+        mended: "",
+    },
+    Code {
         code: "E0530",
         title: "`unroll` repeats too often",
         explanation: "`unroll` writes its body out, 1 to 100 times. A loop takes more rounds with less code.",

@@ -198,6 +198,13 @@ file's symbol tables, which a stripped program lacks; any instruction can be pro
         mended: "begin { if (pid == 1) { return; } }",
     },
     Code {
+        code: "E0231",
+        title: "a body is left from within a value",
+        explanation: "A block that is a value is part of an expression, the rest of which waits for it: `return` and `exit()` cannot stand in it.",
+        wrong: "begin { $x = { if (pid == 1) { exit(); } 5 }; print($x); }",
+        mended: "begin { if (pid == 1) { exit(); } $x = { 5 }; print($x); }",
+    },
+    Code {
         code: "E0240",
         title: "unknown setting",
         explanation: "Settings are those of bpftrace: `max_map_keys`, `print_maps_on_exit` and so on, also by the names of its environment
@@ -218,5 +225,33 @@ variables.",
         explanation: "One declaration says how many keys a map holds and what happens when it is full.",
         wrong: "let @x = hash(10);\nlet @x = hash(20);\nbegin { @x[1] = 2; }",
         mended: "let @x = hash(20);\nbegin { @x[1] = 2; }",
+    },
+    Code {
+        code: "E0243",
+        title: "the name of a macro is taken",
+        explanation: "Each macro has a name of its own, which no function of the language has.",
+        wrong: "macro twice(x) { x * 2 }\nmacro twice(x) { x + x }\nbegin { print(twice(2)); }",
+        mended: "macro twice(x) { x * 2 }\nbegin { print(twice(2)); }",
+    },
+    Code {
+        code: "E0244",
+        title: "a macro uses itself",
+        explanation: "Macros are written out before the script runs, so one that uses itself, at once or by way of another, would never end.",
+        wrong: "macro down(x) { x > 0 ? down(x - 1) : 0 }\nbegin { print(down(3)); }",
+        mended: "begin { $x = 3; while ($x > 0) { $x--; } print($x); }",
+    },
+    Code {
+        code: "E0245",
+        title: "a macro uses a map that is not given to it",
+        explanation: "What a macro changes is seen where it is used: its maps are parameters.",
+        wrong: "macro seen(x) { @seen[x]++; }\nbegin { seen(1); }",
+        mended: "macro seen(@seen, x) { @seen[x]++; }\nbegin { seen(@seen, 1); }",
+    },
+    Code {
+        code: "E0246",
+        title: "the script takes no parameter of this name",
+        explanation: "Parameters given as `--name=value` are those that the script asks for with `getopt(\"name\")`.",
+        wrong: "",
+        mended: "",
     },
 ];

@@ -280,6 +280,11 @@ impl Body<'_> {
                 delta,
                 postfix,
             } => self.increment(place, *delta, *postfix),
+            ExprKind::Block { body, value } => {
+                // None of its statements leaves it.
+                let _ = self.block(body);
+                self.eval(value)
+            }
         }
     }
 

@@ -55,6 +55,10 @@ impl<'a> Lowerer<'a> {
                 }
                 self.b.start(join);
             }
+            ExprKind::Block { body, value } => {
+                self.statements(body);
+                self.write(to, ty, value);
+            }
             ExprKind::Part { of, bytes, .. } if is_packed(&of.ty) => {
                 let from = self.packed_place(expr);
                 self.copy_memory(from, *bytes as usize, to, ty);

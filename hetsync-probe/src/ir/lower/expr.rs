@@ -75,6 +75,10 @@ impl<'a> Lowerer<'a> {
                 }
             }
             ExprKind::Call { function, args } => self.call_word(function, args),
+            ExprKind::Block { body, value } => {
+                self.statements(body);
+                self.value(value)
+            }
             ExprKind::Str(_) | ExprKind::Tuple(_) => unreachable!("bytes where a word is wanted"),
         }
     }

@@ -35,6 +35,7 @@ fn mentions(expr: &Expr, id: LocalId) -> bool {
     expr.any(&|part| match &part.kind {
         ExprKind::Local(local) => *local == id,
         ExprKind::Increment { place, .. } => *place == Place::Local(id),
+        ExprKind::Block { body, .. } => body.iter().any(|stmt| statement_mentions(stmt, id)),
         _ => false,
     })
 }

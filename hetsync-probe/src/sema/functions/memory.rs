@@ -79,7 +79,7 @@ impl Checker<'_> {
 /// The text of a parameter, or the string at an address.
 fn str(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
     if let ast::ExprKind::Positional(number) = call.args[0].bare().kind {
-        let text = this.options.params.get(number as usize - 1).cloned();
+        let text = this.parameter(number);
         return this.string(text.unwrap_or_default().as_bytes(), call.span);
     }
     let value = this.expr(&call.args[0])?;

@@ -6,6 +6,7 @@
 mod memory;
 mod network;
 mod output;
+pub(super) mod params;
 mod stacks;
 mod text;
 
@@ -34,7 +35,13 @@ pub(super) struct Call<'a> {
     span: Span,
 }
 
-const FAMILIES: [&[Row]; 4] = [memory::ROWS, network::ROWS, stacks::ROWS, text::ROWS];
+const FAMILIES: [&[Row]; 5] = [
+    memory::ROWS,
+    network::ROWS,
+    params::ROWS,
+    stacks::ROWS,
+    text::ROWS,
+];
 
 /// The row of a function with a value.
 pub(super) fn find(name: &str) -> Option<&'static Row> {

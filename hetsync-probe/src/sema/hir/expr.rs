@@ -1,6 +1,6 @@
 //! Expressions of a checked script: resolved, typed, with the rules of the [parent module](super).
 
-use super::{Function, LocalId, MapId, Space, Type};
+use super::{Function, LocalId, MapId, Space, Stmt, Type};
 use crate::span::Span;
 
 /// An expression with its type and its place.
@@ -113,6 +113,13 @@ pub enum ExprKind {
         then: Box<Expr>,
         /// Value where it is 0.
         otherwise: Box<Expr>,
+    },
+    /// Statements, none of which leaves them, and then the value, which is of the same type.
+    Block {
+        /// The statements.
+        body: Vec<Stmt>,
+        /// The value.
+        value: Box<Expr>,
     },
     /// `++`/`--` of an integer place.
     Increment {

@@ -132,7 +132,7 @@ impl StmtKind {
 
 impl Block {
     /// Height of the tallest tree in it, counting each block it opens as one more.
-    pub(super) fn height(&self) -> u16 {
+    pub(crate) fn height(&self) -> u16 {
         let value = self.value.as_ref().map_or(0, |value| value.height);
         let stmts = self.stmts.iter().map(Stmt::height).max().unwrap_or(0);
         value.max(stmts).saturating_add(1)
