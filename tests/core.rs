@@ -8,6 +8,8 @@
 mod aggregate;
 #[path = "core/attribution.rs"]
 mod attribution;
+#[path = "core/checkpoint.rs"]
+mod checkpoint;
 #[path = "core/cli.rs"]
 mod cli;
 #[path = "core/config.rs"]
@@ -28,6 +30,8 @@ mod metrics;
 mod old_worker;
 #[path = "core/oracle.rs"]
 mod oracle;
+#[path = "core/restart.rs"]
+mod restart;
 #[path = "core/schedules.rs"]
 mod schedules;
 #[path = "core/sockets.rs"]

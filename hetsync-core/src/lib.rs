@@ -45,6 +45,7 @@
 #![cfg_attr(not(feature = "net"), forbid(unsafe_code))]
 
 pub mod aggregate;
+pub mod checkpoint;
 pub mod member;
 pub mod metrics;
 mod name;

@@ -12,6 +12,7 @@ use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
 use super::connection::Connection;
+use super::keeper::Keeper;
 use super::memory::{Claim, Memory};
 use super::notice::{Departure, Notice};
 use crate::Name;
@@ -70,6 +71,7 @@ struct State {
     /// connection is gone.
     orphans: Vec<(ConnId, Claim)>,
     observer: Observer,
+    keeper: Option<Keeper>,
     /// When the round timer goes off, if it is set.
     armed: Option<Time>,
     /// Whether the policy is being given time to think.
@@ -80,7 +82,12 @@ struct State {
 }
 
 impl Hub {
-    pub(super) fn new(jobs: Jobs, observer: Observer, memory: Arc<Memory>) -> Self {
+    pub(super) fn new(
+        jobs: Jobs,
+        observer: Observer,
+        keeper: Option<Keeper>,
+        memory: Arc<Memory>,
+    ) -> Self {
         let (wake_timer, timer_woken) = smol::channel::bounded(1);
         let (wake_thinker, thinker_woken) = smol::channel::bounded(1);
         let model_bytes = AtomicUsize::new(jobs.default_machine().model_bytes().unwrap_or(0));
@@ -94,6 +101,7 @@ impl Hub {
                 results: Vec::new(),
                 orphans: Vec::new(),
                 observer,
+                keeper,
                 armed: None,
                 is_thinking: false,
                 connected: 0,
@@ -364,6 +372,24 @@ impl Hub {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
+    /// Saves the jobs for the last time.
+    pub(super) fn finish(&self) {
+        let thread = self.state().keeper.as_mut().and_then(Keeper::retire);
+        if let Some(thread) = thread {
+            // It panics for no reason of its own.
+            let _ = thread.join();
+        }
+        let now = self.now();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if let Some(keeper) = &mut state.keeper {
+            let notices = keeper.finish(&state.jobs);
+            notices
+                .iter()
+                .for_each(|notice| (state.observer)(now, notice));
+        }
+    }
+
     /// What there is to be told of this moment.
     pub(super) fn snapshot(&self) -> Snapshot {
         let state = self.state();
@@ -431,7 +457,15 @@ impl State {
                     if let Event::Closed(report) = &mut event {
                         self.look_for_causes(now, &job, report);
                     }
+                    let is_closed = matches!(event, Event::Closed(_));
+                    let name = is_closed.then(|| job.clone());
                     (self.observer)(now, &Notice::Machine { job, event });
+                    // Before the result is sent, which comes next.
+                    if let (Some(job), Some(keeper)) = (name, &mut self.keeper)
+                        && let Some(notice) = keeper.round_closed(&job, &self.jobs)
+                    {
+                        (self.observer)(now, &notice);
+                    }
                 }
             }
         }

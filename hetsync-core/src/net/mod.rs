@@ -11,6 +11,7 @@
 mod client;
 mod connection;
 mod hub;
+mod keeper;
 mod member;
 mod memory;
 mod metrics;
@@ -22,6 +23,7 @@ mod tcp_info;
 mod trace;
 
 pub use client::{Client, ClientError};
+pub use keeper::Checkpoints;
 pub use member::MemberClient;
 pub use notice::{Departure, Notice};
 pub use server::{Builder, Server};

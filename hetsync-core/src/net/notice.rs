@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::Name;
-use crate::server::{ConnId, Denial, Event};
+use crate::checkpoint::{DamagedError, Saved};
+use crate::server::{ConnId, Denial, Event, RoundId};
 use crate::time::Span;
 
 /// Something worth a line in the log.
@@ -47,6 +48,42 @@ pub enum Notice {
         conn: ConnId,
         /// Why.
         why: Departure,
+    },
+    /// A job goes on from where it was saved.
+    Restored {
+        /// Which.
+        job: Name,
+        /// From which file.
+        file: String,
+        /// The round that comes next.
+        next: RoundId,
+    },
+    /// A checkpoint at the start is damaged, and the one before it is tried.
+    CheckpointRefused {
+        /// Of which job.
+        job: Name,
+        /// Its file.
+        file: String,
+        /// Why.
+        why: DamagedError,
+    },
+    /// A job was saved.
+    Checkpointed {
+        /// Which.
+        job: Name,
+        /// The round that comes next.
+        next: RoundId,
+        /// Its file and how long it is.
+        saved: Saved,
+        /// From the close of the round until it was safe.
+        took: Span,
+    },
+    /// A job could not be saved. It will be tried again when it is due again.
+    CheckpointFailed {
+        /// Which.
+        job: Name,
+        /// The system's words.
+        error: io::Error,
     },
     /// The server was asked to stop.
     Stopping {

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
@@ -13,6 +13,7 @@ use smol::future::FutureExt;
 
 use super::connection::{Connection, Owed, ReadEnd};
 use super::hub::{Hub, Observer};
+use super::keeper::{Checkpoints, Keeper};
 use super::memory::{Claim, Memory};
 use super::metrics;
 use super::notice::{Departure, Notice};
@@ -58,6 +59,7 @@ pub struct Server {
     limits: Limits,
     observer: Observer,
     metrics: Option<Async<TcpListener>>,
+    checkpoints: Option<Checkpoints>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +83,7 @@ pub struct Builder {
     limits: Limits,
     observer: Observer,
     metrics: Option<Async<TcpListener>>,
+    checkpoints: Option<Checkpoints>,
 }
 
 impl Builder {
@@ -231,6 +234,13 @@ impl Builder {
         self
     }
 
+    /// Where to save the jobs, and how often. A server goes on from what it
+    /// finds there. By default nothing is saved.
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints = Some(checkpoints);
+        self
+    }
+
     /// The server.
     pub fn build(self) -> Server {
         Server {
@@ -243,6 +253,7 @@ impl Builder {
             limits: self.limits,
             observer: self.observer,
             metrics: self.metrics,
+            checkpoints: self.checkpoints,
         }
     }
 }
@@ -265,6 +276,7 @@ impl Server {
             },
             observer: Box::new(|_, _| {}),
             metrics: None,
+            checkpoints: None,
         }
     }
 
@@ -273,7 +285,8 @@ impl Server {
     /// was counted. Dropping the future stops the server at once.
     ///
     /// # Errors
-    /// If the listener itself fails. What a peer does is never an error.
+    /// If the listener itself fails, or there are checkpoints that it cannot
+    /// go on from. What a peer does is never an error.
     pub async fn run(
         self,
         listener: Async<TcpListener>,
@@ -283,8 +296,18 @@ impl Server {
         let others = self.others.iter().map(|(_, config)| config.workers);
         let workers = self.config.workers.saturating_add(others.sum());
         let memory = Arc::new(Memory::new(limits.max_memory_bytes, workers));
-        let jobs = make_jobs(self.jobs, self.config, self.others);
-        let hub = Arc::new(Hub::new(jobs, self.observer, Arc::clone(&memory)));
+        let mut jobs = make_jobs(self.jobs, self.config, self.others);
+        let opened = self
+            .checkpoints
+            .map(|settings| Keeper::open(&settings, &mut jobs));
+        let (mut keeper, notices) = opened.transpose()?.unzip();
+        let hub = Arc::new_cyclic(|hub: &Weak<Hub>| {
+            if let Some(keeper) = &mut keeper {
+                Keeper::start(keeper, hub.clone());
+            }
+            Hub::new(jobs, self.observer, keeper, Arc::clone(&memory))
+        });
+        notices.iter().flatten().for_each(|notice| hub.tell(notice));
         let address = listener.get_ref().local_addr()?;
         hub.tell(&Notice::Listening { address });
 
@@ -312,6 +335,7 @@ impl Server {
             // Closes the listener.
             acceptor.cancel().await;
             drain(&hub, limits.grace).await;
+            hub.finish();
             hub.stats()
         };
         let stats = executor.run(serve).await;

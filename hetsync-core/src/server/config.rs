@@ -18,7 +18,7 @@ pub enum WaitFor {
     Connected,
 }
 
-/// What a [`Machine`] is told once.
+/// What a [`Machine`](super::Machine) is told once.
 #[derive(Debug)]
 pub struct Config {
     /// Gradients that make up the first round of a job.

@@ -138,6 +138,7 @@ impl Machine {
         self.starts += 1;
         self.began = self.round.id;
         self.beginning = None;
+        self.ancestors.clear();
         self.timeout = None;
         self.gathering = true;
         self.model_bytes = configured_bytes(&self.config);

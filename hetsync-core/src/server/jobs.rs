@@ -15,6 +15,7 @@
 //! are remembered is capped.
 
 mod action;
+mod restore;
 mod session;
 
 use action::code_of;
@@ -79,6 +80,9 @@ struct Job {
     names: HashMap<ConnId, Name>,
     /// The tensors of the model, and the epoch in which that was said.
     layout: Option<(u64, Arc<[Tensor]>)>,
+    /// Of workers that were saved and have not come back: the newest round
+    /// of which a gradient was seen, in the epoch that began then.
+    remembered: HashMap<Name, (u64, RoundId)>,
 }
 
 /// A worker with an identity.
@@ -132,6 +136,7 @@ impl Jobs {
                 workers: HashMap::new(),
                 names: HashMap::new(),
                 layout: None,
+                remembered: HashMap::new(),
             });
         }
         is_new

@@ -57,6 +57,7 @@ mod model;
 mod named;
 mod output;
 mod planted;
+mod restore;
 mod roster;
 mod round;
 mod token;
@@ -72,6 +73,7 @@ pub use named::{CatchUp, Fate, Join, Position, Recovery};
 pub use output::{Event, LateAccount, Output, Refusal, RoundReport, RoundResult};
 #[cfg(test)]
 pub(crate) use planted::Planted;
+pub use restore::RestoreError;
 pub(crate) use roster::Roster;
 pub use roster::{Census, ConnId};
 pub use round::RoundId;
@@ -128,6 +130,8 @@ pub struct Machine {
     began: RoundId,
     /// What the model was before that round, as the first to join said.
     beginning: Option<Position>,
+    /// What the job went on from; see `restore`.
+    ancestors: Vec<crate::checkpoint::Ancestor>,
     /// The model as it was last sent; its round is the one that comes next.
     snapshot: Option<Arc<RoundResult>>,
     /// Results of earlier rounds, kept for their memory.
@@ -157,6 +161,7 @@ impl Machine {
             starts: 0,
             began: RoundId::default(),
             beginning: None,
+            ancestors: Vec::new(),
             snapshot: None,
             retired: Vec::new(),
             spare_buffers: Vec::new(),

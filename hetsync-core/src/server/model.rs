@@ -11,6 +11,7 @@
 use std::fmt;
 
 use super::RoundResult;
+use crate::checkpoint::Part;
 use crate::payload::{FLOAT_BYTES, Payload};
 
 /// Parameters that the server holds, and how a result changes them.
@@ -23,6 +24,29 @@ pub trait Model: fmt::Debug + Send {
 
     /// The parameters, as little-endian f32s, into `out`, which is as long.
     fn write(&self, out: &mut [u8]);
+
+    /// What kind of model it is; a saved one is restored to its own kind.
+    fn name(&self) -> &'static str {
+        "model"
+    }
+
+    /// All of its state, for a checkpoint. By default the parameters.
+    fn save(&self) -> Vec<Part> {
+        let mut bytes = vec![0; super::config::model_bytes(self.floats())];
+        self.write(&mut bytes);
+        let name = "parameters".into();
+        vec![Part { name, bytes }]
+    }
+
+    /// Takes back what [`save`](Self::save) gave. The lengths are to be
+    /// checked; a checkpoint may be of another model.
+    ///
+    /// # Errors
+    /// Why it does not take it, in words. By default it takes nothing.
+    fn restore(&mut self, parts: &[Part]) -> Result<(), String> {
+        let _ = parts;
+        Err("this kind of model cannot be restored".into())
+    }
 }
 
 /// Plain gradient descent: each parameter less the rate times the mean
@@ -75,6 +99,29 @@ impl Model for Descent {
         let (words, _) = out.as_chunks_mut::<FLOAT_BYTES>();
         for (word, parameter) in words.iter_mut().zip(&self.parameters) {
             *word = parameter.to_le_bytes();
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "descent"
+    }
+
+    fn restore(&mut self, parts: &[Part]) -> Result<(), String> {
+        let part = parts.iter().find(|part| part.name == "parameters");
+        let part = part.ok_or("it has no parameters")?;
+        let (words, rest) = part.bytes.as_chunks::<FLOAT_BYTES>();
+        if words.len() != self.parameters.len() || !rest.is_empty() {
+            let (found, expected) = (part.bytes.len(), self.parameters.len());
+            return Err(format!("{found} bytes for {expected} parameters"));
+        }
+        self.parameters = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+        match self
+            .parameters
+            .iter()
+            .all(|parameter| parameter.is_finite())
+        {
+            true => Ok(()),
+            false => Err("a parameter is a NaN or an infinity".into()),
         }
     }
 }

@@ -96,23 +96,16 @@ impl Machine {
     /// may be new, come back, or only want to know what it has missed.
     pub fn handle_join(&mut self, now: Time, conn: ConnId, join: Join) {
         let current = self.round.id;
-        let mut first = Some(self.began);
-        match join.position {
+        let first = match join.position {
             Position::Before { next, epoch } if epoch == self.epoch() => {
                 if next > current {
                     self.refuse_join(now, conn, next);
                     return;
                 }
-                first = Some(next);
+                Some(next)
             }
-            // Whatever it has, the server's is the one that counts.
-            Position::Fresh if self.config.model.is_some() => first = None,
-            beginning => {
-                if *self.beginning.get_or_insert(beginning) != beginning {
-                    first = None;
-                }
-            }
-        }
+            position => self.begin(position),
+        };
         self.history.want();
         let is_news = !self.roster.takes_part(conn);
         self.roster.join(now, conn, current, join.seen);
@@ -131,6 +124,28 @@ impl Machine {
         }
         self.catch_up(conn, first, Fate::None);
         self.judge(now);
+    }
+
+    /// The first round that a worker lacks which comes from before this
+    /// epoch; `None` if that is not known. Where the server holds no model,
+    /// all must begin from one state, and the first to join says which. Those
+    /// who have applied results that a restored job has lost may be that
+    /// first; one who has applied nothing may not.
+    fn begin(&mut self, position: Position) -> Option<RoundId> {
+        let inherited = self.inherited(position);
+        if self.config.model.is_some() {
+            // Whatever it has, the server's is the one that counts.
+            return inherited;
+        }
+        let beginning = match (inherited, position) {
+            (Some(_), _) => self.inheritance()?,
+            (None, Position::Fresh) if !self.ancestors.is_empty() => return None,
+            (None, position) => position,
+        };
+        match *self.beginning.get_or_insert(beginning) == beginning {
+            true => inherited.or(Some(self.began)),
+            false => None,
+        }
     }
 
     /// The connection of a worker with an identity is lost. The worker is

@@ -51,6 +51,26 @@ pub struct RoundResult {
 }
 
 impl RoundResult {
+    /// One that was saved.
+    pub(crate) fn restored(
+        round: RoundId,
+        contributors: usize,
+        (weight, divisor): (f32, f32),
+        outcome: Option<Outcome>,
+        bytes: Vec<u8>,
+    ) -> Self {
+        Self {
+            round,
+            contributors,
+            weight,
+            divisor,
+            outcome,
+            missed: Vec::new(),
+            frame_head: OnceLock::new(),
+            bytes,
+        }
+    }
+
     /// Which round.
     pub fn round(&self) -> RoundId {
         self.round

@@ -5,6 +5,8 @@
 //! that close as they should are many, so they share one line a second;
 //! under a rule that leaves somebody out on purpose those are all rounds.
 
+mod saved;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -108,6 +110,10 @@ impl<W: FnMut(&str)> Log<W> {
                 }
                 self.peers.remove(conn);
             }
+            Notice::Restored { .. }
+            | Notice::CheckpointRefused { .. }
+            | Notice::Checkpointed { .. }
+            | Notice::CheckpointFailed { .. } => self.checkpoint(now, notice),
             Notice::Stopping { round_open } => {
                 let what = match round_open {
                     true => "stopping once the open round has closed",

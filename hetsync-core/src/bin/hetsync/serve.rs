@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use hetsync_core::net::{Server, listen};
+use hetsync_core::net::{Checkpoints, Server, listen};
 use hetsync_core::server::{Config, Keep};
 use hetsync_core::{Span, Time};
 
@@ -66,6 +66,13 @@ fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
     }
     if let Some(token) = token {
         builder = builder.token(token);
+    }
+    if let Some(folder) = &args.checkpoint {
+        builder = builder.checkpoints(Checkpoints {
+            folder: folder.clone(),
+            every: args.checkpoint_every as u64,
+            keep: args.checkpoint_keep,
+        });
     }
     if let Some(listener) = metrics {
         builder = builder.metrics(listener);

@@ -255,7 +255,8 @@ impl Job {
     /// The newest round of this epoch of which a gradient of this worker
     /// was seen.
     fn seen(&self, name: &Name) -> Option<RoundId> {
-        let (epoch, round) = self.workers.get(name)?.seen?;
+        let known = self.workers.get(name).and_then(|worker| worker.seen);
+        let (epoch, round) = known.or_else(|| self.remembered.get(name).copied())?;
         (epoch == self.machine.epoch()).then_some(round)
     }
 

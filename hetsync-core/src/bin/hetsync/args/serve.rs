@@ -162,6 +162,21 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time)]
     pub(crate) grace: Span,
 
+    /// Save the jobs in this folder, and go on from what is there: the round,
+    /// the newest result or the model, the workers and what was seen of them.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) checkpoint: Option<PathBuf>,
+
+    /// Save a job after so many rounds. With 1 a round's result is sent once
+    /// it is safe on disk, so a crash loses the open round at most; with more,
+    /// as many rounds as this.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
+    pub(crate) checkpoint_every: usize,
+
+    /// Checkpoints of each job that are kept.
+    #[arg(long, value_name = "N", default_value = "3", value_parser = positive)]
+    pub(crate) checkpoint_keep: usize,
+
     /// Serve metrics for Prometheus at http://ADDRESS/metrics, and /livez and
     /// /readyz for Kubernetes. Whoever can connect there can read them.
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
