@@ -16,6 +16,8 @@ mod cli;
 mod config;
 #[path = "core/decoder.rs"]
 mod decoder;
+#[path = "core/embedding.rs"]
+mod embedding;
 #[path = "core/examples.rs"]
 mod examples;
 #[path = "core/faults.rs"]

@@ -33,3 +33,23 @@ fn the_embedded_server_agrees_with_its_workers() {
         "{said}"
     );
 }
+
+#[test]
+fn a_policy_of_ones_own_closes_the_rounds() {
+    let said = run("custom_policy");
+    let rounds = said
+        .lines()
+        .filter(|line| line.contains("closed by as_long_again"));
+    assert!(rounds.count() >= 5, "{said}");
+    assert!(
+        said.contains("round 0: 4 in, closed by as_long_again (full)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_http_service_has_a_barrier_inside() {
+    let said = run("http_barrier");
+    assert_eq!(said.matches("the sum is 111 222").count(), 3, "{said}");
+    assert!(said.contains("and what is no number: numbers"), "{said}");
+}

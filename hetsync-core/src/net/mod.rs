@@ -10,6 +10,7 @@
 
 mod client;
 mod connection;
+mod handle;
 mod hub;
 mod keeper;
 mod member;
@@ -23,6 +24,7 @@ mod tcp_info;
 mod trace;
 
 pub use client::{Client, ClientError};
+pub use handle::{Handle, Reported, Reports, Running};
 pub use keeper::Checkpoints;
 pub use member::MemberClient;
 pub use notice::{Departure, Notice};

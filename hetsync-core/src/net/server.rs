@@ -12,6 +12,7 @@ use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
 use super::connection::{Connection, Owed, ReadEnd};
+use super::handle::{Handle, Life, Running};
 use super::hub::{Hub, Observer};
 use super::keeper::{Checkpoints, Keeper};
 use super::memory::{Claim, Memory};
@@ -22,7 +23,9 @@ use super::socket;
 use crate::Name;
 use crate::aggregate::Aggregate;
 use crate::policy::Policy;
-use crate::server::{Config, ConnId, Jobs, JobsConfig, Keep, Late, Machine, Model, Token, WaitFor};
+use crate::server::{
+    Config, ConnId, Event, Jobs, JobsConfig, Keep, Late, Machine, Model, Token, WaitFor,
+};
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 use crate::wire::{v0, v1};
@@ -53,6 +56,7 @@ use crate::wire::{v0, v1};
 /// ```
 #[must_use = "a server does nothing until it is run"]
 pub struct Server {
+    handle: Handle,
     config: Config,
     others: Vec<(Name, Config)>,
     jobs: JobsConfig,
@@ -244,6 +248,7 @@ impl Builder {
     /// The server.
     pub fn build(self) -> Server {
         Server {
+            handle: Handle::new(),
             config: self.config,
             others: self.others,
             jobs: JobsConfig {
@@ -280,7 +285,24 @@ impl Server {
         }
     }
 
-    /// Serves until `shutdown` is ready; then takes no new connections, lets
+    /// What to hold of it while it runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs it on a thread of its own, until it is stopped.
+    ///
+    /// # Errors
+    /// If there can be no thread, or the listener has no address.
+    pub fn start(self, listener: Async<TcpListener>) -> io::Result<Running> {
+        let handle = self.handle();
+        let address = listener.get_ref().local_addr()?;
+        let thread = std::thread::Builder::new().name("hetsync-server".into());
+        let serve = move || async_io::block_on(self.run(listener, smol::future::pending()));
+        Ok(Running::new(handle, address, thread.spawn(serve)?))
+    }
+
+    /// Serves until `shutdown` is ready, or its handle says stop; then takes no new connections, lets
     /// an open round come to its close within the grace, and returns what
     /// was counted. Dropping the future stops the server at once.
     ///
@@ -292,6 +314,8 @@ impl Server {
         listener: Async<TcpListener>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Stats> {
+        let life = Life(self.handle);
+        let handle = &life.0;
         let limits = self.limits;
         let others = self.others.iter().map(|(_, config)| config.workers);
         let workers = self.config.workers.saturating_add(others.sum());
@@ -305,8 +329,10 @@ impl Server {
             if let Some(keeper) = &mut keeper {
                 Keeper::start(keeper, hub.clone());
             }
-            Hub::new(jobs, self.observer, keeper, Arc::clone(&memory))
+            let observer = reporting(handle.clone(), self.observer);
+            Hub::new(jobs, observer, keeper, Arc::clone(&memory))
         });
+        handle.begins(&hub);
         notices.iter().flatten().for_each(|notice| hub.tell(notice));
         let address = listener.get_ref().local_addr()?;
         hub.tell(&Notice::Listening { address });
@@ -331,7 +357,7 @@ impl Server {
             executor.spawn(async move { accept_all(&accept_hub, &listener, &arrivals).await });
         let serve = async {
             let welcome = welcome_all(&executor, &hub, &memory, &arrived, limits);
-            welcome.or(shutdown).await;
+            welcome.or(shutdown).or(handle.stopped()).await;
             // Closes the listener.
             acceptor.cancel().await;
             drain(&hub, limits.grace).await;
@@ -342,6 +368,20 @@ impl Server {
         drop((timer, thinker, sweeper, metrics));
         Ok(stats)
     }
+}
+
+/// Tells of closed rounds whoever holds the handle as well.
+fn reporting(handle: Handle, mut observer: Observer) -> Observer {
+    Box::new(move |now, notice| {
+        if let Notice::Machine {
+            job,
+            event: Event::Closed(report),
+        } = notice
+        {
+            handle.report(now, job, report);
+        }
+        observer(now, notice);
+    })
 }
 
 fn make_jobs(jobs: JobsConfig, default: Config, others: Vec<(Name, Config)>) -> Jobs {
