@@ -153,3 +153,55 @@ fn records_of_tracepoints_are_read() {
         assert_eq!(kernel.tracepoint("..", "tcp"), Ok(None));
     }
 }
+
+/// The probes of a script that is right on this kernel.
+fn checked(script: &str, version: &str) -> hetsync_probe::sema::hir::Program {
+    let (script, _) = hetsync_probe::syntax::parse(script);
+    let kernel = kernel(version);
+    let options = hetsync_probe::sema::Options {
+        params: vec![],
+        kernel: &kernel,
+        pid_filter: None,
+        settings: vec![],
+        max_keys: 4096,
+        allow_unsafe: false,
+    };
+    hetsync_probe::sema::check(&script, &options)
+        .expect("right")
+        .0
+}
+
+#[test]
+fn attach_points_whose_arguments_are_laid_out_differently_have_bodies_of_their_own() {
+    let script = "tracepoint:net:net_dev_queue, tracepoint:net:net_dev_xmit, tracepoint:net:netif_receive_skb \
+        { printf(\"%s %d\\n\", str(args.name), args.len); }";
+    for version in KERNELS {
+        let program = checked(script, version);
+        let points: Vec<usize> = (program.probes.iter())
+            .map(|probe| probe.points.len())
+            .collect();
+        assert_eq!(points, [2, 1], "{version}");
+        let formats = program.formats.len();
+        assert_eq!(formats, 2, "{version}");
+    }
+    let alike = "tracepoint:net:net_dev_queue, tracepoint:net:net_dev_xmit { print(args.len); }";
+    assert_eq!(checked(alike, "6.1").probes.len(), 1);
+}
+
+#[test]
+fn names_of_the_parent_and_of_other_ids_are_members_of_the_task() {
+    let script = "kprobe:vfs_read { @[ppid, pcomm, euid, egid] = count(); }";
+    for version in KERNELS {
+        let program = checked(script, version);
+        let key: Vec<String> = program.maps[0]
+            .key
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            key,
+            ["uint32", "string[24]", "uint64", "uint64"],
+            "{version}"
+        );
+    }
+}

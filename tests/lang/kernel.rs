@@ -4,10 +4,12 @@ use hetsync_probe::kernel::tracepoint::{Format, Unreadable};
 use hetsync_probe::kernel::{FunctionFact, Kernel, Prototype, glob};
 use std::sync::Arc;
 
-const NAMED: [&str; 9] = [
+const NAMED: [&str; 11] = [
     "f",
     "g",
     "inet_csk_accept",
+    "nmi_enter",
+    "nmi_handle",
     "tcp_drop",
     "tcp_rcv_established",
     "tcp_recvmsg",
@@ -55,6 +57,10 @@ impl Kernel for Small {
                 .filter(|name| glob::matches(pattern, name))
                 .collect()
         })
+    }
+
+    fn is_forbidden(&self, name: &str) -> bool {
+        name == "nmi_handle"
     }
 
     fn prototype(&self, _: &str) -> Option<Prototype> {

@@ -176,3 +176,13 @@ fn attach_points_that_are_missing_are_left_out_as_the_setting_says() {
     let nothing = "config = { missing_probes = ignore } kprobe:nothing { }";
     assert_eq!(codes_of(nothing), ["E0204"]);
 }
+
+#[test]
+fn functions_the_kernel_forbids_to_probe_are_left_out_of_wildcards() {
+    let (program, told) = compile("kprobe:nmi_* { @ = count(); }");
+    assert_eq!(program.unwrap().probes[0].points.len(), 1);
+    assert_eq!(told[0].message, "one function that matches is left out");
+    assert_eq!(codes_of("kprobe:nmi_h* { @ = count(); }"), ["E0205"]);
+    // By name, or with another kind of probe, it is tried.
+    assert!(codes_of("kprobe:nmi_handle { @ = count(); }").is_empty());
+}

@@ -205,3 +205,65 @@ fn what_is_printed_carries_values_of_every_kind() {
         2
     );
 }
+
+#[test]
+fn registers_are_read_by_name() {
+    let sampled = |expr: &str| {
+        let mut bench = Bench::new(&format!("profile:hz:99 {{ @r = {expr}; }}"));
+        let mut firing = Firing::default();
+        (firing.args[0], firing.args[2], firing.retval) = (5, 7, 9);
+        bench.fire("profile:hz:99", 0, firing);
+        bench.run().value("r", &[])
+    };
+    for (expr, expected) in [
+        ("reg(\"di\") * 100 + reg(\"dx\") * 10 + reg(\"ax\")", 579),
+        ("usermode", 0),
+        ("ctx != 0", 1),
+    ] {
+        assert_eq!(sampled(expr), Some(expected), "{expr}");
+    }
+    for (expr, expected) in [
+        ("is_err(-2)", 1),
+        ("is_err(arg0)", 0),
+        ("nsecs(boot) - nsecs(monotonic)", 0),
+    ] {
+        assert_eq!(number(&format!("@r = {expr};")), expected, "{expr}");
+    }
+}
+
+#[test]
+fn values_are_looked_for_in_lists_and_networks() {
+    for (expr, expected) in [
+        ("arg3 in (1, 2)", 0),
+        ("arg3 + 2 in (1, 2)", 1),
+        ("\"b\" in (\"a\", comm, \"b\")", 1),
+        ("ntohs(0x5000) in port(443, 80)", 1),
+        ("arg3 + 81 in port(443, 80)", 0),
+        // 10.1.2.3 as it is sent.
+        ("0x0302010a in cidr(\"10.0.0.0/8\")", 1),
+        ("arg3 + 0x0302010a in cidr(\"10.1.2.0/23\")", 1),
+        ("arg3 + 0x0302010b in cidr(\"10.0.0.0/8\")", 0),
+        ("arg3 + 0x0302010a in cidr(\"10.1.2.3\")", 1),
+        ("arg3 + 0x0302010a in cidr(\"0.0.0.0/0\")", 1),
+        ("pton(\"192.168.7.1\") in cidr(\"192.168.0.0/16\")", 1),
+        ("pton(\"2001:db8::7\") in cidr(\"2001:db8::/32\")", 1),
+        ("pton(\"2001:db8::7\") in cidr(\"2001:db8::/125\")", 1),
+        ("pton(\"2001:db8::8\") in cidr(\"2001:db8::/125\")", 0),
+        ("pton(\"::ffff:10.1.2.3\") in cidr(\"10.0.0.0/8\")", 1),
+        ("pton(\"::ffff:11.1.2.3\") in cidr(\"10.0.0.0/8\")", 0),
+        ("pton(\"fe80::1\") in cidr(\"::/0\")", 1),
+        ("ntop(0x0302010a) in cidr(\"10.0.0.0/8\")", 1),
+        ("ntop(pton(\"::1\")) in cidr(\"10.0.0.0/8\")", 0),
+        ("ntop(pton(\"::1\")) in cidr(\"::1/128\")", 1),
+    ] {
+        assert_eq!(number(&format!("@r = {expr};")), expected, "{expr}");
+    }
+    assert_eq!(number("$n = 0; @r = ($n++ in (5, 0, 7)) * 10 + $n;"), 11);
+}
+
+#[test]
+fn an_assertion_that_fails_ends_the_body() {
+    let body =
+        "@r = 1; assert(arg3 == 0, \"so far\"); @r = 2; assert(arg3 != 0, \"%d\", 5); @r = 3;";
+    assert_eq!(number(body), 2);
+}

@@ -115,7 +115,27 @@ impl Default for Firing {
     }
 }
 
+/// Where the traced function's stack is: its return address, then arguments 6 on.
+pub(super) const KERNEL_STACK: u64 = 0xffff_c900_0012_3e00;
+/// Words of `struct pt_regs` on x86-64 (arch/x86/include/asm/ptrace.h).
+const REGISTERS: usize = 21;
+/// Which of them are arguments 0 to 5 (di, si, dx, cx, r8, r9), the return value (ax), the stack pointer.
+const ARGS: [usize; 6] = [14, 13, 12, 11, 9, 8];
+const AX: usize = 10;
+const SP: usize = 19;
+
 impl Firing {
+    /// The registers it fires with, as the kernel hands them over.
+    pub fn registers(&self) -> Vec<u64> {
+        let mut all = vec![0; REGISTERS];
+        for (at, arg) in ARGS.into_iter().zip(self.args) {
+            all[at] = arg;
+        }
+        all[AX] = self.retval;
+        all[SP] = KERNEL_STACK;
+        all
+    }
+
     /// The same firing at another point.
     pub fn at(mut self, probe: usize, point: usize) -> Self {
         self.point = (probe, point);

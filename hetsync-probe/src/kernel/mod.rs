@@ -25,6 +25,11 @@ pub trait Kernel {
     /// Names of probeable functions that match a glob of `*` and `?`, sorted; `None` if the list is not known.
     fn matching_functions(&self, glob: &str) -> Option<Vec<String>>;
 
+    /// Whether the kernel lets nobody put a kprobe into a function; not where that is not known.
+    fn is_forbidden(&self, _function: &str) -> bool {
+        false
+    }
+
     /// The function's prototype from BTF, if there is one that fentry can attach to.
     fn prototype(&self, name: &str) -> Option<Prototype>;
 

@@ -41,6 +41,11 @@ impl Names {
         Names::new(text, symbol_of)
     }
 
+    /// The kernel's list of functions that kprobes may not be put into.
+    pub(super) fn of_forbidden(text: String) -> Names {
+        Names::new(text, |line| line.split_whitespace().nth(1))
+    }
+
     /// Whether a function is there, else what is near.
     pub(super) fn fact(&self, name: &str) -> FunctionFact {
         if self.contains(name) {

@@ -16,6 +16,8 @@ const TRACEABLE: [&str; 2] = [
     "/sys/kernel/tracing/available_filter_functions",
     "/sys/kernel/debug/tracing/available_filter_functions",
 ];
+/// Functions that kprobes may not be put into: `0xffffffff81000000-0xffffffff81000040 name`, one a line.
+const FORBIDDEN: &str = "/sys/kernel/debug/kprobes/blacklist";
 /// Where the kernel keeps BTF of itself and its modules.
 const BTF_FOLDER: &str = "/sys/kernel/btf";
 
@@ -23,6 +25,7 @@ const BTF_FOLDER: &str = "/sys/kernel/btf";
 #[derive(Debug, Default)]
 pub struct Running {
     names: OnceLock<Option<Names>>,
+    forbidden: OnceLock<Option<Names>>,
     btf: OnceLock<Option<Arc<Btf>>>,
     modules: OnceLock<Vec<Module>>,
     tracefs: OnceLock<Result<Tracefs, Unreadable>>,
@@ -47,6 +50,7 @@ impl Running {
     /// Gives back the memory of what was read (up to some 10 MB). It is read again if asked for.
     pub fn forget(&mut self) {
         self.names.take();
+        self.forbidden.take();
         self.symbols.take();
         self.modules.take();
         self.btf.take();
@@ -96,6 +100,16 @@ impl Kernel for Running {
 
     fn matching_functions(&self, pattern: &str) -> Option<Vec<String>> {
         Some(self.names()?.matching(pattern))
+    }
+
+    fn is_forbidden(&self, function: &str) -> bool {
+        let read = || {
+            Some(Names::of_forbidden(
+                std::fs::read_to_string(FORBIDDEN).ok()?,
+            ))
+        };
+        let forbidden = self.forbidden.get_or_init(read).as_ref();
+        forbidden.is_some_and(|names| names.contains(function))
     }
 
     fn prototype(&self, name: &str) -> Option<Prototype> {

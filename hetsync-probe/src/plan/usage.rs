@@ -23,7 +23,7 @@ pub(super) fn usage(probe: &Probe) -> Usage {
             function: Function::Stack { .. },
             ..
         } => usage.stack = true,
-        ExprKind::Builtin(Builtin::Context) => usage.context = true,
+        ExprKind::Builtin(Builtin::Context | Builtin::Register(_)) => usage.context = true,
         ExprKind::Builtin(Builtin::Arg(n)) => usage.args = usage.args.max(n.saturating_add(1)),
         ExprKind::Builtin(Builtin::Retval) => usage.retval = true,
         _ => {}

@@ -39,6 +39,16 @@ pub(super) fn matching(
     span: Span,
 ) -> Result<Vec<String>, Diagnostic> {
     let mut found = named(request, name, span)?;
+    // A function that is named is tried all the same: its kprobe may become fentry, which goes where kprobes may not.
+    if is_pattern(name) && request.provider.name.starts_with('k') {
+        let before = found.len();
+        found.retain(|function| !request.kernel.is_forbidden(function));
+        request.forbidden.set(before - found.len());
+        if found.is_empty() {
+            return Err(matches_nothing(request, name, span)
+                .with_help("the kernel forbids kprobes in all functions that match"));
+        }
+    }
     if let Some(module) = module {
         // Where nothing is known of modules nothing speaks against this one.
         found.retain(|function| {

@@ -21,6 +21,8 @@ mod tracepoint;
 mod uprobe;
 pub(crate) use sampled::{HARDWARE_EVENTS, SOFTWARE_EVENTS};
 
+use std::cell::Cell;
+
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::kernel::Kernel;
 use crate::sema::hir::{Builtin, PointKind};
@@ -105,6 +107,8 @@ struct Request<'a> {
     /// The whole attach point.
     span: Span,
     kernel: &'a dyn Kernel,
+    /// How many functions a pattern matches that the kernel forbids to probe.
+    forbidden: Cell<usize>,
 }
 
 impl Request<'_> {
@@ -114,12 +118,23 @@ impl Request<'_> {
     }
 }
 
-/// Reads one attach point: its kind and the places it stands for, at least one. `$1`.. in it are replaced first.
+/// What an attach point stands for.
+#[derive(Debug)]
+pub struct Resolved {
+    /// Its kind.
+    pub provider: &'static Provider,
+    /// The places, at least one.
+    pub points: Vec<Point>,
+    /// How many more there would be if the kernel did not forbid to probe them.
+    pub forbidden: usize,
+}
+
+/// Reads one attach point: its kind and the places it stands for. `$1`.. in it are replaced first.
 pub fn resolve(
     point: &ast::AttachPoint,
     params: &[String],
     kernel: &dyn Kernel,
-) -> Result<(&'static Provider, Vec<Point>), Diagnostic> {
+) -> Result<Resolved, Diagnostic> {
     let mut pieces = Vec::new();
     let mut at = point.span.start as usize;
     for piece in point.text.split(':') {
@@ -134,8 +149,14 @@ pub fn resolve(
         parts: pieces,
         span: point.span,
         kernel,
+        forbidden: Cell::new(0),
     };
-    (provider.expand)(&request).map(|points| (provider, points))
+    let points = (provider.expand)(&request)?;
+    Ok(Resolved {
+        provider,
+        points,
+        forbidden: request.forbidden.get(),
+    })
 }
 
 fn find(kind: &str, span: Span) -> Result<&'static Provider, Diagnostic> {

@@ -1,11 +1,13 @@
 //! `args.name`: arguments of functions by their prototypes, members of a tracepoint's record by its format.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::checker::{Checker, Typed};
 use super::ctypes::pointer;
 use super::hir::{BinaryOp, Builtin, ExprKind, PointKind, Space, Type};
 use super::operator;
+use super::points::Written;
 use super::shape::Shape;
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::kernel::btf::TypeId;
@@ -38,9 +40,12 @@ enum Missing {
 impl Checker<'_> {
     /// `args.name` (`whole` has its place).
     pub(super) fn argument(&mut self, name: &Ident, args_span: Span, whole: Span) -> Option<Typed> {
-        let written = self.written;
+        let written = self.written.clone();
+        if !self.args.contains(&name.text) {
+            self.args.push(name.text.clone());
+        }
         let mut found: Option<(Argument, Span)> = None;
-        for group in written {
+        for group in written.iter() {
             for point in &group.points {
                 let argument = match self.argument_at(&point.kind, &name.text) {
                     Ok(argument) => argument,
@@ -50,30 +55,35 @@ impl Checker<'_> {
                     }
                 };
                 match &found {
-                    Some((known, first)) if *known != argument => {
-                        let first = *first;
-                        return self.fail(
-                            Diagnostic::error(
-                                "E0224",
-                                whole,
-                                format!(
-                                    "`args.{}` is not the same in every probe of this body",
-                                    name.text
-                                ),
-                            )
-                            .with_place(first, "one way here")
-                            .with_place(
-                                group.span,
-                                format!("another way in `{}`", point.probe_name),
-                            )
-                            .with_help("write a body for each of them"),
-                        );
-                    }
-                    _ => found = Some((argument, group.span)),
+                    Some((known, _)) if *known != argument => self.args_differ = true,
+                    Some(_) => {}
+                    None => found = Some((argument, group.span)),
                 }
             }
         }
         Some(self.fetch(found?.0, whole))
+    }
+
+    /// Attach points with one layout of the `args` that are used, each group for itself, in the order of the script.
+    pub(super) fn alike(&mut self, all: &[Written]) -> Vec<Rc<[Written]>> {
+        let used = self.args.clone();
+        let mut groups: Vec<(Vec<Option<Argument>>, Vec<Written>)> = Vec::new();
+        for written in all {
+            for point in &written.points {
+                let layout: Vec<Option<Argument>> = (used.iter())
+                    .map(|name| self.argument_at(&point.kind, name).ok())
+                    .collect();
+                let alone = Written {
+                    points: vec![point.clone()],
+                    ..written.clone()
+                };
+                match groups.iter_mut().find(|(known, _)| *known == layout) {
+                    Some((_, group)) => group.push(alone),
+                    None => groups.push((layout, vec![alone])),
+                }
+            }
+        }
+        groups.into_iter().map(|(_, group)| group.into()).collect()
     }
 
     fn argument_at(&mut self, kind: &PointKind, name: &str) -> Result<Argument, Missing> {

@@ -57,6 +57,8 @@ impl Checker<'_> {
             "zero" => self.whole_map(name, args, span).map(StmtKind::Zero),
             "delete" => self.delete(args, span),
             "exit" => self.exit(args, span),
+            "assert" => self.assert(args, span),
+            "fail" => self.refuse(args, span),
             _ if aggregate::is_name(name) => self.fail(unassigned(name, name_span)),
             _ => return self.output(name, args, span),
         })
@@ -94,6 +96,13 @@ impl Checker<'_> {
                 Diagnostic::error("E0313", span, format!("`{name}()` has no value"))
                     .with_label("used as a value")
                     .with_help("write it as a statement of its own"),
+            );
+        }
+        if matches!(name, "cidr" | "port") {
+            return self.fail(
+                Diagnostic::error("E0417", name_span, format!("`{name}()` stands behind `in`"))
+                    .with_label("looked for in nothing")
+                    .with_help(format!("write `value in {name}(..)`")),
             );
         }
         let later = names::LATER_FUNCTIONS.contains(&name);
@@ -226,6 +235,36 @@ impl Checker<'_> {
             Some(code) => Some(self.integer(code, "`exit()`")?.expr),
         };
         Some(StmtKind::Exit { code })
+    }
+
+    /// `assert(condition, "message")`: where it does not hold, the message is told and the run ends with status 1.
+    fn assert(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
+        let usage = "assert(condition, \"message\")";
+        let most = 2 + crate::limits::PRINTF_ARGS;
+        self.arguments("assert", args, 2..=most, usage, span)?;
+        self.may_end("assert()", span)?;
+        let cond = self.condition(&args[0]);
+        let told = self.formatted(hir::TextUse::Error, &args[1..], span);
+        let one = int(1, span).expr;
+        let stmt = |kind| hir::Stmt { kind, span };
+        Some(StmtKind::If {
+            cond: cond?,
+            then: Vec::new(),
+            otherwise: vec![stmt(told?), stmt(StmtKind::Exit { code: Some(one) })],
+        })
+    }
+
+    /// `fail("message")`: a script that comes here cannot run; for branches of `if comptime`.
+    fn refuse(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
+        self.arguments("fail", args, 1..=1, "fail(\"message\")", span)?;
+        let message = match &args[0].bare().kind {
+            ast::ExprKind::Str(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            _ => "`fail()`".into(),
+        };
+        self.fail(
+            Diagnostic::error("E0416", span, message)
+                .with_label("the script says that it cannot run here"),
+        )
     }
 
     /// `print(@m, top, div)` or `print(value)`.

@@ -1,6 +1,7 @@
 //! One round over a script: state, probes, names in scope, and the use of maps.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use super::Options;
 use super::config::Declared;
@@ -97,7 +98,7 @@ pub(super) struct Checker<'a> {
     names: HashMap<String, NameId>,
     /// Index of the probe being checked, and its attach points.
     probe: usize,
-    pub(super) written: &'a [Written],
+    pub(super) written: Rc<[Written]>,
     /// Names in scope, innermost block last.
     pub(super) scopes: Vec<HashMap<String, usize>>,
     next_local: usize,
@@ -110,6 +111,9 @@ pub(super) struct Checker<'a> {
     /// How many blocks that are values are around it.
     pub(super) values: usize,
     pub(super) macros: Macros<'a>,
+    /// Members of `args` that the body uses, and whether some are not the same in all its attach points.
+    pub(super) args: Vec<String>,
+    pub(super) args_differ: bool,
     /// Names that `getopt()` asks for.
     pub(super) asked: Vec<String>,
     /// Declarations of maps, by name.
@@ -135,7 +139,7 @@ impl<'a> Checker<'a> {
             },
             names: HashMap::new(),
             probe: 0,
-            written: &[],
+            written: Rc::from([]),
             scopes: Vec::new(),
             next_local: 0,
             declared: Vec::new(),
@@ -143,6 +147,8 @@ impl<'a> Checker<'a> {
             loops: 0,
             values: 0,
             macros,
+            args: Vec::new(),
+            args_differ: false,
             asked: Vec::new(),
             map_kinds,
         }
@@ -152,7 +158,7 @@ impl<'a> Checker<'a> {
         self.tables.locals.resize(script.probes.len(), Vec::new());
         for (index, (probe, written)) in script.probes.iter().zip(&resolved.probes).enumerate() {
             self.probe = index;
-            self.written = written;
+            self.written = written.clone();
             self.check_probe(probe);
         }
         self.finish_maps();
@@ -175,7 +181,43 @@ impl<'a> Checker<'a> {
         None
     }
 
+    /// Checks a probe. Where `args` is laid out differently at some of its attach points, each layout has a body of its own.
     fn check_probe(&mut self, probe: &ast::Probe) {
+        let before = (
+            self.diagnostics.len(),
+            self.program.formats.len(),
+            self.program.prints.len(),
+            self.program.loops.len(),
+            self.program.probes.len(),
+        );
+        self.args.clear();
+        self.args_differ = false;
+        self.check_body(probe);
+        if !self.args_differ {
+            return;
+        }
+        self.diagnostics.truncate(before.0);
+        self.program.formats.truncate(before.1);
+        self.program.prints.truncate(before.2);
+        self.program.loops.truncate(before.3);
+        self.program.probes.truncate(before.4);
+        let all = self.written.clone();
+        for written in self.alike(&all) {
+            self.written = written;
+            self.check_body(probe);
+        }
+        self.written = all;
+        // Each body has the same mistakes but for those of its layout.
+        let mut told = Vec::new();
+        for diagnostic in self.diagnostics.drain(before.0..) {
+            if !told.contains(&diagnostic) {
+                told.push(diagnostic);
+            }
+        }
+        self.diagnostics.extend(told);
+    }
+
+    fn check_body(&mut self, probe: &ast::Probe) {
         self.next_local = 0;
         self.declared.clear();
         self.scopes = vec![HashMap::new()];
@@ -209,7 +251,7 @@ impl<'a> Checker<'a> {
             );
         }
         // `-p` restricts kprobes only, so a body that also runs at intervals is split in two.
-        let written = self.written;
+        let written = self.written.clone();
         let restricted = |written: &&Written| {
             self.options.pid_filter.is_some() && written.provider.filtered_by_pid
         };

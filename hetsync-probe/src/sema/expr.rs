@@ -104,9 +104,8 @@ impl Checker<'_> {
             ast::ExprKind::Paren(inner) => self.expr(inner),
             ast::ExprKind::Comptime(inner) => self.comptime(inner, span),
             ast::ExprKind::Block(block) => self.block_value(block, span),
-            kind @ (ast::ExprKind::In { .. } | ast::ExprKind::Type(_)) => {
-                self.fail(later::expr(kind, span))
-            }
+            ast::ExprKind::In { value, within } => self.within(value, within, span),
+            kind @ ast::ExprKind::Type(_) => self.fail(later::expr(kind, span)),
         }
     }
 

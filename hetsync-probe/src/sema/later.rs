@@ -20,7 +20,6 @@ pub(super) fn for_map(span: Span) -> Diagnostic {
 /// An expression.
 pub(super) fn expr(kind: &ExprKind, span: Span) -> Diagnostic {
     let what = match kind {
-        ExprKind::In { .. } => "`in` is",
         ExprKind::Ternary { .. } => "the short form `a ?: b` is",
         ExprKind::Type(_) => "a type as an argument is",
         _ => "this expression is",

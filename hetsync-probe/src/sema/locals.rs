@@ -93,7 +93,12 @@ impl Checker<'_> {
     }
 
     /// Puts a value into a variable, which takes on its type.
-    fn put(&mut self, index: usize, mut value: Typed, name_span: Span) -> Option<StmtKind> {
+    pub(super) fn put(
+        &mut self,
+        index: usize,
+        mut value: Typed,
+        name_span: Span,
+    ) -> Option<StmtKind> {
         let name = self.local(index).name.clone();
         if self.local(index).declared {
             value = self.fitted(index, value)?;

@@ -2,6 +2,7 @@
 
 use super::checker::{Checker, Typed};
 use super::ctypes::pointer;
+use super::derived;
 use super::expr::int;
 use super::functions;
 use super::hir::{Builtin, ExprKind, Shown, Type};
@@ -64,6 +65,9 @@ impl Checker<'_> {
         if derived.is_some() {
             return derived;
         }
+        if let Some(derived) = self.derived(name, span) {
+            return derived;
+        }
         let Some(builtin) = names::builtin(name) else {
             if let Some((value, of)) = self.types.constant(name) {
                 let kind = ExprKind::Int(value as u64);
@@ -75,7 +79,7 @@ impl Checker<'_> {
             }
             return self.unknown_name(name, span);
         };
-        let written = self.written;
+        let written = self.written.clone();
         if let Some(outside) = written
             .iter()
             .find(|written| !(written.provider.allows)(builtin))
@@ -145,8 +149,7 @@ impl Checker<'_> {
                 Diagnostic::error("E0209", span, format!("there is no `{name}`"))
                     .with_label("unknown name")
                     .with_help(
-                        "arguments are `arg0` to `arg5`, which come in registers; those on the stack (`sarg0` and on) are not \
-                         supported yet",
+                        "arguments are `arg0` to `arg5`, which come in registers; those on the stack are `sarg0` and on",
                     ),
             );
         }
@@ -166,6 +169,7 @@ impl Checker<'_> {
         let known = names::BUILTINS
             .iter()
             .chain(&names::LATER_BUILTINS)
+            .chain(&derived::NAMES)
             .copied();
         let diagnostic =
             Diagnostic::error("E0209", span, format!("there is nothing called `{name}`"))

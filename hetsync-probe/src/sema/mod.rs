@@ -17,6 +17,7 @@ mod comptime;
 mod config;
 mod control;
 mod ctypes;
+mod derived;
 mod dump;
 mod expr;
 mod format;
@@ -30,12 +31,14 @@ mod maps;
 mod names;
 mod operator;
 mod points;
+mod registers;
 mod shape;
 mod shown;
 mod stmt;
 mod tables;
 pub mod types;
 mod walk;
+mod within;
 
 pub use dump::dump;
 

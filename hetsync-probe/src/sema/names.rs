@@ -38,15 +38,8 @@ pub(super) const BUILTINS: [&str; 23] = [
 ];
 
 /// Built-ins of bpftrace that are still to come.
-pub(super) const LATER_BUILTINS: [&str; 14] = [
+pub(super) const LATER_BUILTINS: [&str; 7] = [
     "args",
-    "euid",
-    "egid",
-    "ppid",
-    "pcomm",
-    "usermode",
-    "sarg0",
-    "sarg1",
     "stack",
     "__builtin_cpu",
     "cpid",
@@ -56,36 +49,28 @@ pub(super) const LATER_BUILTINS: [&str; 14] = [
 ];
 
 /// Functions there are.
-pub(super) const FUNCTIONS: [&str; 20] = [
-    "printf", "print", "clear", "zero", "delete", "exit", "count", "sum", "avg", "min", "max",
-    "stats", "hist", "lhist", "summary", "us", "ms", "ns", "s", "bytes",
+pub(super) const FUNCTIONS: [&str; 22] = [
+    "assert", "fail", "printf", "print", "clear", "zero", "delete", "exit", "count", "sum", "avg",
+    "min", "max", "stats", "hist", "lhist", "summary", "us", "ms", "ns", "s", "bytes",
 ];
 
 /// Functions of bpftrace, and of ours, that are still to come.
-pub(super) const LATER_FUNCTIONS: [&str; 29] = [
+pub(super) const LATER_FUNCTIONS: [&str; 21] = [
     "len",
     "socket_cookie",
     "uaddr",
     "strstr",
     "strcap",
     "memcmp",
-    "reg",
     "override",
     "path",
     "unwatch",
-    "nsecs",
     "tseries",
     "cdf",
     "slo",
     "rate",
     "flow",
-    "cidr",
-    "port",
-    "getopt",
-    "assert",
-    "fail",
     "find",
-    "is_err",
     "container_of",
     "skboutput",
     "pid",
@@ -119,6 +104,8 @@ pub(super) fn builtin_shape(builtin: Builtin) -> Shape {
         | Builtin::Ncpus
         | Builtin::Jiffies
         | Builtin::Numaid
+        | Builtin::Monotonic
+        | Builtin::Register(_)
         | Builtin::Retval => Shape::UNSIGNED,
     }
 }
@@ -157,6 +144,8 @@ pub(super) fn builtin_name(builtin: Builtin) -> String {
         Builtin::Ncpus => "ncpus".into(),
         Builtin::Jiffies => "jiffies".into(),
         Builtin::Numaid => "numaid".into(),
+        Builtin::Monotonic => "nsecs(monotonic)".into(),
+        Builtin::Register(offset) => format!("reg({offset})"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Attach points of the whole script, found once: they do not depend on types.
 
+use std::rc::Rc;
+
 use super::Options;
 use super::functions::params::positional;
 use super::hir::Missing;
@@ -13,11 +15,12 @@ use crate::syntax::ast;
 #[derive(Default)]
 pub(super) struct Resolved {
     /// Of each probe, its written attach points that are sound.
-    pub(super) probes: Vec<Vec<Written>>,
+    pub(super) probes: Vec<Rc<[Written]>>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 /// One written attach point.
+#[derive(Clone)]
 pub(super) struct Written {
     pub(super) provider: &'static Provider,
     pub(super) points: Vec<Point>,
@@ -42,7 +45,14 @@ pub(super) fn resolve(
         let mut absent = Vec::new();
         for point in &probe.points {
             match provider::resolve(point, &params, options.kernel) {
-                Ok((provider, points)) => {
+                Ok(provider::Resolved {
+                    provider,
+                    points,
+                    forbidden,
+                }) => {
+                    if forbidden > 0 {
+                        resolved.diagnostics.push(not_probed(point.span, forbidden));
+                    }
                     let before = total;
                     total += points.len();
                     if before <= limits::ATTACH_POINTS && total > limits::ATTACH_POINTS {
@@ -70,7 +80,7 @@ pub(super) fn resolve(
             Missing::Warn | Missing::Error => Some(diagnostic),
         });
         resolved.diagnostics.extend(told.flatten());
-        resolved.probes.push(written);
+        resolved.probes.push(written.into());
     }
     if let Some(missing) = last
         && total == 0
@@ -89,4 +99,15 @@ fn left_out(error: Diagnostic) -> Diagnostic {
         severity: Severity::Warning,
         ..error
     }
+}
+
+/// Functions that match a pattern and are left out.
+fn not_probed(span: Span, forbidden: usize) -> Diagnostic {
+    let functions = match forbidden {
+        1 => "one function that matches is left out".to_owned(),
+        many => format!("{many} functions that match are left out"),
+    };
+    Diagnostic::warning("W0009", span, functions)
+        .with_label("the kernel forbids kprobes in them")
+        .with_help("they are listed in /sys/kernel/debug/kprobes/blacklist")
 }

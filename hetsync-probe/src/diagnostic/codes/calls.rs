@@ -105,4 +105,18 @@ a cgroup, the form of a stack.",
         wrong: "macro add($to, n) { $to += n; }\nbegin { add(1, 2); }",
         mended: "macro add($to, n) { $to += n; }\nbegin { $x = 1; add($x, 2); print($x); }",
     },
+    Code {
+        code: "E0416",
+        title: "the script says that it cannot run",
+        explanation: "`fail()` stands in a branch that is taken, most often one of `if comptime`: the script knows that it does not work with these parameters.",
+        wrong: "begin { if comptime ($# > 0) { fail(\"no parameters, please\"); } }",
+        mended: "",
+    },
+    Code {
+        code: "E0417",
+        title: "`in` looks for something in the wrong place",
+        explanation: "Behind `in` stands a list of values, `port(..)`, or a network `cidr(\"10.0.0.0/8\")`. Addresses are integers as they are sent (version 4), arrays of 4 or 16 bytes, or what `ntop()` gives.",
+        wrong: "kprobe:f { if (comm in cidr(\"10.0.0.0/8\")) { @ = count(); } }",
+        mended: "kprobe:f { if ((uint32)arg0 in cidr(\"10.0.0.0/8\")) { @ = count(); } }",
+    },
 ];

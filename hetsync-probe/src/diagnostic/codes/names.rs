@@ -177,8 +177,8 @@ from kernel to kernel; `hetsync-probe list 'struct sock'` shows what there is.",
     Code {
         code: "E0224",
         title: "an argument's type is not known",
-        explanation: "`args.name` is read by the function's prototype or the tracepoint's format. Nothing may be known of them, or the argument
-is another one in the other probes of the same body.",
+        explanation: "`args.name` is read by the function's prototype or the tracepoint's format. Nothing may be known of them on this kernel,
+or not without root.",
         wrong: "fentry:tcp_sendmsg { print(args.x); }",
         mended: "kprobe:tcp_sendmsg { print(arg0); }",
     },

@@ -53,4 +53,11 @@ the kernel's function returns; cast them to its type.",
         wrong: "kprobe:tcp_sendmsg, kprobe:tcp_sendmsgg { @ = count(); }",
         mended: "kprobe:tcp_sendmsg { @ = count(); }",
     },
+    Code {
+        code: "W0009",
+        title: "functions that match a wildcard are left out",
+        explanation: "The kernel forbids kprobes in functions that kprobes themselves run through: they are in its list /sys/kernel/debug/kprobes/blacklist.",
+        wrong: "",
+        mended: "",
+    },
 ];

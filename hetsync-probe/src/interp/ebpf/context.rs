@@ -2,17 +2,7 @@
 
 use crate::image::ProgramKind;
 use crate::interp::Firing;
-
-/// Bytes of `struct pt_regs` on x86-64 (arch/x86/include/asm/ptrace.h).
-const PT_REGS_BYTES: usize = 168;
-/// Offsets of the registers of arguments 0 to 5: di, si, dx, cx, r8, r9.
-const PT_REGS_ARGS: [usize; 6] = [112, 104, 96, 88, 72, 64];
-/// Offset of ax, the return value.
-const PT_REGS_AX: usize = 80;
-/// Offset of the stack pointer.
-const PT_REGS_SP: usize = 152;
-/// Where the traced function's stack is: its return address, then arguments 6 on.
-const KERNEL_STACK: u64 = 0xffff_c900_0012_3e00;
+use crate::interp::world::KERNEL_STACK;
 
 /// The bytes a program's context pointer leads to.
 pub(super) fn context(kind: &ProgramKind, firing: &Firing) -> Vec<u8> {
@@ -25,18 +15,7 @@ pub(super) fn context(kind: &ProgramKind, firing: &Firing) -> Vec<u8> {
         | ProgramKind::Kretprobe { .. }
         | ProgramKind::Uprobe { .. }
         | ProgramKind::Uretprobe { .. }
-        | ProgramKind::Sampled(_) => {
-            let mut regs = vec![0; PT_REGS_BYTES];
-            let mut set = |at: usize, word: u64| {
-                regs[at..at + 8].copy_from_slice(&word.to_le_bytes());
-            };
-            for (at, arg) in PT_REGS_ARGS.into_iter().zip(firing.args) {
-                set(at, arg);
-            }
-            set(PT_REGS_AX, firing.retval);
-            set(PT_REGS_SP, KERNEL_STACK);
-            regs
-        }
+        | ProgramKind::Sampled(_) => words(&firing.registers()),
         ProgramKind::Fentry { args, .. } => words(&traced(firing, *args)),
         ProgramKind::Fexit { args, .. } => {
             let mut all = traced(firing, *args);

@@ -68,6 +68,18 @@ impl Lowerer<'_> {
         }
     }
 
+    /// A register of what was interrupted.
+    pub(super) fn register(&mut self, offset: u16) -> Val {
+        match self.cx.kind {
+            ProgramKind::Kprobe { .. }
+            | ProgramKind::Kretprobe { .. }
+            | ProgramKind::Uprobe { .. }
+            | ProgramKind::Uretprobe { .. }
+            | ProgramKind::Sampled(_) => self.context_word(i32::from(offset)),
+            _ => self.not_here("reg", "kprobes, uprobes and samples"),
+        }
+    }
+
     fn not_here(&mut self, name: &str, there: &str) -> Val {
         let message = format!("`{name}` is not available here, only in {there}");
         self.unavailable(message);

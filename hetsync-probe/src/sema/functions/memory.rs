@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::checker::{Checker, Typed};
 use super::super::hir::{self, ExprKind, Function, Space, Type};
+use super::super::operator::integers;
 use super::super::shape::Shape;
 use super::{Call, Row, computed};
 use crate::diagnostic::Diagnostic;
@@ -34,6 +35,27 @@ pub(super) const ROWS: &[Row] = &[
         args: 1..=1,
         usage: "uptr(pointer)",
         check: |this, call| in_space(this, call, Space::User),
+    },
+    Row {
+        name: "reg",
+        args: 1..=1,
+        usage: "reg(\"di\")",
+        check: |this, call| {
+            let name = this.literal(call, 0, "the register")?;
+            this.register(&name, "reg()", call.span)
+        },
+    },
+    Row {
+        name: "is_err",
+        args: 1..=1,
+        usage: "is_err(pointer)",
+        check: is_err,
+    },
+    Row {
+        name: "nsecs",
+        args: 1..=1,
+        usage: "nsecs(boot) or nsecs(monotonic)",
+        check: nsecs,
     },
     Row {
         name: "kaddr",
@@ -238,6 +260,47 @@ fn cgroupid(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
                 format!("the cgroup `{path}` cannot be looked at: {error}"),
             )
             .with_help("a cgroup's path begins with /sys/fs/cgroup/"),
+        ),
+    }
+}
+
+/// Whether an address is one of the last 4095, in which the kernel's functions hand back errors.
+fn is_err(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
+    let value = this.expr(&call.args[0])?;
+    if !value.shape.is_condition() {
+        return this.unfit(call, &value, "a pointer");
+    }
+    let most = super::super::expr::int(4095_u64.wrapping_neg(), call.span);
+    let address = Typed {
+        expr: value.into_type(&Type::UINT),
+        shape: Shape::UNSIGNED,
+        unit: None,
+    };
+    Some(integers(hir::BinaryOp::Ge, address, most, call.span))
+}
+
+/// A clock by name.
+fn nsecs(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
+    let clock = |builtin| {
+        let kind = ExprKind::Builtin(builtin);
+        Some(Typed::new(kind, Shape::UNSIGNED, call.span))
+    };
+    let span = call.args[0].span;
+    match &call.args[0].bare().kind {
+        ast::ExprKind::Name(name) if name == "boot" => clock(hir::Builtin::Nsecs),
+        ast::ExprKind::Name(name) if name == "monotonic" => clock(hir::Builtin::Monotonic),
+        ast::ExprKind::Name(name) if name == "tai" || name == "sw_tai" => this.fail(
+            Diagnostic::error(
+                "E0210",
+                span,
+                format!("`nsecs({name})` is not supported yet"),
+            )
+            .with_label("not supported yet"),
+        ),
+        _ => this.fail(
+            Diagnostic::error("E0413", span, "there is no clock of this name")
+                .with_label("unknown clock")
+                .with_help("the clocks are `boot`, which is `nsecs` alone, and `monotonic`"),
         ),
     }
 }

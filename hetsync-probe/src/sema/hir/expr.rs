@@ -179,6 +179,10 @@ pub enum Builtin {
     Jiffies,
     /// Number of the CPU's memory node.
     Numaid,
+    /// Nanoseconds since boot in which the machine did not sleep.
+    Monotonic,
+    /// The register so many bytes from the start of those that the probe fires with.
+    Register(u16),
     /// Argument `n` of the function, 0 to 9, as the 64-bit register or stack slot holds it (kprobe).
     Arg(u8),
     /// The function's return value (kretprobe).
