@@ -25,7 +25,7 @@ mod opinions;
 #[path = "differential/third.rs"]
 mod third;
 
-use generate::{Case, Compiling, Flavour};
+use generate::{By, Case, Compiling, Flavour};
 use hetsync_probe::codegen::regalloc::Pool;
 use hetsync_probe::codegen::{self, Options};
 use hetsync_probe::diagnostic::Diagnostic;
@@ -89,7 +89,7 @@ fn compiled(case: &Case, scene: &Scene) -> Result<Result<Image, Vec<Diagnostic>>
     let Compiling {
         registers,
         atomic_fetch,
-        traced,
+        functions,
     } = case.compiling;
     let mut pool = Pool::default();
     for (register, allowed) in pool.allowed.iter_mut().enumerate() {
@@ -97,8 +97,12 @@ fn compiled(case: &Case, scene: &Scene) -> Result<Result<Image, Vec<Diagnostic>>
         *allowed = register < 6.max(registers);
     }
     let lower = |probe: usize, point: usize| {
-        let kind = &case.program.probes[probe].points[point].kind;
-        traced.then(|| opinions::traced(kind)).flatten()
+        let probe = &case.program.probes[probe];
+        match functions {
+            By::Kprobe => None,
+            By::Trampoline => opinions::traced(&probe.points[point].kind),
+            By::KprobeMulti => opinions::together(probe, point),
+        }
     };
     let fronts = hetsync_probe::plan::fronts::fronts(&case.program);
     let options = Options {

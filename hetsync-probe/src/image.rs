@@ -67,6 +67,15 @@ pub enum ProgramKind {
         /// The function's symbol.
         function: String,
     },
+    /// kprobe on the start of many functions at once, or kretprobe on them: `struct pt_regs`.
+    KprobeMulti {
+        /// The functions, at least one, each with its cookie.
+        places: Vec<Place>,
+        /// Whether it runs when they return.
+        on_return: bool,
+    },
+    /// Part of another program: a [`ProgramKind::KprobeMulti`] of the same probe.
+    Joined,
     /// fentry: the arguments, 8 bytes each.
     Fentry {
         /// The function's symbol.
@@ -109,6 +118,32 @@ pub enum ProgramKind {
         /// Where in the file.
         offset: u64,
     },
+}
+
+/// One of the functions of a [`ProgramKind::KprobeMulti`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The function's symbol.
+    pub function: String,
+    /// Index of its point in [`hir::Probe::points`].
+    pub point: usize,
+    /// What `func` and `probe` are there.
+    pub cookie: Cookie,
+}
+
+/// The word that tells a program of many places where it is: the names it has for `func` and `probe` there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cookie(pub u64);
+
+impl Cookie {
+    /// Bits that the name of the probe is above those of the function.
+    pub const PROBE_SHIFT: u32 = 32;
+
+    /// The cookie of an attach point.
+    pub fn of(point: &hir::AttachPoint) -> Cookie {
+        let probe = u64::from(point.probe_name.0) << Cookie::PROBE_SHIFT;
+        Cookie(probe | u64::from(point.func_name.0))
+    }
 }
 
 /// An immediate load (two slots, at `insn` and `insn + 1`) that needs a number known only when loading.

@@ -1,12 +1,12 @@
 //! The opinions that need no kernel: what a case leaves behind by the script and by the compiled code.
 
 use crate::generate::{self, Case};
-use hetsync_probe::image::{self, Image, ProgramKind};
+use hetsync_probe::image::{self, Cookie, Image, Place, ProgramKind};
 use hetsync_probe::interp::ebpf::Machine;
 use hetsync_probe::interp::script::{self, Store};
 use hetsync_probe::interp::{Contents, Firing, World};
 use hetsync_probe::layout::{self, front};
-use hetsync_probe::sema::hir::{MapId, MapValue, PointKind, Space};
+use hetsync_probe::sema::hir::{AttachPoint, MapId, MapValue, PointKind, Probe, Space};
 use std::collections::BTreeMap;
 
 /// What all opinions of a case share: the thread that fires and the machine it is on.
@@ -127,7 +127,13 @@ pub(crate) fn machine(case: &Case, image: &Image, scene: &Scene) -> Result<Conte
 
 /// The program of an attach point.
 pub(crate) fn program(image: &Image, at: (usize, usize)) -> Result<&image::Program, String> {
-    let found = image.programs.iter().find(|program| program.point == at);
+    let is_for = |program: &&image::Program| match &program.kind {
+        ProgramKind::KprobeMulti { places, .. } => {
+            program.point.0 == at.0 && places.iter().any(|place| place.point == at.1)
+        }
+        _ => program.point == at,
+    };
+    let found = image.programs.iter().find(is_for);
     found.ok_or_else(|| format!("no program for point {at:?}"))
 }
 
@@ -139,6 +145,25 @@ pub(crate) fn traced(kind: &PointKind) -> Option<ProgramKind> {
         PointKind::Kretprobe { function } => Some(ProgramKind::Fexit { function, args }),
         _ => None,
     }
+}
+
+/// The program for all points of a probe of functions, at the first of them.
+pub(crate) fn together(probe: &Probe, point: usize) -> Option<ProgramKind> {
+    let place = |(point, at): (usize, &AttachPoint)| match &at.kind {
+        PointKind::Kprobe { function, .. } | PointKind::Kretprobe { function } => Some(Place {
+            function: function.clone(),
+            point,
+            cookie: Cookie::of(at),
+        }),
+        _ => None,
+    };
+    let places = probe.points.iter().enumerate().map(place);
+    let places = places.collect::<Option<Vec<_>>>()?;
+    let on_return = matches!(probe.points[0].kind, PointKind::Kretprobe { .. });
+    Some(match point {
+        0 => ProgramKind::KprobeMulti { places, on_return },
+        _ => ProgramKind::Joined,
+    })
 }
 
 /// Where two opinions differ, in words; `None` where they agree.

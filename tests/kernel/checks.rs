@@ -43,6 +43,7 @@ pub(crate) const ALL: &[Check] = &[
         "arrays, negative numbers and what the process holds are what they are",
         members::further,
     ),
+    ("a wildcard counts each of its functions", wildcard),
     ("bpftrace counts the same", bpftrace_agrees),
     ("what is printed and cleared adds up", printed_and_cleared),
     ("a full map is reported", full_map),
@@ -119,6 +120,23 @@ fn sends_by_redbpf(lab: &Lab) {
     let report = sends(lab, "--loader redbpf");
     assert!(attached(&report, "kprobe:tcp_sendmsg").contains("redbpf"));
     assert!(attached(&report, "kretprobe:tcp_sendmsg").contains("redbpf"));
+}
+
+/// Some ten functions of the sending path: one by one on kernels without kprobe.multi.
+const WILDCARD: &str = r#"
+kprobe:tcp_send*, kretprobe:tcp_send* /comm == "sender"/ { @[probe, func] = count(); }
+"#;
+
+fn wildcard(lab: &Lab) {
+    let report = lab.probe("", WILDCARD, "sends 1000");
+    let counts = report.map("@");
+    for kind in ["kprobe", "kretprobe"] {
+        for function in ["tcp_sendmsg", "tcp_sendmsg_locked"] {
+            let key = format!("{kind}:{function},{function}");
+            assert_eq!(counts[&key], 1000, "{key} of {counts:#}");
+        }
+    }
+    report.assert_nothing_lost();
 }
 
 const ACCEPTS: &str = r#"

@@ -6,8 +6,11 @@
 use crate::asm;
 use crate::sessions::{loaders, numbered, plan_of};
 use hetsync_probe::codegen::insn::reg;
-use hetsync_probe::image::{MapKind, Program, ProgramKind, Relocation, RelocationKind};
+use hetsync_probe::image::{
+    Cookie, MapKind, Place, Program, ProgramKind, Relocation, RelocationKind,
+};
 use hetsync_probe::kernel::Kernel;
+use hetsync_probe::kernel::features::{Support, kprobe_multi};
 use hetsync_probe::kernel::running::Running;
 use hetsync_probe::load::loader::Mechanism;
 use hetsync_probe::load::plan::Tried;
@@ -98,6 +101,52 @@ fn planned(points: &[PointKind], options: &Options) -> Plan {
         ..hir::Program::default()
     };
     plan(&program, &Running::new(), &Tried, options)
+}
+
+#[test]
+fn what_cannot_be_attached_with_many_others_is_left_out_and_named() {
+    let test = "what_cannot_be_attached_with_many_others_is_left_out_and_named";
+    let Some(_turn) = turn(test) else {
+        return;
+    };
+    if let Support::No(reason) = kprobe_multi() {
+        println!("{test}: skipped, this kernel attaches functions one by one ({reason})");
+        return;
+    }
+    let functions = [ACCEPT, "no_such_function_a", SEND, "no_such_function_b"];
+    for (on_return, kind) in [(false, "kprobe"), (true, "kretprobe")] {
+        let places = functions.iter().enumerate().map(|(point, name)| Place {
+            function: (*name).into(),
+            point,
+            cookie: Cookie(point as u64),
+        });
+        let mut plan = plan_of(&[kprobe(SEND)], LoaderName::Sys);
+        let places = places.collect();
+        plan.points[0][0].kind = ProgramKind::KprobeMulti { places, on_return };
+        let mut session = counting(&plan).expect("attach");
+        send(SENDS);
+        session.detach();
+        assert_eq!(count(&session), SENDS, "{:?}", session.account());
+        let skipped = session.skipped().iter().map(ToString::to_string);
+        let wanted = ["no_such_function_a", "no_such_function_b"]
+            .map(|name| format!("no function `{name}` to probe in this kernel"));
+        assert_eq!(skipped.collect::<Vec<_>>(), wanted);
+        let how = session.account().expect("account").probes[0]
+            .mechanism
+            .to_string();
+        assert_eq!(how, format!("{kind}.multi on 2 functions at once"));
+    }
+    // Where nothing is left, it is an error.
+    let mut plan = plan_of(&[kprobe(SEND)], LoaderName::Sys);
+    plan.points[0][0].kind = ProgramKind::KprobeMulti {
+        places: vec![Place {
+            function: "no_such_function".into(),
+            point: 0,
+            cookie: Cookie(0),
+        }],
+        on_return: false,
+    };
+    counting(&plan).expect_err("there is nothing to attach to");
 }
 
 #[test]

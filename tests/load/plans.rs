@@ -51,6 +51,10 @@ impl Facts for Made {
     fn cpus(&self) -> u32 {
         3
     }
+
+    fn kprobe_multi(&self) -> bool {
+        true
+    }
 }
 
 fn script(points: &[PointKind], reads: Option<Builtin>) -> Program {
@@ -194,6 +198,62 @@ fn what_cannot_be_lowered_says_why() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn many_functions_of_one_probe_are_attached_together() {
+    let mut points: Vec<PointKind> = (0..9).map(|n| kprobe(&format!("f{n}"))).collect();
+    points.insert(1, kretprobe("send"));
+    points.insert(
+        2,
+        PointKind::Kprobe {
+            function: "send".into(),
+            offset: 4,
+        },
+    );
+    let planned = |points: &[PointKind], options: &Options| {
+        let mut plan = plan(&script(points, None), &Made, &Made, options);
+        plan.points.remove(0)
+    };
+    let together = planned(&points, &Options::default());
+    let ProgramKind::KprobeMulti { places, on_return } = &together[0].kind else {
+        panic!("{:?}", together[0]);
+    };
+    let found: Vec<(&str, usize)> = (places.iter())
+        .map(|place| (place.function.as_str(), place.point))
+        .collect();
+    let wanted = (0..9).map(|n| (format!("f{n}"), if n == 0 { 0 } else { n + 2 }));
+    let wanted: Vec<(String, usize)> = wanted.collect();
+    assert!(!on_return);
+    assert!(
+        found
+            .iter()
+            .copied()
+            .eq(wanted.iter().map(|(name, at)| (name.as_str(), *at)))
+    );
+    assert_eq!(together[0].probe, "kprobe:it and 8 more");
+    assert!(matches!(together[1].kind, ProgramKind::Fexit { .. }));
+    assert!(matches!(together[2].kind, ProgramKind::Kprobe { .. }));
+    assert!(
+        together[3..]
+            .iter()
+            .all(|one| one.kind == ProgramKind::Joined)
+    );
+    // A few are cheaper by trampolines, and redbpf knows nothing of this.
+    let alone = |planned: &[Planned]| {
+        !planned.iter().any(|one| {
+            matches!(
+                one.kind,
+                ProgramKind::KprobeMulti { .. } | ProgramKind::Joined
+            )
+        })
+    };
+    assert!(alone(&planned(&points[..9], &Options::default())));
+    let redbpf = Options {
+        loader: Some(LoaderName::Redbpf),
+        ..Options::default()
+    };
+    assert!(alone(&planned(&points, &redbpf)));
 }
 
 #[test]

@@ -91,6 +91,11 @@ pub fn section(kind: &ProgramKind) -> String {
         } => format!("kprobe/{function}"),
         ProgramKind::Kprobe { function, offset } => format!("kprobe/{function}+{offset:#x}"),
         ProgramKind::Kretprobe { function } => format!("kretprobe/{function}"),
+        ProgramKind::KprobeMulti { places, on_return } => {
+            let kind = if *on_return { "kretprobe" } else { "kprobe" };
+            format!("{kind}.multi of {} functions", places.len())
+        }
+        ProgramKind::Joined => String::new(),
         ProgramKind::Fentry { function, .. } => format!("fentry/{function}"),
         ProgramKind::Fexit { function, .. } => format!("fexit/{function}"),
         ProgramKind::Tracepoint { category, name } => format!("tracepoint/{category}/{name}"),

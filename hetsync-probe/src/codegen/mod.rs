@@ -117,6 +117,9 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
     let mut scratch = fit::Scratch::default();
     for (probe, point) in points(program) {
         let kind = kind(program, probe, point, options);
+        if kind == ProgramKind::Joined {
+            continue;
+        }
         match fit::fit(program, (probe, point), &kind, options, &mut scratch) {
             Ok(placed) => {
                 maps::used(&placed.function, &mut used);
@@ -213,6 +216,9 @@ pub fn emit_ir(program: &hir::Program, options: &Options<'_>) -> Result<String, 
     let mut text = String::new();
     for (probe, point) in points(program) {
         let kind = kind(program, probe, point, options);
+        if kind == ProgramKind::Joined {
+            continue;
+        }
         let function = lower(program, (probe, point), &kind, options)?;
         let name = program.probes[probe].points[point].probe_name;
         let name = (program.names.get(name.0 as usize)).map_or("", String::as_str);
@@ -259,6 +265,11 @@ fn program_name(kind: &ProgramKind, point: (usize, usize)) -> String {
         ProgramKind::Run => format!("run_{}_{}", point.0, point.1),
         ProgramKind::Kprobe { function, .. } => format!("k_{function}"),
         ProgramKind::Kretprobe { function } => format!("kr_{function}"),
+        ProgramKind::KprobeMulti { on_return, .. } => {
+            let kind = if *on_return { "krm" } else { "km" };
+            format!("{kind}_{}_{}", point.0, point.1)
+        }
+        ProgramKind::Joined => String::new(),
         ProgramKind::Fentry { function, .. } => format!("f_{function}"),
         ProgramKind::Fexit { function, .. } => format!("fr_{function}"),
         ProgramKind::Tracepoint { name, .. } => format!("t_{name}"),

@@ -49,6 +49,8 @@ pub struct Features {
     pub kprobe: Support,
     /// Kretprobes with room for many calls at once (tracefs `kprobe_events`).
     pub kretprobe_maxactive: Support,
+    /// Kprobes on many functions at once.
+    pub kprobe_multi: Support,
     /// fentry and fexit.
     pub fentry: Support,
     /// Tracepoints.
@@ -78,6 +80,7 @@ impl Features {
                 sys::tracefs::has_kprobe_events(),
                 "tracefs is not mounted, or has no kprobe_events",
             ),
+            kprobe_multi: kprobe_multi(),
             fentry: fentry(kernel),
             tracepoint: Support::present(
                 sys::has_source("tracepoint"),
@@ -93,11 +96,12 @@ impl Features {
     }
 
     /// Each feature with its name, for listing.
-    pub fn rows(&self) -> [(&'static str, &Support); 11] {
+    pub fn rows(&self) -> [(&'static str, &Support); 12] {
         [
             ("bpf(2)", &self.bpf),
             ("kprobes", &self.kprobe),
             ("kretprobes with maxactive", &self.kretprobe_maxactive),
+            ("kprobes on many functions at once", &self.kprobe_multi),
             ("fentry and fexit", &self.fentry),
             ("tracepoints", &self.tracepoint),
             ("raw tracepoints", &self.raw_tracepoint),
@@ -187,6 +191,15 @@ fn kprobe() -> Support {
         return Support::No("no event source `kprobe`".to_owned());
     }
     Support::of(sys::try_kprobe(HARMLESS))
+}
+
+/// Whether one program can be attached to many functions at once. Kernels that do not know this kind of program load it
+/// as a plain kprobe, so only attaching tells.
+pub fn kprobe_multi() -> Support {
+    match Program::load("try", ProgramType::KprobeMulti, &nothing(), &[]) {
+        Ok(program) => Support::of(sys::attach_kprobe_multi(&program, &[(HARMLESS, 0)], false)),
+        Err(error) => Support::No(error.to_string()),
+    }
 }
 
 fn fentry(kernel: &dyn Kernel) -> Support {

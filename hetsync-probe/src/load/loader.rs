@@ -62,6 +62,11 @@ pub trait Loaded: fmt::Debug {
     /// How it is (or was last) attached.
     fn mechanism(&self) -> Mechanism;
 
+    /// Takes what was said of places that were left out when it was attached, though others were not.
+    fn take_left_out(&mut self) -> Vec<LoadError> {
+        Vec::new()
+    }
+
     /// Hits it did not see; `None` where this kernel does not say.
     fn missed(&self) -> Option<u64>;
 
@@ -87,6 +92,13 @@ pub enum Mechanism {
     Kprobe {
         /// Whether redbpf made it.
         redbpf: bool,
+    },
+    /// Many functions at once.
+    KprobeMulti {
+        /// How many.
+        functions: usize,
+        /// Whether when they return.
+        on_return: bool,
     },
     /// A kretprobe of a perf event: room for about two calls a CPU at once.
     Kretprobe {
@@ -122,6 +134,13 @@ impl fmt::Display for Mechanism {
             Mechanism::Fentry => f.write_str("fentry"),
             Mechanism::Fexit => f.write_str("fexit"),
             Mechanism::Kprobe { redbpf } => write!(f, "perf kprobe{}", by(redbpf)),
+            Mechanism::KprobeMulti {
+                functions,
+                on_return,
+            } => {
+                let kind = if *on_return { "kretprobe" } else { "kprobe" };
+                write!(f, "{kind}.multi on {functions} functions at once")
+            }
             Mechanism::Kretprobe { redbpf } => write!(
                 f,
                 "perf kretprobe{}, which may lose returns of calls under way together",

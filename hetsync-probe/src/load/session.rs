@@ -174,6 +174,7 @@ impl Session {
             match program.loaded.attach() {
                 Ok(()) => {
                     attached.insert(program.probe);
+                    self.skipped.append(&mut program.loaded.take_left_out());
                 }
                 Err(error) => failed.entry(program.probe).or_default().push(error),
             }

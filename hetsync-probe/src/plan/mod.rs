@@ -9,16 +9,21 @@ pub mod fronts;
 mod usage;
 
 use crate::codegen;
-use crate::image::ProgramKind;
+use crate::image::{Cookie, Place, ProgramKind};
 use crate::kernel::{Kernel, Prototype};
 use crate::sema::hir;
 use crate::span::Span;
+use std::collections::BTreeMap;
 use usage::{Usage, usage};
 
 /// Bytes that a statistics map may take unless the user says how many keys it is to hold: this much, and on machines of
 /// many CPUs this much more for each.
 const PERCPU_BYTES: u64 = 4 << 20;
 const PERCPU_BYTES_A_CPU: u64 = 2 << 20;
+
+/// Functions of one probe from which on they are attached all at once, where the kernel can. A trampoline is cheaper for
+/// each hit, but takes the kernel tens of milliseconds to put in place, each.
+const TOGETHER: usize = 8;
 
 /// Arguments a trampoline of every supported kernel can save (more since 6.6).
 const TRAMPOLINE_ARGS: u8 = 6;
@@ -64,6 +69,11 @@ pub trait Facts {
     /// Whether it has atomic fetch-and-add.
     fn atomic_fetch(&self) -> bool;
 
+    /// Whether one program can be attached to many functions at once (5.18 on).
+    fn kprobe_multi(&self) -> bool {
+        false
+    }
+
     /// Its possible CPUs.
     fn cpus(&self) -> u32;
 
@@ -87,6 +97,10 @@ impl Facts for Tried {
 
     fn atomic_fetch(&self) -> bool {
         crate::kernel::features::atomic_fetch()
+    }
+
+    fn kprobe_multi(&self) -> bool {
+        crate::kernel::features::kprobe_multi().yes()
     }
 
     fn fronts(&self) -> bool {
@@ -164,6 +178,20 @@ impl Plan {
 }
 
 impl Planned {
+    /// A point that our own loader attaches, of a kind still to be said.
+    fn by_us(point: &hir::AttachPoint, probe: String) -> Planned {
+        Planned {
+            point: point.kind.clone(),
+            kind: ProgramKind::Run,
+            btf_id: None,
+            arg_bytes: Vec::new(),
+            loader: LoaderName::Sys,
+            not_lowered: None,
+            probe,
+            span: point.span,
+        }
+    }
+
     /// The function a lowered probe is on.
     fn function(&self) -> Option<&str> {
         match &self.kind {
@@ -204,18 +232,19 @@ pub fn plan(
     options: &Options,
 ) -> Plan {
     let points = program.probes.iter().map(|probe| {
-        let usage = usage(probe);
-        let point = |point: &hir::AttachPoint| {
-            let name = program.names.get(point.probe_name.0 as usize);
-            Planner {
-                kernel,
-                facts,
-                options,
-                usage,
-            }
-            .point(point, name.cloned().unwrap_or_default())
+        let planner = Planner {
+            kernel,
+            facts,
+            options,
+            usage: usage(probe),
         };
-        probe.points.iter().map(point).collect()
+        let mut joined = planner.joined(program, probe);
+        let point = |(at, point): (usize, &hir::AttachPoint)| {
+            let name = program.names.get(point.probe_name.0 as usize);
+            let planned = joined.remove(&at);
+            planned.unwrap_or_else(|| planner.point(point, name.cloned().unwrap_or_default()))
+        };
+        probe.points.iter().enumerate().map(point).collect()
     });
     let cpus = facts.cpus();
     Plan {
@@ -243,17 +272,51 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// The points of a probe that are attached together, by their index: the first of them has the program.
+    fn joined(&self, program: &hir::Program, probe: &hir::Probe) -> BTreeMap<usize, Planned> {
+        let mut joined = BTreeMap::new();
+        if self.options.loader == Some(LoaderName::Redbpf) {
+            return joined;
+        }
+        for on_return in [false, true] {
+            let function = |point: &hir::AttachPoint| match &point.kind {
+                hir::PointKind::Kprobe {
+                    function,
+                    offset: 0,
+                } if !on_return => Some(function.clone()),
+                hir::PointKind::Kretprobe { function } if on_return => Some(function.clone()),
+                _ => None,
+            };
+            let place = |(at, point): (usize, &hir::AttachPoint)| {
+                Some(Place {
+                    function: function(point)?,
+                    point: at,
+                    cookie: Cookie::of(point),
+                })
+            };
+            let places: Vec<Place> = (probe.points.iter().enumerate())
+                .filter_map(place)
+                .collect();
+            if places.len() < TOGETHER || !self.facts.kprobe_multi() {
+                continue;
+            }
+            for place in &places {
+                let point = &probe.points[place.point];
+                let name = program.names.get(point.probe_name.0 as usize);
+                let planned = Planned::by_us(point, name.cloned().unwrap_or_default());
+                let kind = ProgramKind::Joined;
+                joined.insert(place.point, Planned { kind, ..planned });
+            }
+            if let Some(first) = joined.get_mut(&places[0].point) {
+                first.probe = format!("{} and {} more", first.probe, places.len() - 1);
+                first.kind = ProgramKind::KprobeMulti { places, on_return };
+            }
+        }
+        joined
+    }
+
     fn point(&self, point: &hir::AttachPoint, probe: String) -> Planned {
-        let mut planned = Planned {
-            point: point.kind.clone(),
-            kind: ProgramKind::Run,
-            btf_id: None,
-            arg_bytes: Vec::new(),
-            loader: LoaderName::Sys,
-            not_lowered: None,
-            probe,
-            span: point.span,
-        };
+        let mut planned = Planned::by_us(point, probe);
         let lowered = match &point.kind {
             hir::PointKind::Fentry { function, .. } | hir::PointKind::Fexit { function, .. } => {
                 let prototype = self.kernel.prototype(function);

@@ -48,8 +48,17 @@ pub(crate) struct Compiling {
     /// Registers the allocator may use; few make it spill.
     pub(crate) registers: usize,
     pub(crate) atomic_fetch: bool,
-    /// Whether functions are probed by fentry and fexit.
-    pub(crate) traced: bool,
+    pub(crate) functions: By,
+}
+
+/// How functions are probed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum By {
+    Kprobe,
+    /// fentry and fexit.
+    Trampoline,
+    /// All functions of a probe by one program.
+    KprobeMulti,
 }
 
 /// Makes a case of bytes; any bytes will do.
@@ -86,7 +95,7 @@ pub(crate) fn case(bytes: &[u8], flavour: Flavour) -> Case {
     let compiling = Compiling {
         registers: choices.pick(&[10, 6, 5, 7, 8]),
         atomic_fetch: choices.chance(50),
-        traced: choices.chance(50),
+        functions: choices.pick(&[By::Trampoline, By::Kprobe, By::KprobeMulti]),
     };
     Case {
         compiling,

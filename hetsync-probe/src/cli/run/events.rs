@@ -188,7 +188,15 @@ impl<'a> Events<'a> {
                 .probes
                 .iter()
                 .filter(|p| {
-                    p.missed.is_none() && matches!(p.mechanism, Mechanism::Kretprobe { .. })
+                    let returns = matches!(
+                        p.mechanism,
+                        Mechanism::Kretprobe { .. }
+                            | Mechanism::KprobeMulti {
+                                on_return: true,
+                                ..
+                            }
+                    );
+                    p.missed.is_none() && returns
                 })
                 .map(|p| p.probe.clone())
                 .collect(),

@@ -318,7 +318,9 @@ fn no_kprobes_for(compiled: &Compiled) -> Option<LoadError> {
     let needs = points.find(|planned| {
         matches!(
             planned.kind,
-            ProgramKind::Kprobe { .. } | ProgramKind::Kretprobe { .. }
+            ProgramKind::Kprobe { .. }
+                | ProgramKind::KprobeMulti { .. }
+                | ProgramKind::Kretprobe { .. }
         )
     })?;
     (!has_kprobe_source()).then(|| no_kprobes(needs.probe.clone(), needs.span))

@@ -8,11 +8,12 @@ use crate::interp::world::KERNEL_STACK;
 pub(super) fn context(kind: &ProgramKind, firing: &Firing) -> Vec<u8> {
     match kind {
         // A record's bytes depend on its tracepoint; here it has none.
-        ProgramKind::Run => Vec::new(),
+        ProgramKind::Run | ProgramKind::Joined => Vec::new(),
         ProgramKind::Tracepoint { .. } => firing.record.clone(),
         ProgramKind::RawTracepoint { .. } => words(&traced(firing, firing.args.len() as u8)),
         ProgramKind::Kprobe { .. }
         | ProgramKind::Kretprobe { .. }
+        | ProgramKind::KprobeMulti { .. }
         | ProgramKind::Uprobe { .. }
         | ProgramKind::Uretprobe { .. }
         | ProgramKind::Sampled(_) => words(&firing.registers()),

@@ -6,7 +6,7 @@ use super::maps::errno;
 use super::memory::{GARBAGE, Region, Tag, Word};
 use super::run::{Record, RecordState, Run};
 use crate::codegen::insn::helper;
-use crate::image::MapKind;
+use crate::image::{MapKind, ProgramKind};
 
 /// Largest block of memory a helper is given.
 const BLOCK_BYTES: u64 = 1 << 16;
@@ -57,6 +57,14 @@ impl Run<'_> {
             helper::GET_NUMA_NODE_ID => Ok(Word::scalar(self.firing.numa_node.into())),
             helper::GET_PRANDOM_U32 => Ok(Word::scalar(self.firing.random.into())),
             helper::JIFFIES64 => Ok(Word::scalar(self.firing.jiffies)),
+            helper::GET_ATTACH_COOKIE => {
+                let ProgramKind::KprobeMulti { places, .. } = self.kind else {
+                    return status(0);
+                };
+                let mut places = places.iter();
+                let place = places.find(|place| place.point == self.firing.point.1);
+                Ok(Word::scalar(place.map_or(0, |place| place.cookie.0)))
+            }
             helper::GET_STACKID => {
                 let map = self.map_in(number, 2)?;
                 if self.maps[map].spec.kind != MapKind::StackTrace {

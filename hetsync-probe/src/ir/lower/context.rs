@@ -3,8 +3,8 @@
 use super::super::{Address, Alu, Arg, Op, Unary, Val, Width};
 use super::Lowerer;
 use crate::codegen::insn::helper;
-use crate::image::ProgramKind;
-use crate::sema::hir::{Space, Type};
+use crate::image::{Cookie, ProgramKind};
+use crate::sema::hir::{Builtin, Space, Type};
 
 /// Where `struct pt_regs` keeps what probes read: one table an architecture (arch/x86/include/asm/ptrace.h).
 #[cfg(not(target_arch = "aarch64"))]
@@ -32,12 +32,14 @@ impl Lowerer<'_> {
     /// Argument `n` of the function.
     pub(super) fn argument(&mut self, n: u8) -> Val {
         match self.cx.kind {
-            ProgramKind::Kprobe { .. } | ProgramKind::Uprobe { .. } => {
-                match registers::ARGS.get(usize::from(n)) {
-                    Some(&offset) => self.context_word(offset),
-                    None => self.stack_argument(n),
-                }
+            ProgramKind::Kprobe { .. }
+            | ProgramKind::KprobeMulti {
+                on_return: false, ..
             }
+            | ProgramKind::Uprobe { .. } => match registers::ARGS.get(usize::from(n)) {
+                Some(&offset) => self.context_word(offset),
+                None => self.stack_argument(n),
+            },
             // The verifier lets these be read as plain numbers.
             ProgramKind::RawTracepoint { .. } => self.context_word(8 * i32::from(n)),
             ProgramKind::Fentry { function, args } | ProgramKind::Fexit { function, args } => {
@@ -50,6 +52,8 @@ impl Lowerer<'_> {
                 self.typed_word(8 * i32::from(n), (self.cx.arg_bytes)(n))
             }
             ProgramKind::Kretprobe { .. }
+            | ProgramKind::KprobeMulti { .. }
+            | ProgramKind::Joined
             | ProgramKind::Run
             | ProgramKind::Tracepoint { .. }
             | ProgramKind::Sampled(_)
@@ -60,9 +64,11 @@ impl Lowerer<'_> {
     /// The return value of the function.
     pub(super) fn return_value(&mut self) -> Val {
         match self.cx.kind {
-            ProgramKind::Kretprobe { .. } | ProgramKind::Uretprobe { .. } => {
-                self.context_word(registers::RETURN)
+            ProgramKind::Kretprobe { .. }
+            | ProgramKind::KprobeMulti {
+                on_return: true, ..
             }
+            | ProgramKind::Uretprobe { .. } => self.context_word(registers::RETURN),
             ProgramKind::Fexit { args, .. } => self.typed_word(8 * i32::from(*args), 8),
             _ => self.not_here("retval", "a kretprobe"),
         }
@@ -73,10 +79,30 @@ impl Lowerer<'_> {
         match self.cx.kind {
             ProgramKind::Kprobe { .. }
             | ProgramKind::Kretprobe { .. }
+            | ProgramKind::KprobeMulti { .. }
             | ProgramKind::Uprobe { .. }
             | ProgramKind::Uretprobe { .. }
             | ProgramKind::Sampled(_) => self.context_word(i32::from(offset)),
             _ => self.not_here("reg", "kprobes, uprobes and samples"),
+        }
+    }
+
+    /// The name of the function, or of the probe.
+    pub(super) fn point_name(&mut self, builtin: Builtin) -> Val {
+        let point = &self.cx.program.probes[self.cx.probe].points[self.cx.point];
+        let (name, shift) = match builtin {
+            Builtin::Probe => (point.probe_name, Cookie::PROBE_SHIFT),
+            _ => (point.func_name, 0),
+        };
+        if !matches!(self.cx.kind, ProgramKind::KprobeMulti { .. }) {
+            return Val::Imm(i64::from(name.0));
+        }
+        let context = Arg::Reg(self.b.context(), 0);
+        let cookie = Op::Call(helper::GET_ATTACH_COOKIE, vec![context]);
+        let cookie = Val::Reg(self.b.pure(cookie));
+        match shift {
+            0 => self.b.unary(Unary::Low32, cookie),
+            _ => self.b.alu(Alu::Shr, cookie, Val::Imm(i64::from(shift))),
         }
     }
 

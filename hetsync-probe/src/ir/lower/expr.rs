@@ -158,7 +158,6 @@ impl<'a> Lowerer<'a> {
     }
 
     fn builtin(&mut self, builtin: Builtin) -> Val {
-        let point = &self.probe.points[self.cx.point];
         match builtin {
             // One call gives both; the process in the upper half.
             Builtin::Pid => {
@@ -193,8 +192,7 @@ impl<'a> Lowerer<'a> {
             Builtin::Rand => Val::Reg(self.b.call(helper::GET_PRANDOM_U32, vec![])),
             Builtin::Jiffies => Val::Reg(self.b.call(helper::JIFFIES64, vec![])),
             Builtin::Ncpus => Val::Imm(i64::from(self.cx.cpus)),
-            Builtin::Func => Val::Imm(i64::from(point.func_name.0)),
-            Builtin::Probe => Val::Imm(i64::from(point.probe_name.0)),
+            Builtin::Func | Builtin::Probe => self.point_name(builtin),
             Builtin::Arg(n) => self.argument(n),
             Builtin::Retval => self.return_value(),
             Builtin::Comm => unreachable!("bytes where a word is wanted"),

@@ -27,6 +27,9 @@ pub(crate) mod command {
     pub(crate) const LINK_CREATE: u32 = 28;
 }
 
+/// `BPF_TRACE_KPROBE_MULTI`, as a program's and as a link's attach type.
+pub(crate) const TRACE_KPROBE_MULTI: u32 = 42;
+
 /// Bytes of an object's name with its NUL (`BPF_OBJ_NAME_LEN`).
 pub(crate) const NAME_BYTES: usize = 16;
 
@@ -168,6 +171,21 @@ pub(crate) struct LinkCreate {
     pub(crate) target_fd: u32,
     pub(crate) attach_type: u32,
     pub(crate) flags: u32,
+}
+
+/// [`LinkCreate`] for programs of [`TRACE_KPROBE_MULTI`].
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct LinkMulti {
+    pub(crate) link: LinkCreate,
+    /// 1: when the functions return.
+    pub(crate) kprobe_flags: u32,
+    pub(crate) count: u32,
+    /// Address of the addresses of the functions' names.
+    pub(crate) symbols: u64,
+    pub(crate) addresses: u64,
+    /// Address of a word for each.
+    pub(crate) cookies: u64,
 }
 
 /// Calls bpf(2) and retries while a signal interrupts it.

@@ -1,6 +1,7 @@
 //! The loader by bpf(2) and perf_event_open(2) alone. It can do every kind of program.
 
 use super::link::{attach_raw_tracepoint, attach_tracing};
+use super::multi::{self, Multi};
 use super::perf::{PerfProbe, has_kprobe_source};
 use super::program::{Program, ProgramInfo, ProgramType};
 use super::tracefs::{Kretprobe, MAXACTIVE};
@@ -39,6 +40,11 @@ impl Loader for SysLoader {
         let kind = match program.kind {
             ProgramKind::Run => ProgramType::RawTracepoint,
             ProgramKind::Kprobe { .. } | ProgramKind::Kretprobe { .. } => ProgramType::Kprobe,
+            ProgramKind::KprobeMulti { .. } => ProgramType::KprobeMulti,
+            ProgramKind::Joined => {
+                let what = format!("`{}` is part of another program", program.probe);
+                return Err(LoadError::Image(what));
+            }
             ProgramKind::Fentry { .. } => ProgramType::Fentry(btf_id()?),
             ProgramKind::Fexit { .. } => ProgramType::Fexit(btf_id()?),
             ProgramKind::Tracepoint { .. } => ProgramType::Tracepoint,
@@ -60,6 +66,7 @@ impl Loader for SysLoader {
             span: program.span,
             tracefs: self.tracefs,
             missed: None,
+            left_out: Vec::new(),
         }))
     }
 }
@@ -70,6 +77,7 @@ enum Attached {
     Link { _link: OwnedFd },
     Samples { _events: Vec<PerfProbe> },
     Perf(PerfProbe),
+    Multi(Multi),
     Tracefs { _event: PerfProbe, entry: Kretprobe },
 }
 
@@ -84,12 +92,31 @@ struct SysProgram {
     tracefs: bool,
     /// Misses of the probe when it was detached.
     missed: Option<u64>,
+    /// What was said of functions that could not be attached though others of a [`ProgramKind::KprobeMulti`] were.
+    left_out: Vec<LoadError>,
 }
 
 impl SysProgram {
-    fn try_attach(&self) -> io::Result<(Attached, Mechanism)> {
+    fn try_attach(&mut self) -> io::Result<(Attached, Mechanism)> {
         match &self.kind {
-            ProgramKind::Run => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+            ProgramKind::KprobeMulti { places, on_return } => {
+                let (multi, refused) = Multi::attach(&self.program, places, *on_return)?;
+                let mechanism = Mechanism::KprobeMulti {
+                    functions: places.len() - refused.len(),
+                    on_return: *on_return,
+                };
+                let refused = refused.into_iter();
+                self.left_out = refused
+                    .map(|(function, source)| {
+                        let (kind, probe) = multi::single(function, *on_return);
+                        attach_error(&kind, &probe, self.span, source)
+                    })
+                    .collect();
+                Ok((Attached::Multi(multi), mechanism))
+            }
+            ProgramKind::Run | ProgramKind::Joined => {
+                Err(io::Error::from_raw_os_error(libc::EINVAL))
+            }
             ProgramKind::Fentry { .. } => self.trampoline(Mechanism::Fentry),
             ProgramKind::Fexit { .. } => self.trampoline(Mechanism::Fexit),
             ProgramKind::Kprobe { function, offset } => {
@@ -165,6 +192,7 @@ impl SysProgram {
     fn probe_missed(&self) -> Option<u64> {
         match &self.attached {
             Some(Attached::Perf(probe)) => probe.missed(),
+            Some(Attached::Multi(multi)) => multi.missed(),
             Some(Attached::Tracefs { entry, .. }) => entry.missed(),
             Some(Attached::Link { .. } | Attached::Samples { .. }) => Some(0),
             None => self.missed,
@@ -185,6 +213,10 @@ impl Loaded for SysProgram {
             }
             Err(source) => Err(attach_error(&self.kind, &self.probe, self.span, source)),
         }
+    }
+
+    fn take_left_out(&mut self) -> Vec<LoadError> {
+        std::mem::take(&mut self.left_out)
     }
 
     fn detach(&mut self) {
@@ -230,10 +262,13 @@ pub(in crate::load) fn attach_error(
 ) -> LoadError {
     let needs_kprobes = matches!(
         kind,
-        ProgramKind::Kprobe { .. } | ProgramKind::Kretprobe { .. }
+        ProgramKind::Kprobe { .. }
+            | ProgramKind::KprobeMulti { .. }
+            | ProgramKind::Kretprobe { .. }
     );
     let (function, by, lowered) = match kind {
-        ProgramKind::Run => ("", "to anything", false),
+        ProgramKind::Run | ProgramKind::Joined => ("", "to anything", false),
+        ProgramKind::KprobeMulti { .. } => ("", "by kprobe.multi", false),
         ProgramKind::Tracepoint { .. } => ("", "by a perf event", false),
         ProgramKind::RawTracepoint { .. } => ("", "by name", false),
         ProgramKind::Sampled(_) => ("", "by perf events", false),
@@ -252,7 +287,8 @@ pub(in crate::load) fn attach_error(
         };
     }
     match source.raw_os_error() {
-        Some(libc::ENOENT) if !function.is_empty() => LoadError::UnknownFunction {
+        // ESRCH is what kprobe.multi says.
+        Some(libc::ENOENT | libc::ESRCH) if !function.is_empty() => LoadError::UnknownFunction {
             function: function.to_owned(),
             suggestions: Vec::new(),
             span,

@@ -13,6 +13,7 @@ mod cpus;
 mod link;
 mod loader;
 mod map;
+mod multi;
 mod perf;
 mod program;
 mod ring;
@@ -23,7 +24,7 @@ pub use btf::{load_btf, vmlinux_btf};
 pub use call::errno_name;
 pub use clock::{boot_ns, booted_at_ns, time_of_day};
 pub use cpus::possible_cpus;
-pub use link::{attach_raw_tracepoint, attach_tracing};
+pub use link::{attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, kprobe_multi_missed};
 pub use loader::SysLoader;
 #[cfg(feature = "redbpf")]
 pub(in crate::load) use loader::attach_error;

@@ -20,6 +20,8 @@ const LOG_BYTES_MOST: usize = (1 << 24) - 1;
 pub enum ProgramType {
     /// kprobe and kretprobe: the context is `struct pt_regs`.
     Kprobe,
+    /// The same for many functions at once.
+    KprobeMulti,
     /// A raw tracepoint: the context is its arguments. Also what user space runs by [`Program::test_run`].
     RawTracepoint,
     /// A tracepoint: the context is its record.
@@ -37,6 +39,7 @@ impl ProgramType {
     fn numbers(self) -> (u32, u32, u32) {
         match self {
             ProgramType::Kprobe => (2, 0, 0),
+            ProgramType::KprobeMulti => (2, call::TRACE_KPROBE_MULTI, 0),
             ProgramType::Tracepoint => (5, 0, 0),
             ProgramType::PerfEvent => (7, 0, 0),
             ProgramType::RawTracepoint => (17, 0, 0),
