@@ -132,6 +132,23 @@ pub struct RunArgs {
     /// Compile and load, but attach nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// When output is written: `line` and `none` at each quiet moment, `full` when much has gathered
+    #[arg(short = 'B', value_name = "MODE", default_value = "line")]
+    pub buffering: Buffering,
+    /// Called by the name of bpftrace.
+    #[arg(skip)]
+    pub as_peer: bool,
+}
+
+/// When output is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Buffering {
+    /// As soon as no more events wait
+    Line,
+    /// When 64 KiB have gathered, and at the end
+    Full,
+    /// As soon as no more events wait
+    None,
 }
 
 /// Loaders by name.
@@ -228,6 +245,7 @@ impl ValueEnum for FormKind {
                 PossibleValue::new("text").help("As bpftrace prints, with tables for summary()")
             }
             FormKind::Json => PossibleValue::new("json").help("One JSON object a line"),
+            FormKind::PeerText | FormKind::PeerJson => return None,
             FormKind::Csv => PossibleValue::new("csv")
                 .help("Tables of the maps; everything else on standard error"),
         })

@@ -1,6 +1,7 @@
 //! Command line: clap structs, one function per mode. Standard output is for what was asked, standard error for problems.
 
 pub mod args;
+mod bpftrace;
 mod check;
 mod emit;
 pub mod exit;
@@ -23,6 +24,9 @@ use script::{Script, complain};
 
 /// The whole program: the process's arguments to its exit code.
 pub fn main() -> Exit {
+    if bpftrace::is_called() {
+        return bpftrace::main();
+    }
     match Cli::try_parse() {
         Ok(cli) => dispatch(cli.command),
         Err(error) => {

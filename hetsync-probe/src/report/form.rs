@@ -3,7 +3,7 @@
 use crate::report::account::Account;
 use crate::report::map::MapReport;
 use crate::report::value::Scalar;
-use crate::report::{csv::Csv, json::Json, text::Text};
+use crate::report::{csv::Csv, json::Json, peer::Peer, text::Text};
 
 /// Two buffers: the report itself, and what is said beside it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub enum FormKind {
     Json,
     /// Tables of maps for spreadsheets and data frames.
     Csv,
+    /// The bytes of bpftrace's text.
+    PeerText,
+    /// The bytes of bpftrace's JSON.
+    PeerJson,
 }
 
 impl FormKind {
@@ -53,6 +57,8 @@ impl FormKind {
             FormKind::Text => Box::new(Text::new(width)),
             FormKind::Json => Box::new(Json),
             FormKind::Csv => Box::new(Csv::default()),
+            FormKind::PeerText => Box::new(Peer::new(Text::new(width), false)),
+            FormKind::PeerJson => Box::new(Peer::new(Json, true)),
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod histogram;
 pub mod json;
 pub mod map;
 pub mod names;
+pub mod peer;
 pub mod plot;
 pub mod printf;
 pub mod summary;

@@ -102,8 +102,8 @@ pub(super) struct Checker<'a> {
     /// Names in scope, innermost block last.
     pub(super) scopes: Vec<HashMap<String, usize>>,
     next_local: usize,
-    /// Every assignment of a variable that made it, in this probe.
-    pub(super) declared: Vec<(String, Span)>,
+    /// Every variable made so far in this probe, and whether by an assignment alone.
+    pub(super) declared: Vec<(String, Span, bool)>,
     /// Of the maps used without being assigned, those already complained about.
     pub(super) complained: Vec<usize>,
     /// How many loops are around the statement being checked, up to the block that is a value.
@@ -221,6 +221,7 @@ impl<'a> Checker<'a> {
         self.next_local = 0;
         self.declared.clear();
         self.scopes = vec![HashMap::new()];
+        let widened = self.tables.widened.len();
         let predicate = probe
             .predicate
             .as_ref()
@@ -249,6 +250,10 @@ impl<'a> Checker<'a> {
                     "variables of separate blocks count separately; reuse those of the outer block",
                 ),
             );
+        }
+        if self.tables.widened.len() > widened {
+            // What was several variables is one now: the next round counts them anew.
+            self.tables.locals[self.probe].clear();
         }
         // `-p` restricts kprobes only, so a body that also runs at intervals is split in two.
         let written = self.written.clone();
@@ -328,8 +333,42 @@ impl<'a> Checker<'a> {
         &mut self.tables.locals[self.probe][index]
     }
 
+    /// Makes a variable of the innermost block by assigning it; of the whole body if it is used after that block.
+    pub(super) fn declare_by_assignment(&mut self, name: &str, span: Span) -> usize {
+        let Some(&used) = self.tables.widened.get(&(self.probe, name.to_owned())) else {
+            let index = self.declare(name, span);
+            if let Some(made) = self.declared.last_mut() {
+                made.2 = true;
+            }
+            return index;
+        };
+        self.report(
+            Diagnostic::warning(
+                "W0010",
+                used,
+                format!("`${name}` is used after the block that assigns it"),
+            )
+            .with_label("of the whole body therefore, as before bpftrace 0.22")
+            .with_place(span, "first assigned here")
+            .with_help(format!(
+                "newer ones refuse this: write `let ${name};` before that block"
+            )),
+        );
+        self.declare_in(0, name, span)
+    }
+
+    /// Of an assignment in a block that has ended: from the next round on the variable is one of the whole body.
+    pub(super) fn widen(&mut self, name: &str, used: Span) {
+        let key = (self.probe, name.to_owned());
+        self.tables.widened.entry(key).or_insert(used);
+    }
+
     /// Makes a variable of the innermost block.
     pub(super) fn declare(&mut self, name: &str, span: Span) -> usize {
+        self.declare_in(self.scopes.len().saturating_sub(1), name, span)
+    }
+
+    fn declare_in(&mut self, depth: usize, name: &str, span: Span) -> usize {
         let index = self.next_local;
         self.next_local += 1;
         let locals = &mut self.tables.locals[self.probe];
@@ -342,10 +381,10 @@ impl<'a> Checker<'a> {
                 unit: Default::default(),
             });
         }
-        if let Some(scope) = self.scopes.last_mut() {
+        if let Some(scope) = self.scopes.get_mut(depth) {
             scope.insert(name.into(), index);
         }
-        self.declared.push((name.into(), span));
+        self.declared.push((name.into(), span, false));
         index
     }
 }

@@ -40,7 +40,7 @@ impl Checker<'_> {
         };
         // A variable whose first value is broken still exists: one mistake, one message.
         let known = self.lookup(name);
-        let index = known.unwrap_or_else(|| self.declare(name, name_span));
+        let index = known.unwrap_or_else(|| self.declare_by_assignment(name, name_span));
         let value = value?;
         self.put(index, value, name_span)
     }

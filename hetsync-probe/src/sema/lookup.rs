@@ -14,19 +14,23 @@ use crate::span::Span;
 use crate::syntax;
 
 impl Checker<'_> {
-    /// A variable that is used must have been assigned in this block or one around it.
+    /// A variable that is used must have been assigned in this block or one around it; one that an ended block assigned
+    /// without `let` is of the whole body, as it was before bpftrace 0.22.
     pub(super) fn used_local(&mut self, name: &str, span: Span) -> Option<usize> {
         if let Some(index) = self.lookup(name) {
             return Some(index);
         }
-        if let Some((_, earlier)) = self.declared.iter().rev().find(|(known, _)| known == name) {
+        let mut earlier = self.declared.iter().rev();
+        if let Some(&(_, earlier, assigned)) = earlier.find(|(known, ..)| known == name) {
+            if assigned {
+                self.widen(name, span);
+                return None;
+            }
             let diagnostic =
                 Diagnostic::error("E0213", span, format!("`${name}` does not exist here"))
                     .with_label("used outside of its block")
-                    .with_place(*earlier, "assigned here, in a block that has ended")
-                    .with_help(format!(
-                        "assign it before that block too, e.g. `${name} = 0;`"
-                    ));
+                    .with_place(earlier, "declared here, in a block that has ended")
+                    .with_help(format!("declare it before that block: `let ${name};`"));
             return self.fail(diagnostic);
         }
         let in_scope = self

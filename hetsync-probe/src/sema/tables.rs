@@ -14,6 +14,8 @@ pub(super) struct Tables {
     by_name: HashMap<String, usize>,
     /// Of each probe, variables in order of first assignment.
     pub(super) locals: Vec<Vec<LocalInfo>>,
+    /// Variables by probe and name that are used after the block that assigns them, and where.
+    pub(super) widened: HashMap<(usize, String), Span>,
 }
 
 /// A map.

@@ -67,7 +67,7 @@ impl Prepared {
     pub(crate) fn new(options: &Options) -> Result<Self> {
         let home = paths::home()?;
         let files = options.kernel.fetch()?;
-        let disk = packages::image(&home, &options.packages)?;
+        let disk = packages::image(&home, options.suite, &options.packages)?;
         let folder = RunFolder::new(&home)?;
         let initrd = folder.0.join("initrd.cpio");
         fs::write(&initrd, pack(options, &files, disk.as_ref())?).map_err(at(&initrd))?;

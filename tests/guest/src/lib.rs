@@ -44,5 +44,6 @@ pub use error::{Error, Result};
 pub use guest::{BootReport, Guest, Job, Output, Stream, quote};
 pub use kernel::{Files, Kernel};
 pub use options::Options;
+pub use packages::Suite;
 pub use paths::home;
 pub use shell::shell;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use hetsync_guest::{Error, Guest, Kernel, Options, Result, Stream, quote, shell};
+use hetsync_guest::{Error, Guest, Kernel, Options, Result, Stream, Suite, quote, shell};
 
 /// Boots a stock Debian kernel in QEMU and runs commands in it as root
 #[derive(Parser)]
@@ -50,6 +50,9 @@ struct Boot {
     /// Debian packages whose programs the guest has, such as bpftrace
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     deb: Vec<String>,
+    /// The release that they are taken from: bookworm, trixie or sid
+    #[arg(long, default_value = "trixie")]
+    suite: Suite,
     /// Further kernel modules to load
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     module: Vec<String>,
@@ -110,6 +113,7 @@ impl Boot {
         }
         options.programs = self.bin.clone();
         options.packages = self.deb.clone();
+        options.suite = self.suite;
         options.modules = self.module.clone();
         options.cpus = self.cpus;
         options.memory_mib = self.memory;

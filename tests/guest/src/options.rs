@@ -8,6 +8,7 @@ use std::{
 use crate::{
     error::{Error, Result},
     kernel::Kernel,
+    packages::Suite,
 };
 
 /// What to boot. Start from [`Options::new`] and change what differs.
@@ -21,9 +22,11 @@ pub struct Options {
     /// Programs of the host, put on the guest's search path with the shared
     /// libraries they need.
     pub programs: Vec<PathBuf>,
-    /// Debian packages (of trixie) whose programs the guest has, each run
-    /// with its own release's libraries.
+    /// Debian packages whose programs the guest has, each run with its own
+    /// release's libraries.
     pub packages: Vec<String>,
+    /// The release that they are taken from.
+    pub suite: Suite,
     /// Kernel modules to load beside the usual ones.
     pub modules: Vec<String>,
     /// Processors; one if [`Options::icount`] is set.
@@ -49,6 +52,7 @@ impl Options {
             files: Vec::new(),
             programs: Vec::new(),
             packages: Vec::new(),
+            suite: Suite::default(),
             modules: Vec::new(),
             cpus: 2,
             memory_mib: 1024,
@@ -77,6 +81,13 @@ impl Options {
     #[must_use]
     pub fn package(mut self, name: impl Into<String>) -> Self {
         self.packages.push(name.into());
+        self
+    }
+
+    /// Takes the packages from another release.
+    #[must_use]
+    pub fn suite(mut self, suite: Suite) -> Self {
+        self.suite = suite;
         self
     }
 

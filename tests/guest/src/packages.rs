@@ -1,7 +1,7 @@
 //! Programs from Debian packages, as a file system image for the guest.
 //!
-//! They come from trixie whatever the kernel's release is, with every package
-//! they depend on, C library included, so they share nothing with the guest's
+//! They come from one release, trixie if no other is asked for, whatever the
+//! kernel's release is, with every package they depend on, C library included, so they share nothing with the guest's
 //! other programs. A wrapper on the guest's search path runs each with the
 //! image as its root; `/proc`, `/sys`, `/dev`, `/run`, `/tmp`, `/root` and
 //! `/usr/local` in it are the guest's own.
@@ -10,6 +10,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    str::FromStr,
 };
 
 use crate::{
@@ -19,8 +20,39 @@ use crate::{
     paths::{self, output},
 };
 
-/// The release that packages are taken from.
-const SUITE: &str = "trixie";
+/// A release of Debian that packages are taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Suite {
+    /// Debian 12.
+    Bookworm,
+    /// Debian 13.
+    #[default]
+    Trixie,
+    /// What changes every day.
+    Sid,
+}
+
+impl Suite {
+    /// Its name in the archive.
+    pub fn name(self) -> &'static str {
+        match self {
+            Suite::Bookworm => "bookworm",
+            Suite::Trixie => "trixie",
+            Suite::Sid => "sid",
+        }
+    }
+}
+
+impl FromStr for Suite {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Suite::Bookworm, Suite::Trixie, Suite::Sid]
+            .into_iter()
+            .find(|suite| suite.name() == text)
+            .ok_or_else(|| Error::Usage(format!("\"{text}\" is none of bookworm, trixie, sid")))
+    }
+}
 
 /// Where the guest finds programs, below the root.
 const PROGRAM_FOLDERS: [&str; 4] = ["usr/bin", "usr/sbin", "bin", "sbin"];
@@ -70,7 +102,7 @@ impl Image {
 }
 
 /// The image of these packages, built if there is none yet; `None` for none.
-pub(crate) fn image(home: &Path, packages: &[String]) -> Result<Option<Image>> {
+pub(crate) fn image(home: &Path, suite: Suite, packages: &[String]) -> Result<Option<Image>> {
     if packages.is_empty() {
         return Ok(None);
     }
@@ -78,7 +110,10 @@ pub(crate) fn image(home: &Path, packages: &[String]) -> Result<Option<Image>> {
     names.sort();
     names.dedup();
     let _lock = paths::lock(home)?;
-    let folder = home.join("packages").join(names.join("_"));
+    let mut folder = home.join("packages").join(names.join("_"));
+    if suite != Suite::default() {
+        folder.as_mut_os_string().push(format!("@{}", suite.name()));
+    }
     let path = folder.join("image.ext4");
     let list = folder.join("programs");
     // The list is written last: with it the image is whole.
@@ -87,7 +122,7 @@ pub(crate) fn image(home: &Path, packages: &[String]) -> Result<Option<Image>> {
         return Ok(Some(Image { path, programs }));
     }
     paths::remove_folder(&folder)?;
-    let archive = Archive::open(home, SUITE, false)?;
+    let archive = Archive::open(home, suite.name(), false)?;
     let closure = archive.closure(&names)?;
     eprintln!(
         "guest: fetching {} packages for {}",

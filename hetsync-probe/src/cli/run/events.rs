@@ -25,6 +25,8 @@ const LAPS: usize = 4;
 pub(super) struct Events<'a> {
     ring: Option<Ring>,
     sink: Sink<'a>,
+    /// Whether output is written only when much has gathered.
+    gathers: bool,
 }
 
 /// What records are turned into.
@@ -43,9 +45,11 @@ impl<'a> Events<'a> {
         form: Box<dyn Form>,
         writer: Writer,
         ring: Option<Ring>,
+        gathers: bool,
     ) -> Self {
         Events {
             ring,
+            gathers,
             sink: Sink {
                 program,
                 contents: Contents::new(program),
@@ -111,7 +115,8 @@ impl<'a> Events<'a> {
         Ok(records)
     }
 
-    /// Prints every map that is not empty, in the order of their names, and gives them back for the picture.
+    /// Prints every map that is not empty, in the order of their names, and gives them back for the picture. `quiet`
+    /// leaves out what stands before them, the script's `print_maps_on_exit` the maps.
     ///
     /// # Errors
     /// As [`Events::drain`].
@@ -132,8 +137,10 @@ impl<'a> Events<'a> {
                 .contents
                 .show(session, &sink.words, map)?
                 .arranged(0, 1);
-            sink.form.map(&mut sink.writer.out, &report);
-            sink.writer.flush_if_full()?;
+            if !sink.program.config.hide_maps {
+                sink.form.map(&mut sink.writer.out, &report);
+                sink.writer.flush_if_full()?;
+            }
             reports.push(report);
         }
         Ok(reports)
@@ -226,7 +233,7 @@ impl<'a> Events<'a> {
             .ring
             .as_ref()
             .is_none_or(|ring| ring.pending_bytes() == 0);
-        if quiet {
+        if quiet && !self.gathers {
             self.sink.writer.flush()?;
         } else {
             self.sink.writer.flush_if_full()?;

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 
-use crate::cli::args::{LoaderChoice, RunArgs};
+use crate::cli::args::{Buffering, LoaderChoice, RunArgs};
 use crate::cli::emit;
 use crate::cli::exit::Exit;
 use crate::cli::output::{WriteError, Writer};
@@ -263,7 +263,8 @@ impl<'a> Job<'a> {
             );
             writer.flush()?;
         }
-        let mut events = Events::new(&program, form, writer, session.take_events());
+        let gathers = args.buffering == Buffering::Full;
+        let mut events = Events::new(&program, form, writer, session.take_events(), gathers);
         session.begin()?;
         events.drain(&session)?;
         let mut status = None;
@@ -289,10 +290,10 @@ impl<'a> Job<'a> {
         session.end()?;
         events.drain_all(&session)?;
         watch::second_signal_ends();
-        let maps = events.last_maps(&session, args.quiet || program.config.hide_maps)?;
+        let maps = events.last_maps(&session, args.quiet && !args.as_peer)?;
         let mut account = events.account(&session, &loop_lines)?;
         account.missed.extend(missed_ticks(&session, &intervals));
-        if !args.quiet {
+        if !args.quiet || args.as_peer {
             events.tell(&account, args.verbose);
         } else if !account.is_clean() {
             // Even who wants the script's output alone must not take it for complete.
@@ -305,6 +306,7 @@ impl<'a> Job<'a> {
             draw(path, &maps)?;
         }
         Ok(match (events.exit(), status) {
+            (None, Some(_)) if args.as_peer => Exit::Ok,
             (Some(0) | None, Some(status)) => Exit::Code(status),
             (Some(code), _) => Exit::Code(code),
             (None, None) => Exit::Ok,

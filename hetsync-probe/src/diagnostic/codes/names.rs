@@ -95,9 +95,9 @@ function. To use an argument on return, keep it in a map by thread, `@arg[tid] =
     Code {
         code: "E0213",
         title: "a variable is used outside of its block",
-        explanation: "A variable belongs to the block of its first assignment and ends with it, as in bpftrace since 0.22.",
-        wrong: "begin { if (pid > 1) { $x = 1; } print($x); }",
-        mended: "begin { $x = 0; if (pid > 1) { $x = 1; } print($x); }",
+        explanation: "A variable belongs to the block that declares it and ends with it.",
+        wrong: "begin { if (pid > 1) { let $x = 1; } print($x); }",
+        mended: "begin { let $x; if (pid > 1) { $x = 1; } print($x); }",
     },
     Code {
         code: "E0214",

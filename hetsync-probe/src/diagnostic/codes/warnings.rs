@@ -60,4 +60,12 @@ the kernel's function returns; cast them to its type.",
         wrong: "",
         mended: "",
     },
+    Code {
+        code: "W0010",
+        title: "a variable is used after the block that assigns it",
+        explanation: "Before bpftrace 0.22 a variable belonged to the whole body of its probe, and scripts of that time are run so. Since then it
+ends with the block of its first assignment, and bpftrace refuses the script.",
+        wrong: "begin { if (pid > 1) { $x = 1; } print($x); }",
+        mended: "begin { let $x; if (pid > 1) { $x = 1; } print($x); }",
+    },
 ];

@@ -6,11 +6,14 @@
 //! hetsync-workload sends N [SIZE|cycle|spread]   N calls of send(2) from a thread named `sender`
 //! hetsync-workload accepts N              N threads blocked in accept(2) at once, then released
 //! hetsync-workload sleeps N MS            N sleeps of MS milliseconds from a thread named `sleeper`
+//! hetsync-workload flows                  TCP connections of every kind, see `flows.rs`; changes the network
 //! hetsync-workload under N COMMAND..      N sends while COMMAND traces them: what it costs
 //! ```
 //!
 //! `under` starts COMMAND, waits until it says that it is attached (see `is_attached`), sends, runs
 //! `$HETSYNC_MEANWHILE` if that is set, and ends COMMAND with SIGINT.
+
+mod flows;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -19,7 +22,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const USAGE: &str = "usage: hetsync-workload sends N [SIZE|cycle|spread] | accepts N | sleeps N MS | under N COMMAND..";
+const USAGE: &str = "usage: hetsync-workload sends N [SIZE|cycle|spread] | accepts N | sleeps N MS | flows | under N COMMAND..";
 const MOST_THREADS: usize = 512;
 /// The largest send: what a socket's buffers surely hold.
 const MOST_BYTES: usize = 16 << 10;
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         ["sends", n, size] => sends(n, size),
         ["accepts", n] => accepts(n),
         ["sleeps", n, ms] => sleeps(n, ms),
+        ["flows"] => flows::flows(),
         ["under", n, program, arguments @ ..] => under(n, program, arguments),
         _ => Err(USAGE.into()),
     };
