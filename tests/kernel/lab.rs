@@ -1,7 +1,6 @@
 //! A booted kernel with our programs in it, and short ways to run a script there.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ impl Lab {
         let probe = Path::new(env!("CARGO_BIN_EXE_hetsync-probe"));
         let options = Options::new(kernel)
             .program(probe)
-            .program(workload(probe))
+            .program(hetsync_guest::workload(probe).expect("the workload builds"))
             .package("bpftrace")
             .package("bpftool");
         let guest = Guest::boot(&options).unwrap_or_else(|error| panic!("{kernel}: {error}"));
@@ -88,18 +87,6 @@ impl Lab {
             output.text(),
         )
     }
-}
-
-/// The workload program. `cargo test --workspace` builds it beside ours; a run of these tests alone does not, and the
-/// one an earlier build left may lack what they ask for.
-fn workload(probe: &Path) -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "-q", "-p", "hetsync-guest"])
-        .args(["--bin", "hetsync-workload"])
-        .status()
-        .expect("cargo runs");
-    assert!(built.success(), "hetsync-workload does not build");
-    probe.with_file_name("hetsync-workload")
 }
 
 /// The JSON lines of a run, and what its workload said.

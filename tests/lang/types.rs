@@ -185,7 +185,19 @@ fn variables_end_with_their_block() {
         codes_of("begin { if 1 { $x = 1; } else { $x = \"a\"; } }"),
         [""; 0]
     );
-    assert_eq!(codes_of("begin { if 1 { $x = 1; } print($x); }"), ["E0213"]);
+    // A script of the time before that is run as it was meant.
+    assert_eq!(codes_of("begin { if 1 { $x = 1; } print($x); }"), ["W0010"]);
+    let both = "begin { if 1 { $x = 1; } else { $x = 2; } print($x); if 0 { $x = 3; } }";
+    assert_eq!(codes_of(both), ["W0010"]);
+    assert_eq!(program(both).probes[0].locals.len(), 1);
+    assert_eq!(
+        codes_of("begin { if 1 { $x = 1; } else { $x = \"a\"; } print($x); }"),
+        ["E0304", "W0010"]
+    );
+    assert_eq!(
+        codes_of("begin { if 1 { let $x = 1; } print($x); }"),
+        ["E0213"]
+    );
     assert_eq!(
         codes_of("begin { { $x = 1; } $x = \"a\"; print($x); }"),
         [""; 0]

@@ -47,3 +47,16 @@ pub use options::Options;
 pub use packages::Suite;
 pub use paths::home;
 pub use shell::shell;
+
+/// The workload program beside another one of the workspace's, `beside`. `cargo test --workspace` builds it; a run of one
+/// package's tests alone does not, and the one an earlier build left may lack what they ask for.
+///
+/// # Errors
+/// It does not build.
+pub fn workload(beside: &std::path::Path) -> Result<std::path::PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = std::process::Command::new(cargo);
+    build.args(["build", "-q", "-p", "hetsync-guest"]);
+    paths::output(build.args(["--bin", "hetsync-workload"]), "cargo")?;
+    Ok(beside.with_file_name("hetsync-workload"))
+}

@@ -1,7 +1,8 @@
 //! TCP connections and messages of every kind that network tools tell of, with ports and byte counts that are told.
 //!
 //! Prints one line for each flow: `flow=NAME family=4 from=PORT to=PORT sent=BYTES received=BYTES`, as the client sees it.
-//! It needs to be root in a network of its own, as a guest has: it adds an address to the loopback device and takes it away.
+//! It needs to be root in a network of its own, as a guest has: it adds an address to the loopback device and takes it away,
+//! and lets few connections wait.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -18,8 +19,11 @@ const MESSAGE: &[u8] = b"known bytes: \x00\x01\x7f\x80\xff \"quoted\" back\\slas
 const LENT: Ipv4Addr = Ipv4Addr::new(10, 73, 0, 1);
 /// Where nobody listens.
 const CLOSED_PORT: u16 = 9;
-/// How long packets without a route are sent again before their connection is given up.
-const RETRIES: Duration = Duration::from_millis(1500);
+/// Connections that may wait for a listener, and where the kernel is told.
+const QUEUE: usize = 4;
+const QUEUE_SETTING: &str = "/proc/sys/net/core/somaxconn";
+/// How long packets are sent again before their connection is given up.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// All flows, one after the other.
 pub(super) fn flows() -> Outcome {
@@ -75,13 +79,20 @@ fn refused(name: &str, at: IpAddr) -> Outcome {
     Ok(())
 }
 
-/// Connections that wait to be accepted: the listener's queue grows one by one.
+/// Connections that wait to be accepted, until the listener's queue is full: the first packet of the last one finds no
+/// answer and is sent again.
 fn crowd() -> Outcome {
+    std::fs::write(QUEUE_SETTING, QUEUE.to_string())?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let to = listener.local_addr()?;
-    let waiting: Vec<TcpStream> = (0..6)
+    // The kernel takes one more than it was told.
+    let waiting: Vec<TcpStream> = (0..=QUEUE)
         .map(|_| TcpStream::connect(to))
         .collect::<Result<_, _>>()?;
+    if TcpStream::connect_timeout(&to, PATIENCE).is_ok() {
+        return Err(format!("{} connections wait at once", QUEUE + 2).into());
+    }
+    println!("flow=unanswered family=4 to={}", to.port());
     for client in waiting {
         let (server, from) = listener.accept()?;
         drop((client, server));
@@ -99,7 +110,7 @@ fn message() -> Outcome {
     Ok(())
 }
 
-/// A connection whose route goes away: what it sends is dropped, and sent again.
+/// A connection to an address that goes away: what is sent has no route and is dropped.
 fn cut_off() -> Outcome {
     let address = format!("{LENT}/32");
     ip(&["addr", "add", &address, "dev", "lo"])?;
@@ -108,11 +119,12 @@ fn cut_off() -> Outcome {
     let mut client = TcpStream::connect(to)?;
     let from = client.local_addr()?;
     let (mut server, _) = listener.accept()?;
-    // What is never read makes the end of the connection an abrupt one.
+    // What was never read makes the end of a connection an abrupt one, on both sides.
     server.write_all(b"?")?;
+    client.write_all(b"!")?;
     ip(&["addr", "del", &address, "dev", "lo"])?;
-    let sent = client.write(&[b'x'; 1000])?;
-    thread::sleep(RETRIES);
+    let sent = client.write(&[b'x'; 1000])? + 1;
+    thread::sleep(PATIENCE);
     drop((client, server));
     tell("cut-off", from, to, sent, 0);
     Ok(())
