@@ -11,7 +11,6 @@ use clap::Parser;
 use super::args::{Buffering, BuildArgs, ListArgs, LoaderChoice, RunArgs, ScriptArgs, Stage};
 use super::exit::Exit;
 use super::script::{Script, complain};
-use crate::kernel::features::attachable;
 use crate::report::form::FormKind;
 use crate::syntax;
 
@@ -270,6 +269,16 @@ fn info() -> Exit {
         yes(btf),
         attachable(),
     ))
+}
+
+#[cfg(feature = "kernel")]
+fn attachable() -> String {
+    crate::kernel::features::attachable()
+}
+
+#[cfg(not(feature = "kernel"))]
+fn attachable() -> String {
+    "not known to this build, which loads nothing".into()
 }
 
 fn shown(text: &str) -> Exit {
