@@ -28,6 +28,8 @@ mod late;
 mod machine;
 #[path = "core/metrics.rs"]
 mod metrics;
+#[path = "core/model.rs"]
+mod model;
 #[path = "core/old_worker.rs"]
 mod old_worker;
 #[path = "core/oracle.rs"]

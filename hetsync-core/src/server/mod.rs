@@ -68,7 +68,7 @@ pub use frame::Frame;
 pub use history::Keep;
 pub use jobs::{Action, Closing, Denial, Jobs, JobsConfig};
 pub use late::{Late, ParseLateError};
-pub use model::{Descent, Model};
+pub use model::{Descent, Model, Optimizer};
 pub use named::{CatchUp, Fate, Join, Position, Recovery};
 pub use output::{Event, LateAccount, Output, Refusal, RoundReport, RoundResult};
 #[cfg(test)]

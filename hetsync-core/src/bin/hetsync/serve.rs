@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use hetsync_core::net::{Checkpoints, Server, listen};
-use hetsync_core::server::{Config, Keep};
+use hetsync_core::server::{Config, Descent, Keep, Model};
 use hetsync_core::{Span, Time};
 
 use crate::args::ServeArgs;
@@ -64,6 +64,9 @@ fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
     if let Some(floats) = args.floats {
         builder = builder.floats(floats);
     }
+    if let Some(model) = model(args)? {
+        builder = builder.model(model);
+    }
     if let Some(token) = token {
         builder = builder.token(token);
     }
@@ -78,7 +81,7 @@ fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
         builder = builder.metrics(listener);
     }
     for (name, args) in &settings.jobs {
-        builder = builder.job(name.clone(), job(args));
+        builder = builder.job(name.clone(), job(args)?);
     }
 
     let started = Instant::now();
@@ -89,8 +92,9 @@ fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
 }
 
 /// What a job is told; what is said once holds for each.
-fn job(args: &ServeArgs) -> Config {
-    Config {
+fn job(args: &ServeArgs) -> Result<Config, Failure> {
+    let model = model(args)?.map(|model| Box::new(model) as Box<dyn Model>);
+    Ok(Config {
         workers: args.workers,
         floats: args.floats,
         wait_for: args.wait_for.into(),
@@ -98,9 +102,16 @@ fn job(args: &ServeArgs) -> Config {
         aggregate: args.aggregate.rule(),
         late: args.late,
         keep: keep(args),
-        model: None,
+        model,
         seed: 0,
-    }
+    })
+}
+
+/// The model that the server is to hold.
+fn model(args: &ServeArgs) -> Result<Option<Descent>, Failure> {
+    let parameters = args.parameters().map_err(|(_, text)| text)?;
+    let model = parameters.zip(args.model);
+    Ok(model.map(|(parameters, rule)| Descent::with(parameters, rule)))
 }
 
 fn keep(args: &ServeArgs) -> Keep {

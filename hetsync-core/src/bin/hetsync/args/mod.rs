@@ -37,7 +37,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the parameter server until Ctrl-C or SIGTERM.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Run one or more workers that compute nothing but take their time.
     Worker(WorkerArgs),
     /// Measure updates per second with 0 to 75 % stragglers, strict against

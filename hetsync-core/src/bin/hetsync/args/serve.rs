@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use hetsync_core::aggregate::Combine;
 use hetsync_core::policy::Rule;
-use hetsync_core::server::{Late, WaitFor};
+use hetsync_core::server::{Late, Optimizer, WaitFor};
 use hetsync_core::{Name, Span};
 
-use super::value::{address, bytes, positive, some_time, time, token, whole_floats};
+use super::value::{address, bytes, parameters, positive, some_time, time, token, whole_floats};
 
 /// Whom rounds wait for, of the workers that have taken part and are still
 /// connected.
@@ -97,6 +97,17 @@ pub(crate) struct ServeArgs {
     /// Length of the model. Without it, the first gradient sets it.
     #[arg(short, long, value_name = "N", value_parser = positive)]
     pub(crate) floats: Option<usize>,
+
+    /// Hold the model here, and change it by this rule with each round:
+    /// sgd(RATE), momentum(RATE, 0.9), adam(RATE, 0.9, 0.999, 1e-8). Workers
+    /// of protocol 1 that begin, or have missed too much, are sent it.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) model: Option<Optimizer>,
+
+    /// The model begins with the parameters in this file: floats of 4 bytes,
+    /// little-endian. Without it, with --floats zeros.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) initial: Option<PathBuf>,
 
     /// Serve this job as well, with a barrier of its own and the same rules;
     /// may be given several times. Workers of protocol 1 name it; the others
@@ -221,6 +232,39 @@ impl ServeArgs {
         }
     }
 
+    /// What the model begins with, if the server is to hold one; the settings
+    /// that are wrong, and how, if they do not say it.
+    pub(crate) fn parameters(&self) -> Result<Option<Vec<f32>>, (&'static [&'static str], String)> {
+        match (&self.model, &self.initial, self.floats) {
+            (None, None, _) => Ok(None),
+            (None, Some(_), _) => Err((
+                &["initial"],
+                "--initial has parameters, and there is no --model to hold them".into(),
+            )),
+            (Some(_), None, None) => Err((
+                &["model"],
+                "--model needs the parameters in a file with --initial, or their number with --floats".into(),
+            )),
+            (Some(_), None, Some(floats)) => {
+                let mut zeros = Vec::new();
+                let text = format!("--floats {floats} is more than this machine holds");
+                zeros.try_reserve_exact(floats).map_err(|_| (&["floats"][..], text))?;
+                zeros.resize(floats, 0.0);
+                Ok(Some(zeros))
+            }
+            (Some(_), Some(path), floats) => {
+                let parameters = parameters(path).map_err(|text| (&["initial"][..], text))?;
+                match floats.is_none_or(|floats| floats == parameters.len()) {
+                    true => Ok(Some(parameters)),
+                    false => Err((
+                        &["floats", "initial"],
+                        format!("--initial has {} floats, and --floats says otherwise", parameters.len()),
+                    )),
+                }
+            }
+        }
+    }
+
     /// What no setting can see by itself: all of it.
     pub(crate) fn check(&self) -> Vec<Wrong> {
         let mut wrong = Vec::new();
@@ -287,6 +331,9 @@ impl ServeArgs {
                     "--max-memory {have} does not hold one float (4 bytes) of each of {workers} workers and of two results"
                 ),
             );
+        }
+        if let Err((keys, text)) = self.parameters() {
+            say(keys, text);
         }
         if let Some(Err(text)) = self.token_file.as_deref().map(token) {
             say(&["token-file"], text);

@@ -20,6 +20,24 @@ pub(crate) fn token(path: &Path) -> Result<Token, String> {
         )),
     }
 }
+/// The floats in a file.
+pub(super) fn parameters(path: &Path) -> Result<Vec<f32>, String> {
+    let name = path.display();
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+    let (words, rest) = bytes.as_chunks::<4>();
+    if words.is_empty() || !rest.is_empty() {
+        let length = bytes.len();
+        return Err(format!(
+            "{name} has {length} bytes; expected a whole number of floats of 4 bytes"
+        ));
+    }
+    let floats: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+    match floats.iter().position(|float| !float.is_finite()) {
+        Some(at) => Err(format!("{name} holds a NaN or an infinity at element {at}")),
+        None => Ok(floats),
+    }
+}
+
 /// The first address of a name, of IPv4 if it has one, so that server and
 /// worker agree on what `localhost` is.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {

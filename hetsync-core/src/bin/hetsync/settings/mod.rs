@@ -29,7 +29,7 @@ pub(crate) use show::show;
 const MOST_BYTES: u64 = 1 << 20;
 
 /// Settings that a job may have for itself.
-const OF_A_JOB: [&str; 9] = [
+const OF_A_JOB: [&str; 11] = [
     "workers",
     "floats",
     "deadline",
@@ -37,6 +37,8 @@ const OF_A_JOB: [&str; 9] = [
     "late",
     "wait-for",
     "aggregate",
+    "model",
+    "initial",
     "keep-rounds",
     "keep-bytes",
 ];
@@ -224,7 +226,7 @@ fn serve_args(argv: &[OsString]) -> Result<ServeArgs, String> {
     match Cli::try_parse_from(argv) {
         Ok(Cli {
             command: Command::Serve(args),
-        }) => Ok(args),
+        }) => Ok(*args),
         Ok(_) => Err("expected `hetsync serve`".into()),
         Err(error) => Err(layers::first_words(&error)),
     }
