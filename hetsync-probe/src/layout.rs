@@ -70,10 +70,13 @@ pub fn aggregate_size(aggregation: &Aggregation) -> usize {
         Aggregation::Count => 8,
         Aggregation::Sum { .. }
         | Aggregation::Avg { .. }
+        | Aggregation::Slo { .. }
         | Aggregation::Stats { .. }
         | Aggregation::Min { .. }
         | Aggregation::Max { .. } => 16,
-        Aggregation::Hist { bits } => 8 * (1 + counters(hist_buckets(*bits) - 1)),
+        Aggregation::Hist { bits } | Aggregation::Cdf { bits } => {
+            8 * (1 + counters(hist_buckets(*bits) - 1))
+        }
         Aggregation::Lhist { min, max, step } => {
             8 * (1 + counters(lhist_buckets(*min, *max, *step) - 1))
         }
@@ -187,7 +190,10 @@ pub fn record(aggregation: &Aggregation, value: &mut [u8], sample: u64) {
     };
     match aggregation {
         Aggregation::Count => add(value, 0, 1),
-        Aggregation::Sum { .. } | Aggregation::Avg { .. } | Aggregation::Stats { .. } => {
+        Aggregation::Sum { .. }
+        | Aggregation::Avg { .. }
+        | Aggregation::Slo { .. }
+        | Aggregation::Stats { .. } => {
             add(value, 0, 1);
             add(value, 1, sample);
         }
@@ -199,7 +205,9 @@ pub fn record(aggregation: &Aggregation, value: &mut [u8], sample: u64) {
             add(value, 0, 1);
             raise(value, 1, sample ^ bias(*signed));
         }
-        Aggregation::Hist { bits } => add(value, hist_bucket(sample as i64, *bits), 1),
+        Aggregation::Hist { bits } | Aggregation::Cdf { bits } => {
+            add(value, hist_bucket(sample as i64, *bits), 1)
+        }
         Aggregation::Lhist { min, max, step } => {
             add(value, lhist_bucket(sample as i64, *min, *max, *step), 1);
         }

@@ -597,3 +597,27 @@ fn settings_and_declared_maps_say_how_many_keys() {
         ["W0007"]
     );
 }
+
+#[test]
+fn a_cdf_and_a_share_keep_what_they_are_given() {
+    let program = program(
+        "kprobe:f { @a = cdf(us(arg0)); @b = cdf(arg0, 4); @c[comm] = slo(us(arg0), 5 * 1000); @d = slo((int64)arg1, -3); }",
+    );
+    let aggregation = |name: &str| match &map(&program, name).value {
+        MapValue::Aggregate(aggregation) => aggregation.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(aggregation("a"), Aggregation::Cdf { bits: 2 });
+    assert_eq!(aggregation("b"), Aggregation::Cdf { bits: 4 });
+    assert_eq!(aggregation("c"), Aggregation::Slo { limit: 5000 });
+    assert_eq!(aggregation("d"), Aggregation::Slo { limit: -3 });
+    assert_eq!(map(&program, "c").unit, Some(Unit::Us));
+    assert_eq!(codes_of("kprobe:f { @ = slo(arg0, arg1); }"), ["E0402"]);
+    assert_eq!(codes_of("kprobe:f { @ = slo(arg0); }"), ["E0401"]);
+    assert_eq!(codes_of("kprobe:f { @ = cdf(arg0, 6); }"), ["E0403"]);
+    assert_eq!(codes_of("kprobe:f { @ = slo(comm, 3); }"), ["E0305"]);
+    assert_eq!(
+        codes_of("kprobe:f { @ = slo(arg0, 3); @ = slo(arg0, 4); }"),
+        ["E0310"]
+    );
+}

@@ -71,6 +71,36 @@ fn every_kind() -> Vec<(Map, Samples)> {
             ],
         ),
         (
+            with_unit(
+                aggregating("cdf", &[STR16], Aggregation::Cdf { bits: 2 }),
+                Unit::Us,
+            ),
+            vec![
+                comm(b"a", 5),
+                comm(b"a", 9),
+                comm(b"a", 9),
+                comm(b"a", 1000),
+                comm(b"b", -1),
+            ],
+        ),
+        (
+            with_unit(
+                aggregating("slo", &[STR16], Aggregation::Slo { limit: 5000 }),
+                Unit::Us,
+            ),
+            vec![
+                comm(b"a", 1),
+                comm(b"a", 0),
+                comm(b"a", 1),
+                comm(b"b", 1),
+                comm(b"c", 0),
+            ],
+        ),
+        (
+            aggregating("slo_alone", &[], Aggregation::Slo { limit: -1 }),
+            samples(&[1, 1, 1, 0]),
+        ),
+        (
             aggregating("hist", &[], Aggregation::Hist { bits: 0 }),
             samples(&[5, 0, 1, 3, -4, 1500, 600, 700, 700]),
         ),

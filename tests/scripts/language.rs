@@ -269,3 +269,28 @@ fn a_macro_that_is_a_statement_may_end_the_body() {
         1
     );
 }
+
+#[test]
+fn a_share_counts_the_samples_within_its_limit() {
+    let mut bench = Bench::new(
+        "kprobe:f { @s = slo(arg0, 10); @n[arg1] = slo((int64)arg0, -2); @c = cdf(arg0, 1); }",
+    );
+    for sample in [3, 10, 11, 1 << 40, -5i64 as u64, -2i64 as u64] {
+        let mut firing = Firing::default();
+        firing.args[0] = sample;
+        bench.fire("kprobe:f", 0, firing);
+    }
+    let left = bench.run();
+    // Arguments are unsigned, so numbers below 0 are very large.
+    assert_eq!(
+        (left.word("s", &[], 0, 0), left.word("s", &[], 0, 1)),
+        (Some(6), Some(2))
+    );
+    let key = [Part::Int(0)];
+    assert_eq!(
+        (left.word("n", &key, 0, 0), left.word("n", &key, 0, 1)),
+        (Some(6), Some(2))
+    );
+    let counted: u64 = (0..129).filter_map(|at| left.word("c", &[], 0, at)).sum();
+    assert_eq!(counted, 6);
+}

@@ -11,7 +11,7 @@ use crate::report::account::Account;
 use crate::report::form::{Form, Output};
 use crate::report::map::MapReport;
 use crate::report::summary::Number;
-use crate::report::value::{Scalar, Value};
+use crate::report::value::{Scalar, Value, share};
 
 /// Writer of the CSV form.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +51,9 @@ impl Form for Csv {
             columns(&first.value)
                 .into_iter()
                 .map(|name| match map.unit() {
-                    Some(unit) if name != "count" => format!("{name} ({unit})"),
+                    Some(unit) if !matches!(name.as_str(), "count" | "within" | "share") => {
+                        format!("{name} ({unit})")
+                    }
                     _ => name,
                 }),
         );
@@ -84,6 +86,8 @@ fn columns(value: &Value) -> Vec<String> {
         Value::Max(_) => &["max"],
         Value::Stats { .. } => &["count", "average", "total"],
         Value::Histogram(_) => &["low", "high", "count"],
+        Value::Cdf(_) => &["low", "high", "count", "share"],
+        Value::Share { .. } => &["count", "within", "limit", "share"],
         Value::Summary(summary) => {
             return summary
                 .statistics()
@@ -117,6 +121,26 @@ fn rows(value: &Value) -> Vec<Vec<String>> {
             .rows()
             .map(|row| vec![edge(row.low), edge(row.high), row.count.to_string()])
             .collect(),
+        Value::Cdf(histogram) => {
+            let all = histogram.added_up().last().map_or(0, |row| row.count);
+            histogram
+                .added_up()
+                .map(|row| {
+                    let share = share(row.count, all).to_string();
+                    vec![edge(row.low), edge(row.high), row.count.to_string(), share]
+                })
+                .collect()
+        }
+        Value::Share {
+            count,
+            within,
+            limit,
+        } => vec![vec![
+            count.to_string(),
+            within.to_string(),
+            limit.to_string(),
+            share(*within, *count).to_string(),
+        ]],
         Value::Summary(summary) => {
             let cell = |number| match number {
                 Number::Integer(n) => n.to_string(),

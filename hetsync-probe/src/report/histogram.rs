@@ -119,6 +119,20 @@ impl Histogram {
         })
     }
 
+    /// The rows that have samples, each with the samples up to its end.
+    pub fn added_up(&self) -> impl Iterator<Item = Row> + '_ {
+        let mut sum = 0u64;
+        let div = self.div.max(1);
+        let used = self.rows().filter(|row| self.counts[row.bucket] != 0);
+        used.map(move |row| {
+            sum = sum.wrapping_add(self.counts[row.bucket]);
+            Row {
+                count: sum / div,
+                ..row
+            }
+        })
+    }
+
     /// The label of a row: `[512, 1K)`, `[3]`, `(..., 0)`, `[50, ...)`.
     ///
     /// A power of two is written with its own suffix (`[512K, 1M)`), a part of a split power with that of its width

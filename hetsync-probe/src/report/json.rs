@@ -8,6 +8,8 @@
 //! | scalars, `count sum min max` | `{"type": "map", "data": {"@x": 1}}`, keyed `{"@x": {"a,b": 1}}` |
 //! | `avg`, `stats` | `{"type": "stats", "data": {"@x": {"count": 2, "average": 7, "total": 15}}}`, `avg` a number |
 //! | `hist`, `lhist` | `{"type": "hist", "data": {"@x": [{"min": 2, "max": 3, "count": 1}]}}`, no `min` or `max` at an open end |
+//! | `cdf` | `{"type": "cdf", "data": {"@x": [{"min": 2, "max": 3, "count": 1, "share": 0.25}]}}`, both up to the row's end |
+//! | `slo` | `{"type": "slo", "data": {"@x": {"count": 4, "within": 3, "limit": 10, "share": 0.75}}}` |
 //! | `summary` | `{"type": "summary", "data": {"@x": {"count": 2, "mean": .., "std": .., "min": .., "25%": .., "max": ..}}}` |
 //! | end | `{"type": "account", "data": {"events": 0, "full_maps": [], "missed": []}}` |
 //!
@@ -22,7 +24,7 @@ use crate::report::form::{Form, Output};
 use crate::report::histogram::{Histogram, Row};
 use crate::report::map::{Entry, MapReport};
 use crate::report::summary::{Number, Summary};
-use crate::report::value::{Scalar, Value, readable};
+use crate::report::value::{Scalar, Value, readable, share};
 
 /// Writer of the JSON form.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,6 +50,8 @@ impl Form for Json {
         let kind = match first.value {
             Value::Avg(_) | Value::Stats { .. } => "stats",
             Value::Histogram(_) => "hist",
+            Value::Cdf(_) => "cdf",
+            Value::Share { .. } => "slo",
             Value::Summary(_) => "summary",
             _ => "map",
         };
@@ -198,6 +202,22 @@ impl Serialize for Value {
                 map.end()
             }
             Value::Histogram(histogram) => histogram.serialize(serializer),
+            Value::Cdf(histogram) => {
+                let all = histogram.added_up().last().map_or(0, |row| row.count);
+                serializer.collect_seq(histogram.added_up().map(|row| UpTo(row, all)))
+            }
+            Value::Share {
+                count,
+                within,
+                limit,
+            } => {
+                let mut map = serializer.serialize_map(Some(4))?;
+                map.serialize_entry("count", count)?;
+                map.serialize_entry("within", within)?;
+                map.serialize_entry("limit", limit)?;
+                map.serialize_entry("share", &share(*within, *count))?;
+                map.end()
+            }
             Value::Summary(summary) => summary.serialize(serializer),
         }
     }
@@ -209,16 +229,35 @@ impl Serialize for Histogram {
     }
 }
 
-impl Serialize for Row {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
+impl Row {
+    /// The members of its object.
+    fn members<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         if let Some(low) = self.low {
             map.serialize_entry("min", &low)?;
         }
         if let Some(high) = self.high {
             map.serialize_entry("max", &high)?;
         }
-        map.serialize_entry("count", &self.count)?;
+        map.serialize_entry("count", &self.count)
+    }
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.members(&mut map)?;
+        map.end()
+    }
+}
+
+/// A row of a `cdf`, and how many samples there are in all.
+struct UpTo(Row, u64);
+
+impl Serialize for UpTo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.0.members(&mut map)?;
+        map.serialize_entry("share", &share(self.0.count, self.1))?;
         map.end()
     }
 }

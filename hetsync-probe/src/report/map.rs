@@ -145,6 +145,8 @@ impl Value {
                 total: total.clone(),
             },
             Value::Histogram(histogram) => Value::Histogram(histogram.divided(div)),
+            Value::Cdf(histogram) => Value::Cdf(histogram.divided(div)),
+            Value::Share { .. } => self.clone(),
             Value::Summary(summary) => Value::Summary(summary.divided(div)),
         }
     }
@@ -162,7 +164,19 @@ fn by_value(a: &Value, b: &Value) -> Ordering {
         | (Max(a), Max(b)) => scalars(a, b),
         (Stats { average: a, .. }, Stats { average: b, .. }) => scalars(a, b),
         (Count(a), Count(b)) => a.cmp(b),
-        (Histogram(a), Histogram(b)) => a.total().cmp(&b.total()),
+        (
+            Share {
+                within: a,
+                count: n,
+                ..
+            },
+            Share {
+                within: b,
+                count: m,
+                ..
+            },
+        ) => value::share(*a, *n).total_cmp(&value::share(*b, *m)),
+        (Histogram(a), Histogram(b)) | (Cdf(a), Cdf(b)) => a.total().cmp(&b.total()),
         (Summary(a), Summary(b)) => a.count().cmp(&b.count()),
         _ => Ordering::Equal,
     }

@@ -66,7 +66,7 @@ impl Form for Text {
             if !entry.key.is_empty() {
                 out.push(b']');
             }
-            if let (Value::Histogram(_), Some(unit)) = (&entry.value, map.unit()) {
+            if let (Value::Histogram(_) | Value::Cdf(_), Some(unit)) = (&entry.value, map.unit()) {
                 let _ = write!(out, " ({unit})");
             }
             out.push(b':');
@@ -92,6 +92,21 @@ impl Form for Text {
                     out.push(b'\n');
                     histogram_rows(out, histogram);
                     out.push(b'\n');
+                }
+                Value::Cdf(histogram) => {
+                    out.push(b'\n');
+                    added_up_rows(out, histogram);
+                    out.push(b'\n');
+                }
+                Value::Share {
+                    count,
+                    within,
+                    limit,
+                } => {
+                    let percent = percent(*within, *count);
+                    let unit = map.unit().unwrap_or_default();
+                    let space = if unit.is_empty() { "" } else { " " };
+                    line!(out, " {percent} % of {count} within {limit}{space}{unit}");
                 }
                 Value::Summary(_) => {}
             }
@@ -130,4 +145,26 @@ fn histogram_rows(out: &mut Vec<u8>, histogram: &Histogram) {
             row.count
         );
     }
+}
+
+/// Each bucket with the samples up to its end, and their share of all.
+fn added_up_rows(out: &mut Vec<u8>, histogram: &Histogram) {
+    let all = histogram.added_up().last().map_or(0, |row| row.count);
+    for row in histogram.added_up() {
+        let stars = u128::from(row.count) * u128::from(BAR) / u128::from(all.max(1));
+        let bar = "@".repeat(stars as usize);
+        line!(
+            out,
+            "{:<16}{:>8} {:>6} % |{bar:<52}|",
+            histogram.label(&row),
+            row.count,
+            percent(row.count, all)
+        );
+    }
+}
+
+/// A share in hundredths of a percent, cut off: what is not all does not look like it.
+fn percent(part: u64, whole: u64) -> String {
+    let hundredths = u128::from(part) * 10_000 / u128::from(whole.max(1));
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }

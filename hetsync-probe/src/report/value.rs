@@ -248,8 +248,27 @@ pub enum Value {
     },
     /// `hist()` or `lhist()`.
     Histogram(Histogram),
+    /// `cdf()`: its rows are shown added up.
+    Cdf(Histogram),
+    /// `slo()`.
+    Share {
+        /// Samples.
+        count: u64,
+        /// Those of them within the limit.
+        within: u64,
+        /// The limit.
+        limit: i64,
+    },
     /// `summary()`.
     Summary(Summary),
+}
+
+/// A part of a whole, 0 to 1; 0 of nothing.
+pub fn share(part: u64, whole: u64) -> f64 {
+    match whole {
+        0 => 0.0,
+        whole => part as f64 / whole as f64,
+    }
 }
 
 impl Value {
@@ -336,6 +355,12 @@ fn merge(aggregation: &Aggregation, per_cpu: &[&[u8]]) -> (u64, Value) {
         Aggregation::Count => Value::Count(n),
         Aggregation::Sum { signed } => Value::Sum(Scalar::int(total(1), *signed)),
         Aggregation::Avg { signed } => Value::Avg(mean(total(1), n, *signed)),
+        // A reading may see a sample's second word before its first.
+        Aggregation::Slo { limit } => Value::Share {
+            count: n.max(total(1)),
+            within: total(1),
+            limit: *limit,
+        },
         Aggregation::Stats { signed } => Value::Stats {
             count: n,
             average: mean(total(1), n, *signed),
@@ -358,6 +383,13 @@ fn merge(aggregation: &Aggregation, per_cpu: &[&[u8]]) -> (u64, Value) {
             Value::Max(Scalar::int(bits, *signed))
         }
         Aggregation::Hist { bits } => return histogram(Scale::Log { bits: *bits }, per_cpu),
+        Aggregation::Cdf { bits } => {
+            let (samples, value) = histogram(Scale::Log { bits: *bits }, per_cpu);
+            return match value {
+                Value::Histogram(histogram) => (samples, Value::Cdf(histogram)),
+                other => (samples, other),
+            };
+        }
         Aggregation::Lhist { min, max, step } => {
             return histogram(
                 Scale::Linear {

@@ -3,6 +3,7 @@
 use super::checker::{Checker, Typed};
 use super::config::Declared;
 use super::hir::{self, Aggregation, MapValue};
+use super::operator::integers;
 use super::shape::Shape;
 use super::tables::Value;
 use crate::diagnostic::Diagnostic;
@@ -14,6 +15,8 @@ use crate::{layout, limits};
 const DEFAULT_PERCENTILES: [u32; 3] = [25_000, 50_000, 75_000];
 /// Most percentiles of one `summary()`.
 const MAX_PERCENTILES: usize = 32;
+/// Bits of a `cdf()` unless the script names others: its shares are told at every quarter of a power of two.
+const CDF_BITS: u8 = 2;
 /// Most bits of a `hist()`.
 const MAX_HIST_BITS: i64 = 5;
 
@@ -21,7 +24,17 @@ const MAX_HIST_BITS: i64 = 5;
 pub(super) fn is_name(function: &str) -> bool {
     matches!(
         function,
-        "count" | "sum" | "avg" | "min" | "max" | "stats" | "hist" | "lhist" | "summary"
+        "count"
+            | "sum"
+            | "avg"
+            | "min"
+            | "max"
+            | "stats"
+            | "hist"
+            | "lhist"
+            | "cdf"
+            | "slo"
+            | "summary"
     )
 }
 
@@ -35,6 +48,8 @@ pub(super) fn name(aggregation: &Aggregation) -> &'static str {
         Aggregation::Max { .. } => "max",
         Aggregation::Stats { .. } => "stats",
         Aggregation::Hist { .. } => "hist",
+        Aggregation::Cdf { .. } => "cdf",
+        Aggregation::Slo { .. } => "slo",
         Aggregation::Lhist { .. } => "lhist",
         Aggregation::Summary { .. } => "summary",
     }
@@ -44,6 +59,8 @@ fn usage(function: &str) -> (&'static str, usize, usize) {
     match function {
         "count" => ("count()", 0, 0),
         "hist" => ("hist(n) or hist(n, bits)", 1, 2),
+        "cdf" => ("cdf(n) or cdf(n, bits)", 1, 2),
+        "slo" => ("slo(n, limit)", 2, 2),
         "lhist" => ("lhist(n, min, max, step)", 4, 4),
         "summary" => (
             "summary(n) or summary(n, percentile, ..)",
@@ -81,24 +98,47 @@ impl Checker<'_> {
             "min" => Aggregation::Min { signed },
             "max" => Aggregation::Max { signed },
             "stats" => Aggregation::Stats { signed },
-            "hist" => self.hist(rest)?,
+            "slo" => {
+                let limit = self.constant(&rest[0], "the limit of `slo()`")?;
+                return Some((
+                    Aggregation::Slo { limit },
+                    Some(self.within_limit(sample?, limit)),
+                ));
+            }
+            "cdf" => Aggregation::Cdf {
+                bits: self.bits_of(function, rest)?.unwrap_or(CDF_BITS),
+            },
+            "hist" => Aggregation::Hist {
+                bits: self.bits_of(function, rest)?.unwrap_or(0),
+            },
             "lhist" => self.lhist(rest, span)?,
             _ => self.summary(rest)?,
         };
         Some((aggregation, Some(sample?)))
     }
 
-    fn hist(&mut self, args: &[ast::Expr]) -> Option<Aggregation> {
+    /// 1 for a sample that is at most the limit, else 0.
+    fn within_limit(&mut self, sample: Typed, limit: i64) -> Typed {
+        let (unit, span) = (sample.unit, sample.span());
+        let limit = self.written_number(limit < 0, limit.unsigned_abs(), span);
+        Typed {
+            unit,
+            ..numeric(integers(hir::BinaryOp::Le, sample, limit, span))
+        }
+    }
+
+    /// The bits of a histogram, if they are given.
+    fn bits_of(&mut self, function: &str, args: &[ast::Expr]) -> Option<Option<u8>> {
         let Some(arg) = args.first() else {
-            return Some(Aggregation::Hist { bits: 0 });
+            return Some(None);
         };
-        match self.constant(arg, "the bits of `hist()`")? {
-            bits @ 0..=MAX_HIST_BITS => Some(Aggregation::Hist { bits: bits as u8 }),
+        match self.constant(arg, &format!("the bits of `{function}()`"))? {
+            bits @ 0..=MAX_HIST_BITS => Some(Some(bits as u8)),
             bits => self.fail(
                 Diagnostic::error(
                     "E0403",
                     arg.span,
-                    format!("`hist()` has 0 to {MAX_HIST_BITS} bits, not {bits}"),
+                    format!("`{function}()` has 0 to {MAX_HIST_BITS} bits, not {bits}"),
                 )
                 .with_help("each power of two is split into 2^bits buckets"),
             ),

@@ -59,6 +59,8 @@ fn describe_aggregation(aggregation: &Aggregation) -> String {
             format!("{name}({})", if *signed { "int64" } else { "uint64" })
         }
         Aggregation::Hist { bits } => format!("hist({bits} bits)"),
+        Aggregation::Cdf { bits } => format!("cdf({bits} bits)"),
+        Aggregation::Slo { limit } => format!("slo(up to {limit})"),
         Aggregation::Lhist { min, max, step } => format!("lhist({min}..{max} by {step})"),
         Aggregation::Summary { percentiles } => {
             let percentiles: Vec<String> = percentiles

@@ -49,13 +49,14 @@ pub(super) const LATER_BUILTINS: [&str; 7] = [
 ];
 
 /// Functions there are.
-pub(super) const FUNCTIONS: [&str; 22] = [
-    "assert", "fail", "printf", "print", "clear", "zero", "delete", "exit", "count", "sum", "avg",
-    "min", "max", "stats", "hist", "lhist", "summary", "us", "ms", "ns", "s", "bytes",
+pub(super) const FUNCTIONS: [&str; 24] = [
+    "cdf", "slo", "assert", "fail", "printf", "print", "clear", "zero", "delete", "exit", "count",
+    "sum", "avg", "min", "max", "stats", "hist", "lhist", "summary", "us", "ms", "ns", "s",
+    "bytes",
 ];
 
 /// Functions of bpftrace, and of ours, that are still to come.
-pub(super) const LATER_FUNCTIONS: [&str; 21] = [
+pub(super) const LATER_FUNCTIONS: [&str; 19] = [
     "len",
     "socket_cookie",
     "uaddr",
@@ -66,8 +67,6 @@ pub(super) const LATER_FUNCTIONS: [&str; 21] = [
     "path",
     "unwatch",
     "tseries",
-    "cdf",
-    "slo",
     "rate",
     "flow",
     "find",

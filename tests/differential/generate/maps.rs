@@ -89,7 +89,11 @@ impl Generator<'_> {
             6 => Aggregation::Hist {
                 bits: self.choices.below(6) as u8,
             },
-            7 => self.lhist(),
+            7 if signed => self.lhist(),
+            7 => match self.choices.chance(50) {
+                true => Aggregation::Cdf { bits: 2 },
+                false => Aggregation::Slo { limit: 5 },
+            },
             _ => Aggregation::Summary {
                 percentiles: vec![25_000, 50_000],
             },

@@ -15,7 +15,7 @@ use crate::load::Session;
 use crate::report::baseline;
 use crate::report::map::MapReport;
 use crate::report::names::Names;
-use crate::sema::hir::{Program, Stmt, StmtKind};
+use crate::sema::hir::{Program, StmtKind};
 
 /// A key's value on every CPU.
 type Parts = Vec<Vec<u8>>;
@@ -57,8 +57,15 @@ impl<'a> Contents<'a> {
                 ..Cleared::default()
             })
             .collect();
+        // A key that a program deletes starts anew without anybody being told, so nothing can be subtracted from it.
         for probe in &program.probes {
-            cleared_in_kernel(&probe.body, &mut maps);
+            probe.each_stmt(&mut |stmt| {
+                if let StmtKind::Delete { map, .. } = stmt.kind
+                    && let Some(map) = maps.get_mut(map.0 as usize)
+                {
+                    map.subtracts = false;
+                }
+            });
         }
         Contents { program, maps }
     }
@@ -217,27 +224,4 @@ fn parts(
         .into_iter()
         .map(|(key, value)| (key, apart(value)))
         .collect())
-}
-
-/// A key that a program deletes starts anew without anybody being told, so nothing can be subtracted from it.
-fn cleared_in_kernel(body: &[Stmt], maps: &mut [Cleared]) {
-    for stmt in body {
-        match &stmt.kind {
-            StmtKind::Delete { map, .. } => {
-                if let Some(map) = maps.get_mut(map.0 as usize) {
-                    map.subtracts = false;
-                }
-            }
-            StmtKind::If {
-                then, otherwise, ..
-            } => {
-                cleared_in_kernel(then, maps);
-                cleared_in_kernel(otherwise, maps);
-            }
-            StmtKind::Loop { body, .. } | StmtKind::Unroll { body, .. } => {
-                cleared_in_kernel(body, maps);
-            }
-            _ => {}
-        }
-    }
 }

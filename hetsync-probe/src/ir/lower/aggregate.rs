@@ -52,7 +52,10 @@ impl<'a> Lowerer<'a> {
             Aggregation::Count => {
                 self.add_word(base, 0, Val::Imm(1));
             }
-            Aggregation::Sum { .. } | Aggregation::Avg { .. } | Aggregation::Stats { .. } => {
+            Aggregation::Sum { .. }
+            | Aggregation::Avg { .. }
+            | Aggregation::Slo { .. }
+            | Aggregation::Stats { .. } => {
                 self.add_word(base, 0, Val::Imm(1));
                 self.add_word(base, 8, sample);
             }
@@ -67,7 +70,9 @@ impl<'a> Lowerer<'a> {
                 let biased = self.biased(sample, *signed);
                 self.raise(base, 8, biased);
             }
-            Aggregation::Hist { bits } => self.record_hist(base, sample, *bits),
+            Aggregation::Hist { bits } | Aggregation::Cdf { bits } => {
+                self.record_hist(base, sample, *bits);
+            }
             Aggregation::Lhist { min, max, step } => {
                 self.record_lhist(base, sample, *min, *max, *step);
             }

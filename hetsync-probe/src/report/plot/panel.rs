@@ -5,7 +5,7 @@ use plotters::prelude::DrawingBackend;
 use crate::report::histogram::{Histogram, Row, Scale};
 use crate::report::map::{Entry, MapReport};
 use crate::report::summary::{Summary, percentile_name};
-use crate::report::value::{Scalar, Value};
+use crate::report::value::{Scalar, Value, share};
 
 use super::axis::{Axis, human};
 use super::canvas::{ACCENT, BAR, BOX, Canvas, Drawn, EDGE, GRID, INK, MUTED, Style};
@@ -56,7 +56,7 @@ impl Panel {
         let histograms: Vec<Panel> = entries
             .clone()
             .filter_map(|entry| match &entry.value {
-                Value::Histogram(histogram) if histogram.total() != 0 => {
+                Value::Histogram(histogram) | Value::Cdf(histogram) if histogram.total() != 0 => {
                     let title = if map.is_keyed() {
                         format!("{}[{}]", map.name(), label(entry))
                     } else {
@@ -403,6 +403,9 @@ fn draw_box<B: DrawingBackend>(
 
 /// The axis title: the unit spelled out, or what the map holds.
 fn quantity(map: &MapReport<'_>) -> String {
+    if let Some(Value::Share { .. }) = map.entries.first().map(|entry| &entry.value) {
+        return "percent within the limit".to_owned();
+    }
     let unit = match map.unit() {
         Some("ns") => "nanoseconds",
         Some("us") => "microseconds",
@@ -438,7 +441,8 @@ fn number(value: &Value) -> Option<f64> {
             scalar(x)
         }
         Value::Stats { average, .. } => scalar(average),
-        Value::Histogram(_) | Value::Summary(_) => None,
+        Value::Share { count, within, .. } => Some(100.0 * share(*within, *count)),
+        Value::Histogram(_) | Value::Cdf(_) | Value::Summary(_) => None,
     }
 }
 

@@ -104,6 +104,16 @@ pub enum Aggregation {
         /// Width of a bucket, at least 1.
         step: u64,
     },
+    /// Power-of-two histogram, shown as the share of the samples up to each bucket's end.
+    Cdf {
+        /// 0 to 5.
+        bits: u8,
+    },
+    /// The share of samples that are at most this; what is sampled is 1 for those and 0 for others.
+    Slo {
+        /// The most that is within.
+        limit: i64,
+    },
     /// Count, mean, standard deviation, minimum, percentiles, maximum of signed samples.
     Summary {
         /// Percentiles to print, in thousandths of a percent, ascending (25 000 is the 25th).
