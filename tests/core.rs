@@ -16,6 +16,8 @@ mod cli;
 mod config;
 #[path = "core/decoder.rs"]
 mod decoder;
+#[path = "core/dtypes.rs"]
+mod dtypes;
 #[path = "core/embedding.rs"]
 mod embedding;
 #[path = "core/examples.rs"]

@@ -46,6 +46,7 @@
 
 pub mod aggregate;
 pub mod checkpoint;
+mod coder;
 pub mod member;
 pub mod metrics;
 mod name;
@@ -63,6 +64,7 @@ pub mod time;
 pub mod wire;
 pub mod worker;
 
+pub use coder::{Coder, Coding};
 pub use name::{MAX_NAME_BYTES, Name, NameError};
 pub use payload::{FLOAT_BYTES, Payload};
 pub use time::{Span, Time};

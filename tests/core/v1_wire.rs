@@ -249,8 +249,8 @@ fn each_lie_of_a_header_has_its_own_error() {
         Error::Kind { found: 10 }
     ));
     assert!(matches!(
-        refused(&header(|h| h[6] = 6)),
-        Error::Dtype { found: 6 }
+        refused(&header(|h| h[6] = 7)),
+        Error::Dtype { found: 7 }
     ));
     assert!(matches!(
         refused(&header(|h| h[7] = 1)),
@@ -280,7 +280,7 @@ fn each_lie_of_a_header_has_its_own_error() {
         refused(&header(|h| h[16] = 7)),
         Error::NotElements {
             found: 7,
-            element: 4
+            dtype: Dtype::F32
         }
     ));
     assert!(matches!(

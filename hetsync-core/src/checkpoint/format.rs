@@ -8,7 +8,7 @@
 //!       +----------+---------+----------+----------+----------+----------+----------+
 //!       | message: Protocol Buffers, the fields of `State` below                    |
 //!       +---------------------------------------------------------------------------+
-//!       | data: the newest result, then the parts of the model                      |
+//!       | data: the newest result, the parts of the model, the residual             |
 //!       +---------------------------------------------------------------------------+
 //! ```
 //!
@@ -94,6 +94,8 @@ struct State {
     newest: Option<StateResult>,
     #[prost(message, optional, tag = "9")]
     model: Option<StateModel>,
+    #[prost(uint64, tag = "10")]
+    residual_bytes: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -148,7 +150,9 @@ struct StatePart {
 pub(super) fn data(checkpoint: &Checkpoint) -> impl Iterator<Item = &[u8]> {
     let newest = checkpoint.newest.as_ref().map(|result| result.as_bytes());
     let parts = checkpoint.model.iter().flat_map(|model| &model.parts);
-    newest.into_iter().chain(parts.map(|part| &part.bytes[..]))
+    let residual = std::iter::once(&checkpoint.residual[..]);
+    let parts = parts.map(|part| &part.bytes[..]);
+    newest.into_iter().chain(parts).chain(residual)
 }
 
 /// Header and message; the data is written behind them from where it is.
@@ -219,6 +223,7 @@ fn state(checkpoint: &Checkpoint) -> State {
                 })
                 .collect(),
         }),
+        residual_bytes: checkpoint.residual.len() as u64,
     }
 }
 
@@ -300,6 +305,7 @@ fn understand(state: State, mut data: &[u8]) -> Result<Checkpoint, String> {
             })
         }
     };
+    let residual = take(state.residual_bytes)?;
     if !data.is_empty() {
         return Err("its data is longer than its arrays".into());
     }
@@ -331,6 +337,7 @@ fn understand(state: State, mut data: &[u8]) -> Result<Checkpoint, String> {
         workers,
         newest,
         model,
+        residual,
     })
 }
 

@@ -48,6 +48,9 @@ pub struct Checkpoint {
     /// What a worker that did not get it must be sent.
     pub(crate) newest: Option<Arc<RoundResult>>,
     pub(crate) model: Option<SavedModel>,
+    /// What rounding took away from the newest result; empty if nothing is
+    /// rounded.
+    pub(crate) residual: Vec<u8>,
 }
 
 impl Checkpoint {

@@ -181,7 +181,7 @@ impl Hub {
     /// the oldest results first.
     fn count_results(&self, state: &mut State) {
         state.results.retain(|result| result.strong_count() > 0);
-        let bytes = |result: &Weak<RoundResult>| result.upgrade().map(|r| r.as_bytes().len());
+        let bytes = |result: &Weak<RoundResult>| result.upgrade().map(|r| r.held_bytes());
         let held = state.results.iter().filter_map(bytes).sum();
         let mut over = self.memory.hold_results(held);
         if over == 0 {
@@ -202,7 +202,7 @@ impl Hub {
             for (_, connection) in readers {
                 connection.condemn(Departure::SlowReader);
             }
-            over = over.saturating_sub(readers[0].0.as_bytes().len());
+            over = over.saturating_sub(readers[0].0.held_bytes());
         }
     }
 

@@ -11,9 +11,10 @@ use super::socket;
 use crate::member::{Answer, Identity, Member, Output};
 use crate::payload::Payload;
 use crate::time::{Span, Time};
-use crate::wire::v1::message::Leave;
-use crate::wire::v1::{self, Decoder, Item, Limits, MAX_MESSAGE_BYTES, Message};
+use crate::wire::v1::message::{Leave, Push, Tensor};
+use crate::wire::v1::{self, Decoder, Dtype, Item, Limits, MAX_MESSAGE_BYTES, Message};
 use crate::worker::Retry;
+use crate::{Coder, Coding};
 
 /// A worker that speaks protocol 1: it has a name, is told what it missed,
 /// and survives the loss of its connection.
@@ -59,6 +60,9 @@ pub struct MemberClient {
     head: Option<Message>,
     clock: Instant,
     last_error: Option<io::Error>,
+    coder: Coder,
+    /// The gradient that is out, as it is sent.
+    coded: Vec<u8>,
 }
 
 impl MemberClient {
@@ -83,7 +87,16 @@ impl MemberClient {
             head: None,
             clock: Instant::now(),
             last_error: None,
+            coder: Coder::new(Coding::default()),
+            coded: Vec::new(),
         }
+    }
+
+    /// Sends gradients in another form than f32, and takes results in another
+    /// if the server has them. To be called first of all.
+    pub fn coding(mut self, coding: Coding) -> Self {
+        self.coder = Coder::new(coding);
+        self
     }
 
     /// The worker has a model from elsewhere, as it was before the round
@@ -117,7 +130,15 @@ impl MemberClient {
     /// See [`ClientError`].
     pub async fn submit(&mut self, gradient: Payload) -> Result<Answer, ClientError> {
         self.decoder.expect_length(Some(gradient.as_bytes().len()));
+        let coded = match self.coder.coding().push {
+            Dtype::F32 => None,
+            _ => Some(gradient.clone()),
+        };
         self.member.push(gradient)?;
+        // Once, as it may be sent more than once.
+        if let Some(gradient) = coded {
+            self.coded = self.coder.encode(gradient.as_bytes());
+        }
         self.connect().await
     }
 
@@ -145,13 +166,12 @@ impl MemberClient {
                 }
                 Err(error) => self.fail(error),
             },
-            Some(Output::Say(message)) => self.send(&v1::encode(&message), &[]).await,
-            Some(Output::Push(push, payload)) => {
-                let bytes = payload.as_bytes();
-                let (length, crc) = (bytes.len() as u64, v1::crc(bytes));
-                let head = v1::encode_before_tensors(&Message::Push(push), length, crc);
-                self.send(&head, bytes).await;
+            Some(Output::Say(message @ Message::Hello(_))) => {
+                let head = v1::encode_head(&message, self.coder.coding().result, 0, 0);
+                self.send(&head, &[]).await;
             }
+            Some(Output::Say(message)) => self.send(&v1::encode(&message), &[]).await,
+            Some(Output::Push(push, payload)) => self.push(push, &payload).await,
             Some(Output::Joined(answer) | Output::Deliver(answer)) => return Ok(Some(answer)),
             Some(Output::Refused(code, text)) => {
                 self.start_anew();
@@ -185,6 +205,27 @@ impl MemberClient {
         if let Some((next, epoch)) = position {
             self.member.resume(next, epoch);
         }
+    }
+
+    async fn push(&mut self, mut push: Push, payload: &Payload) {
+        let dtype = self.coder.coding().push;
+        if dtype == Dtype::TopK && push.tensors.is_empty() {
+            // Its bytes do not say how long it is.
+            let elements = payload.floats() as u64;
+            push.tensors.push(Tensor {
+                name: String::new(),
+                elements,
+            });
+        }
+        let coded = std::mem::take(&mut self.coded);
+        let bytes = match dtype {
+            Dtype::F32 => payload.as_bytes(),
+            _ => &coded,
+        };
+        let (length, crc) = (bytes.len() as u64, v1::crc(bytes));
+        let head = v1::encode_head(&Message::Push(push), dtype, length, crc);
+        self.send(&head, bytes).await;
+        self.coded = coded;
     }
 
     async fn send(&mut self, head: &[u8], body: &[u8]) {

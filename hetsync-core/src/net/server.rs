@@ -28,6 +28,7 @@ use crate::server::{
 };
 use crate::stats::Stats;
 use crate::time::{Span, Time};
+use crate::wire::v1::Dtype;
 use crate::wire::{v0, v1};
 
 /// A server that is ready to run.
@@ -132,6 +133,13 @@ impl Builder {
     /// sixteen results, or as many as 256 MiB hold.
     pub fn keep(mut self, keep: Keep) -> Self {
         self.config.keep = keep;
+        self
+    }
+
+    /// What results are rounded to: f32, which is the default, bf16, f16 or
+    /// int8. Workers that say so in their hello are sent them in that form.
+    pub fn precision(mut self, dtype: Dtype) -> Self {
+        self.config.precision = dtype;
         self
     }
 

@@ -20,7 +20,7 @@ use super::notice::Departure;
 use crate::server::ConnId;
 use crate::time::Span;
 use crate::wire::v1::message::Push;
-use crate::wire::v1::{Decoder, Item, Limits, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES, Message};
+use crate::wire::v1::{Decoder, Dtype, Item, Limits, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES, Message};
 
 /// Bytes of tensors that one read takes at most: the decoder looks at them
 /// while they are in a second-level cache.
@@ -66,11 +66,11 @@ impl Session<'_> {
                     Message::Push(message) => {
                         connection.gradient_begins();
                         connection.settled(false, || hub.now()).await?;
-                        if self.admit(&mut decoder, &message, head.tensor_bytes) {
+                        if self.admit(&mut decoder, &message, head.float_bytes) {
                             push = Some(message);
                         }
                     }
-                    other => self.hear(&mut decoder, other),
+                    other => self.hear(&mut decoder, other, head.dtype),
                 },
                 Ok(Some(Item::Tensors(payload))) => {
                     let Some(push) = push.take() else {
@@ -97,14 +97,17 @@ impl Session<'_> {
     }
 
     /// A message without tensors.
-    fn hear(&self, decoder: &mut Decoder, message: Message) {
+    fn hear(&self, decoder: &mut Decoder, message: Message, dtype: Dtype) {
         let conn = self.connection.id;
         let heartbeat = match &message {
             Message::Hello(hello) => Some(hello.heartbeat_ms),
             _ => None,
         };
         let is_known = self.hub.change(|jobs, now| {
-            jobs.handle_message(now, conn, message);
+            match message {
+                Message::Hello(hello) => jobs.handle_hello(now, conn, hello, dtype),
+                message => jobs.handle_message(now, conn, message),
+            }
             jobs.is_known(conn)
         });
         if let Some(heartbeat_ms) = heartbeat.filter(|_| is_known) {
@@ -119,15 +122,15 @@ impl Session<'_> {
     }
 
     /// Whether the tensors of a gradient are to be read, and room for them.
-    fn admit(&mut self, decoder: &mut Decoder, push: &Push, tensor_bytes: u64) -> bool {
+    fn admit(&mut self, decoder: &mut Decoder, push: &Push, float_bytes: u64) -> bool {
         let conn = self.connection.id;
         let share = self.claim.share();
         let expected = self.hub.change(|jobs, now| {
-            if !jobs.check_push(now, conn, push, tensor_bytes) {
+            if !jobs.check_push(now, conn, push, float_bytes) {
                 return None;
             }
             let known = jobs.model_bytes(conn);
-            let found = usize::try_from(tensor_bytes).unwrap_or(usize::MAX);
+            let found = usize::try_from(float_bytes).unwrap_or(usize::MAX);
             if known.is_none() && found > share {
                 jobs.handle_no_share(now, conn, found, share);
                 return None;

@@ -61,6 +61,7 @@ impl Machine {
     fn close(&mut self, now: Time, opened: Time, outcome: Outcome, why: Explanation) {
         let mut result = self.take_result();
         let reduced = self.reduce(&mut result);
+        self.round_result(&mut result);
         let carried = match self.errs(Fault::KeepsTheCarried) {
             true => self.round.carried.clone(),
             false => std::mem::take(&mut self.round.carried),
@@ -128,6 +129,7 @@ impl Machine {
         result.weight = weight;
         result.divisor = self.config.aggregate.divisor(weight);
         result.frame_head = OnceLock::new();
+        result.coded = OnceLock::new();
         let out = result.buffer(inputs[0].len());
         match self.round.carried.is_empty() || self.errs(Fault::WrongDivisor) {
             true => self.config.aggregate.reduce(&inputs, out),

@@ -4,6 +4,7 @@ use super::{Keep, Late, Model};
 use crate::aggregate::{Aggregate, Sum};
 use crate::payload::FLOAT_BYTES;
 use crate::policy::{Policy, Replay};
+use crate::wire::v1::Dtype;
 
 /// Whom an open round waits for, of the workers that are connected and have
 /// sent a gradient before.
@@ -39,6 +40,9 @@ pub struct Config {
     /// The model, if the server is to hold it. Its length is then that of the
     /// gradients.
     pub model: Option<Box<dyn Model>>,
+    /// What results are rounded to: f32, bf16, f16 or int8; anything else is
+    /// taken for f32. What rounding takes away is added to the next result.
+    pub precision: Dtype,
     /// Makes the epochs of one server others than those of another: from a
     /// source of randomness, if workers may outlive the server.
     pub seed: u64,
@@ -57,6 +61,7 @@ impl Default for Config {
             late: Late::Drop,
             keep: Keep::default(),
             model: None,
+            precision: Dtype::F32,
             seed: 0,
         }
     }

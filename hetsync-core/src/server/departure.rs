@@ -139,6 +139,7 @@ impl Machine {
         self.began = self.round.id;
         self.beginning = None;
         self.ancestors.clear();
+        self.residual.clear();
         self.timeout = None;
         self.gathering = true;
         self.model_bytes = configured_bytes(&self.config);

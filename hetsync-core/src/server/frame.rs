@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use super::output::Coded;
 use super::{CatchUp, ConnId, Fate, RoundResult};
 use crate::policy::Outcome;
 use crate::wire::v1::message::{self, Fate as WireFate, Outcome as WireOutcome, Recovery, Tensor};
-use crate::wire::v1::{ErrorCode, Message};
+use crate::wire::v1::{Dtype, ErrorCode, Message};
 use crate::wire::{v0, v1};
 
 /// Most names of missing workers in one result: the others are counted.
@@ -17,6 +18,8 @@ const MISSING_NAMES: usize = 256;
 pub struct Frame {
     head: Head,
     result: Option<Arc<RoundResult>>,
+    /// The result is sent in the form that it was rounded to.
+    is_coded: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -36,7 +39,13 @@ impl Frame {
 
     /// What is to be sent behind it.
     pub fn body(&self) -> &[u8] {
-        self.result.as_deref().map_or(&[], RoundResult::as_bytes)
+        let Some(result) = &self.result else {
+            return &[];
+        };
+        match result.coded.get() {
+            Some(coded) if self.is_coded => &coded.bytes,
+            _ => result.as_bytes(),
+        }
     }
 
     /// The result, or the model, that is sent behind the head.
@@ -50,6 +59,7 @@ impl Frame {
         Self {
             head: Head::V0(header),
             result: Some(result),
+            is_coded: false,
         }
     }
 
@@ -58,6 +68,7 @@ impl Frame {
         Self {
             head: Head::V1(v1::encode(message).into()),
             result: None,
+            is_coded: false,
         }
     }
 
@@ -99,28 +110,45 @@ impl Frame {
         Self {
             head: Head::V1(head.into()),
             result: Some(Arc::clone(model)),
+            is_coded: false,
         }
     }
 
-    /// A result for a worker that speaks protocol 1. What stands in front of
-    /// it is made once, for all of them.
+    /// A result for a worker that speaks protocol 1, in f32 or in the form
+    /// that the job's results are rounded to. What stands in front of it is
+    /// made once, for all of them.
     pub(super) fn of_result(
         result: Arc<RoundResult>,
+        dtype: Dtype,
         tensors: &[Tensor],
         name: impl Fn(ConnId) -> String,
     ) -> Self {
-        let head = result
-            .frame_head
-            .get_or_init(|| result_head(&result, tensors, name));
+        let is_coded = dtype != Dtype::F32;
+        let head = match is_coded {
+            false => result
+                .frame_head
+                .get_or_init(|| result_head(&result, dtype, result.as_bytes(), tensors, name)),
+            true => {
+                let code = || {
+                    let bytes = v1::encode_floats(dtype, result.as_bytes());
+                    let head = result_head(&result, dtype, &bytes, tensors, name);
+                    Coded { head, bytes }
+                };
+                &result.coded.get_or_init(code).head
+            }
+        };
         Self {
             head: Head::V1(Arc::clone(head)),
             result: Some(result),
+            is_coded,
         }
     }
 }
 
 fn result_head(
     result: &RoundResult,
+    dtype: Dtype,
+    bytes: &[u8],
     tensors: &[Tensor],
     name: impl Fn(ConnId) -> String,
 ) -> Arc<[u8]> {
@@ -140,6 +168,5 @@ fn result_head(
         missing: missing.map(|conn| name(*conn)).collect(),
         tensors: tensors.to_vec(),
     });
-    let bytes = result.as_bytes();
-    v1::encode_before_tensors(&message, bytes.len() as u64, v1::crc(bytes)).into()
+    v1::encode_head(&message, dtype, bytes.len() as u64, v1::crc(bytes)).into()
 }

@@ -32,8 +32,8 @@ use crate::payload::Payload;
 use crate::stats::Stats;
 use crate::time::{Span, Time};
 use crate::wire::WireError;
-use crate::wire::v1::ErrorCode;
 use crate::wire::v1::message::Tensor;
+use crate::wire::v1::{Dtype, ErrorCode};
 
 /// What [`Jobs`] are told once.
 #[derive(Debug)]
@@ -109,6 +109,8 @@ enum Session {
         name: Name,
         /// As which worker it takes part, and since which epoch.
         joined: Option<(ConnId, u64)>,
+        /// What it is sent results in.
+        dtype: Dtype,
     },
 }
 
@@ -233,6 +235,7 @@ impl Jobs {
                 job,
                 name,
                 joined: Some((id, _)),
+                ..
             }) => {
                 let worker = self.jobs[job].workers.get_mut(&name);
                 let Some(worker) = worker.filter(|worker| worker.session == Some(conn)) else {
@@ -390,10 +393,11 @@ impl Jobs {
                     let Some(conn) = job.session_of(to) else {
                         continue;
                     };
+                    let dtype = self.dtype(conn);
                     let mut frames = vec![Frame::catch_up(&catch_up, job.tensors())];
                     if let Recovery::Results(results) = catch_up.recovery {
                         let results = results.into_iter();
-                        frames.extend(results.map(|result| job.result_frame(result)));
+                        frames.extend(results.map(|result| job.result_frame(result, dtype)));
                     }
                     let is_answer = catch_up.fate != super::Fate::None;
                     self.actions.push_back(Action::Send {
@@ -418,7 +422,7 @@ impl Jobs {
         let job = &self.jobs[job];
         let (conn, frame) = match job.names.contains_key(&to) {
             true => match job.session_of(to) {
-                Some(conn) => (conn, job.result_frame(result)),
+                Some(conn) => (conn, job.result_frame(result, self.dtype(conn))),
                 None => return,
             },
             false => (to, Frame::v0(result)),
@@ -428,6 +432,14 @@ impl Jobs {
             frames: vec![frame],
             is_answer: true,
         });
+    }
+
+    /// What this connection is sent results in.
+    fn dtype(&self, conn: ConnId) -> Dtype {
+        match self.sessions.get(&conn) {
+            Some(Session::Known { dtype, .. }) => *dtype,
+            _ => Dtype::F32,
+        }
     }
 
     /// A machine has taken a worker off its roster.
@@ -493,11 +505,13 @@ impl Job {
         layout.map_or(&[][..], |(_, tensors)| tensors)
     }
 
-    fn result_frame(&self, result: Arc<super::RoundResult>) -> Frame {
-        Frame::of_result(result, self.tensors(), |conn| match self.names.get(&conn) {
-            Some(name) => name.to_string(),
-            // No name has this character, so none can be taken for it.
-            None => format!("#{}", conn.0),
+    fn result_frame(&self, result: Arc<super::RoundResult>, dtype: Dtype) -> Frame {
+        Frame::of_result(result, dtype, self.tensors(), |conn| {
+            match self.names.get(&conn) {
+                Some(name) => name.to_string(),
+                // No name has this character, so none can be taken for it.
+                None => format!("#{}", conn.0),
+            }
         })
     }
 }

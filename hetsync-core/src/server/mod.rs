@@ -60,6 +60,7 @@ mod planted;
 mod restore;
 mod roster;
 mod round;
+mod rounding;
 mod token;
 
 pub use attribution::{Account, Accounts, Bill, Cause, Charge, Signs};
@@ -139,6 +140,8 @@ pub struct Machine {
     spare_buffers: Vec<Vec<u8>>,
     outputs: VecDeque<Output>,
     stats: Stats,
+    /// What rounding took away from the newest result.
+    residual: Vec<f32>,
     /// Who left while the open round waited for them, and when.
     departed: Vec<attribution::Missing>,
     #[cfg(test)]
@@ -167,6 +170,7 @@ impl Machine {
             spare_buffers: Vec::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
+            residual: Vec::new(),
             departed: Vec::new(),
             #[cfg(test)]
             planted: None,

@@ -47,7 +47,16 @@ pub struct RoundResult {
     pub(super) missed: Vec<ConnId>,
     /// What protocol 1 says in front of the vector, once it was needed.
     pub(super) frame_head: OnceLock<Arc<[u8]>>,
+    /// The same in the form that the job's results are rounded to.
+    pub(super) coded: OnceLock<Coded>,
     bytes: Vec<u8>,
+}
+
+/// A result in another form than f32, and what stands in front of it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Coded {
+    pub(super) head: Arc<[u8]>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl RoundResult {
@@ -67,6 +76,7 @@ impl RoundResult {
             outcome,
             missed: Vec::new(),
             frame_head: OnceLock::new(),
+            coded: OnceLock::new(),
             bytes,
         }
     }
@@ -107,9 +117,19 @@ impl RoundResult {
         &self.bytes
     }
 
+    /// Bytes of memory that it takes, in all forms that it was sent in.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.len() + self.coded.get().map_or(0, |coded| coded.bytes.len())
+    }
+
     /// A copy of the reduced vector.
     pub fn payload(&self) -> Payload {
         Payload::from_checked(self.bytes.clone(), None)
+    }
+
+    /// The reduced vector, to be changed before it is out.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 
     /// Room of exactly `len` bytes, of whatever content.

@@ -12,6 +12,8 @@
 use super::{Machine, Position, RoundId};
 use crate::Name;
 use crate::checkpoint::{Ancestor, Checkpoint, SavedModel};
+use crate::payload::FLOAT_BYTES;
+use crate::wire::v1::Dtype;
 use crate::wire::v1::message::Tensor;
 
 /// Epochs that a job remembers to have gone on from.
@@ -59,6 +61,7 @@ impl Machine {
             model_bytes: self.model_bytes.map(|bytes| bytes as u64),
             tensors,
             workers,
+            residual: to_bytes(&self.residual),
             // Whoever needs more than the model can be sent is sent that.
             newest: self.last.clone().filter(|_| model.is_none()),
             model: model.map(|model| SavedModel {
@@ -94,6 +97,10 @@ impl Machine {
                 });
             }
         }
+        if self.precision() != Dtype::F32 {
+            // Of another length, it is of another precision or none.
+            self.residual = from_bytes(&from.residual);
+        }
         self.round.id = from.next;
         self.began = from.next;
         self.last = from.newest;
@@ -127,4 +134,18 @@ impl Machine {
             epoch: last.epoch,
         })
     }
+}
+
+fn to_bytes(floats: &[f32]) -> Vec<u8> {
+    let bytes = floats.iter().flat_map(|float| float.to_le_bytes());
+    bytes.collect()
+}
+
+fn from_bytes(bytes: &[u8]) -> Vec<f32> {
+    let words = bytes.as_chunks::<FLOAT_BYTES>().0.iter();
+    let floats = words.map(|word| f32::from_le_bytes(*word));
+    // What is no number was never taken away by rounding.
+    floats
+        .map(|float| if float.is_finite() { float } else { 0.0 })
+        .collect()
 }

@@ -100,6 +100,11 @@ impl Body {
         self.checked = whole;
     }
 
+    /// The bytes that are in, if they are no floats.
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.buffer[..self.filled]
+    }
+
     /// The payload of `length` bytes, all of which are in.
     pub(super) fn finish(&mut self, length: usize) -> Payload {
         let mut bytes = std::mem::take(&mut self.buffer);

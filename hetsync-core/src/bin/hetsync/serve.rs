@@ -51,6 +51,7 @@ fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
         .aggregate(args.aggregate.rule())
         .late(args.late)
         .keep(keep(args))
+        .precision(args.dtype)
         .linger(args.linger)
         .max_named_workers(args.max_workers)
         .max_payload_bytes(args.max_payload)
@@ -103,6 +104,7 @@ fn job(args: &ServeArgs) -> Result<Config, Failure> {
         late: args.late,
         keep: keep(args),
         model,
+        precision: args.dtype,
         seed: 0,
     })
 }

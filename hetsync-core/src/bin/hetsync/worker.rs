@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hetsync_core::member::{Answer, Fate, Identity};
 use hetsync_core::net::{Client, ClientError, MemberClient};
 use hetsync_core::stats::Histogram;
-use hetsync_core::{Payload, Span};
+use hetsync_core::{Coding, Payload, Span};
 use smol::Timer;
 use smol::future::FutureExt;
 
@@ -69,7 +69,12 @@ impl Speaker {
             worker,
             token,
         };
-        let client = MemberClient::new(args.connect, identity);
+        let coding = Coding {
+            push: args.dtype,
+            result: args.dtype,
+            ..Coding::default()
+        };
+        let client = MemberClient::new(args.connect, identity).coding(coding);
         Ok(Self::New(Box::new(client)))
     }
 

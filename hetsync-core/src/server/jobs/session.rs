@@ -6,7 +6,7 @@ use crate::payload::Payload;
 use crate::server::{Closing, Join, Position, RoundId};
 use crate::time::Time;
 use crate::wire::v1::message::{self, Hello, Push, Tensor};
-use crate::wire::v1::{self, ErrorCode, Message};
+use crate::wire::v1::{self, Dtype, ErrorCode, Message};
 
 impl Jobs {
     /// Whether a connection has said who it is, and more can be taken from
@@ -19,7 +19,9 @@ impl Jobs {
     pub fn handle_message(&mut self, now: Time, conn: ConnId, message: Message) {
         match (self.sessions.get(&conn), message) {
             (None, _) => {}
-            (Some(Session::Stranger), Message::Hello(hello)) => self.greet(now, conn, &hello),
+            (Some(Session::Stranger), Message::Hello(hello)) => {
+                self.greet(now, conn, &hello, Dtype::F32);
+            }
             (Some(Session::Known { .. }), Message::Heartbeat(beat)) => self.answer_beat(conn, beat),
             (Some(Session::Known { .. }), Message::Join(join)) => self.join(now, conn, join),
             (Some(Session::Known { .. }), Message::Leave(_)) => self.leave(now, conn),
@@ -27,6 +29,15 @@ impl Jobs {
                 let text = format!("a {} has no place here", message.kind().name());
                 self.deny(now, conn, ErrorCode::Protocol, text);
             }
+        }
+    }
+
+    /// A hello that would have results in another form than f32. It is sent
+    /// them so if its job's results are of that form.
+    pub fn handle_hello(&mut self, now: Time, conn: ConnId, hello: Hello, dtype: Dtype) {
+        match self.sessions.get(&conn) {
+            Some(Session::Stranger) => self.greet(now, conn, &hello, dtype),
+            _ => self.handle_message(now, conn, Message::Hello(hello)),
         }
     }
 
@@ -87,7 +98,7 @@ impl Jobs {
             return;
         };
         let of = Some(RoundId(push.round));
-        self.jobs[at].learn_layout(push.tensors);
+        self.jobs[at].learn_layout(named(&push.tensors).to_vec());
         self.on(at, |machine| machine.handle_gradient(now, id, of, payload));
         let job = &mut self.jobs[at];
         let (epoch, seen) = (job.machine.epoch(), job.machine.seen(id));
@@ -119,7 +130,7 @@ impl Jobs {
         Some((job, id))
     }
 
-    fn greet(&mut self, now: Time, conn: ConnId, hello: &Hello) {
+    fn greet(&mut self, now: Time, conn: ConnId, hello: &Hello, dtype: Dtype) {
         let token = self.config.token.as_ref();
         if !token.is_none_or(|token| token.matches(&hello.token)) {
             let text = match hello.token.is_empty() {
@@ -157,10 +168,16 @@ impl Jobs {
             kept_rounds: job.machine.keep().rounds as u64,
             seen: job.seen(&name).map(|round| round.0),
         };
+        let precision = job.machine.precision();
         let known = Session::Known {
             job: at,
             name,
             joined: None,
+            dtype: if dtype == precision {
+                dtype
+            } else {
+                Dtype::F32
+            },
         };
         self.sessions.insert(conn, known);
         self.say(conn, &Message::Welcome(welcome));
@@ -226,7 +243,10 @@ impl Jobs {
     }
 
     fn leave(&mut self, now: Time, conn: ConnId) {
-        if let Some(Session::Known { job, name, joined }) = self.sessions.remove(&conn) {
+        if let Some(Session::Known {
+            job, name, joined, ..
+        }) = self.sessions.remove(&conn)
+        {
             if let Some((id, _)) = joined
                 && let Some(worker) = self.jobs[job].workers.get_mut(&name)
                 && worker.session == Some(conn)
@@ -251,6 +271,14 @@ impl Jobs {
     }
 }
 
+/// One tensor without a name is as good as none.
+fn named(tensors: &[Tensor]) -> &[Tensor] {
+    match tensors {
+        [alone] if alone.name.is_empty() => &[],
+        tensors => tensors,
+    }
+}
+
 impl Job {
     /// The newest round of this epoch of which a gradient of this worker
     /// was seen.
@@ -263,6 +291,7 @@ impl Job {
     /// What is wrong with these tensors, if the job has others.
     fn layout_fault(&self, tensors: &[Tensor]) -> Option<String> {
         let (epoch, layout) = self.layout.as_ref()?;
+        let tensors = named(tensors);
         if *epoch != self.machine.epoch() || layout.as_ref() == tensors {
             return None;
         }

@@ -1,8 +1,8 @@
 //! Frames out of bytes that come in any pieces.
 
 use super::error::Part;
-use super::{Error, HEADER_BYTES, Header, MAX_TENSORS, Message};
-use crate::payload::Payload;
+use super::{Dtype, Error, HEADER_BYTES, Header, MAX_TENSORS, Message, codec};
+use crate::payload::{FLOAT_BYTES, Payload};
 use crate::wire::body::Body;
 
 /// Bytes that may be read ahead of what is asked for: a small frame then
@@ -23,9 +23,13 @@ pub struct Limits {
 pub struct Head {
     /// The message.
     pub message: Message,
+    /// What its tensors are, or what a hello would have results in.
+    pub dtype: Dtype,
     /// Bytes of tensors that follow; they come as [`Item::Tensors`] next.
     /// 0 for none.
     pub tensor_bytes: u64,
+    /// Bytes that they are as floats.
+    pub float_bytes: u64,
 }
 
 /// One thing that was read.
@@ -41,7 +45,8 @@ pub enum Item {
 enum State {
     Header,
     Message(Header),
-    Tensors(Header),
+    /// And bytes that they will be as floats.
+    Tensors(Header, usize),
 }
 
 /// Decodes one frame after another from bytes that come in any pieces.
@@ -73,6 +78,8 @@ pub struct Decoder {
     message: Vec<u8>,
     body: Body,
     tensor_crc: crc32fast::Hasher,
+    /// For floats that come in another form.
+    floats: Vec<u8>,
     /// The length that the model vouches for.
     expected_bytes: Option<usize>,
 }
@@ -89,6 +96,7 @@ impl Decoder {
             message: Vec::new(),
             body: Body::default(),
             tensor_crc: crc32fast::Hasher::new(),
+            floats: Vec::new(),
             expected_bytes: None,
         }
     }
@@ -98,7 +106,7 @@ impl Decoder {
         self.limits = limits;
     }
 
-    /// Tensors of this length, in bytes, get all their memory at once; it
+    /// Tensors of this length, in bytes of f32, get all their memory at once; it
     /// is the caller who vouches for it. Others are taken as well.
     pub fn expect_length(&mut self, bytes: Option<usize>) {
         self.expected_bytes = bytes;
@@ -106,8 +114,10 @@ impl Decoder {
 
     /// Lends a buffer for tensors. Ignored in the middle of some.
     pub fn lend(&mut self, buffer: Vec<u8>) {
-        if self.body.filled() == 0 {
-            self.body.lend(buffer);
+        match self.state {
+            State::Tensors(header, _) if header.dtype != Dtype::F32 => self.floats = buffer,
+            _ if self.body.filled() == 0 => self.body.lend(buffer),
+            _ => {}
         }
     }
 
@@ -128,19 +138,27 @@ impl Decoder {
 
     /// Bytes of memory held for tensors.
     pub fn held_bytes(&self) -> usize {
-        self.body.held_bytes()
+        self.body.held_bytes() + self.floats.capacity()
     }
 
     /// Bytes of memory for tensors that [`unfilled`](Self::unfilled) would
     /// now hold.
     pub fn wanted_bytes(&self) -> usize {
         match self.state {
-            State::Tensors(header) => {
+            State::Tensors(header, floats) => {
                 let end = self.tensors_end(&header);
-                self.body
-                    .wanted_bytes(end, self.expected_bytes == Some(end))
+                let body = self
+                    .body
+                    .wanted_bytes(end, self.expected_bytes == Some(floats));
+                // What the bytes that there is room for decode to.
+                let decoded = match header.dtype {
+                    Dtype::F32 => 0,
+                    Dtype::TopK => floats,
+                    _ => floats.min(body.saturating_mul(FLOAT_BYTES)),
+                };
+                body.saturating_add(decoded).max(self.held_bytes())
             }
-            _ => self.body.held_bytes(),
+            _ => self.held_bytes(),
         }
     }
 
@@ -157,9 +175,9 @@ impl Decoder {
         }
         let tensors = match self.state {
             // What was read ahead of the tensors goes in first.
-            State::Tensors(header) if self.start == self.end => {
+            State::Tensors(header, floats) if self.start == self.end => {
                 let end = self.tensors_end(&header);
-                self.body.unfilled(end, self.expected_bytes == Some(end))
+                self.body.unfilled(end, self.expected_bytes == Some(floats))
             }
             _ => &mut [],
         };
@@ -174,11 +192,11 @@ impl Decoder {
     /// not of its peer.
     pub fn advance(&mut self, count: usize) {
         let mut to_tensors = 0;
-        if let State::Tensors(header) = self.state
+        if let State::Tensors(header, floats) = self.state
             && self.start == self.end
         {
             let end = self.tensors_end(&header);
-            let expected = self.expected_bytes == Some(end);
+            let expected = self.expected_bytes == Some(floats);
             to_tensors = count.min(self.body.unfilled(end, expected).len());
             self.take_tensors(to_tensors);
         }
@@ -214,13 +232,13 @@ impl Decoder {
                     }
                     return self.finish_message(header).map(Some);
                 }
-                State::Tensors(header) => {
+                State::Tensors(header, floats) => {
                     let end = self.tensors_end(&header);
                     while self.start < self.end && self.body.filled() < end {
-                        self.take_ahead(end);
+                        self.take_ahead(end, floats);
                     }
                     return match self.body.filled() == end {
-                        true => self.finish_tensors(header).map(Some),
+                        true => self.finish_tensors(header, floats).map(Some),
                         false => Ok(None),
                     };
                 }
@@ -266,11 +284,10 @@ impl Decoder {
             return Err(Error::MessageTooLong { kind, found, limit });
         }
         let (found, limit) = (header.tensor_bytes, self.limits.tensor_bytes);
-        let element = header.dtype.element_bytes();
         let fits = match (kind.tensors(), found) {
             (Part::Required, 0) | (Part::Forbidden, 1..) => false,
             (_, 0) => true,
-            (_, _) => element > 0,
+            (_, _) => header.dtype != Dtype::None,
         };
         if !fits {
             let dtype = header.dtype;
@@ -279,10 +296,21 @@ impl Decoder {
         if found > limit || usize::try_from(found).is_err() {
             return Err(Error::TensorsTooLong { kind, found, limit });
         }
-        if found > 0 && !found.is_multiple_of(element as u64) {
-            return Err(Error::NotElements { found, element });
+        let dtype = header.dtype;
+        match codec::elements(dtype, found) {
+            _ if found == 0 => Ok(()),
+            None if dtype == Dtype::TopK && found.is_multiple_of(8) => Ok(()),
+            None => Err(Error::NotElements { found, dtype }),
+            Some(elements) => self.check_floats(header, elements).map(drop),
         }
-        Ok(())
+    }
+
+    /// Bytes of so many elements as floats, if they are within the limit.
+    fn check_floats(&self, header: &Header, elements: u64) -> Result<usize, Error> {
+        let (kind, limit) = (header.kind, self.limits.tensor_bytes);
+        let found = elements.saturating_mul(FLOAT_BYTES as u64);
+        let as_usize = usize::try_from(found).ok().filter(|_| found <= limit);
+        as_usize.ok_or(Error::TensorsTooLong { kind, found, limit })
     }
 
     fn finish_message(&mut self, header: Header) -> Result<Item, Error> {
@@ -297,22 +325,27 @@ impl Decoder {
         }
         let message = Message::read(header.kind, &self.message)?;
         self.message.clear();
-        check_tensors(&message, &header)?;
+        let elements = check_tensors(&message, &header)?;
+        let floats = match header.tensor_bytes {
+            0 => 0,
+            _ => self.check_floats(&header, elements)?,
+        };
         self.state = match header.tensor_bytes {
             0 => State::Header,
-            _ => State::Tensors(header),
+            _ => State::Tensors(header, floats),
         };
-        let tensor_bytes = header.tensor_bytes;
         Ok(Item::Head(Head {
             message,
-            tensor_bytes,
+            dtype: header.dtype,
+            tensor_bytes: header.tensor_bytes,
+            float_bytes: floats as u64,
         }))
     }
 
     /// Moves tensor bytes that were read ahead, at most [`AHEAD_BYTES`] of a
     /// frame, to where they belong.
-    fn take_ahead(&mut self, end: usize) {
-        let expected = self.expected_bytes == Some(end);
+    fn take_ahead(&mut self, end: usize, floats: usize) {
+        let expected = self.expected_bytes == Some(floats);
         let place = self.body.unfilled(end, expected);
         let count = place.len().min(self.end - self.start);
         place[..count].copy_from_slice(&self.ahead[self.start..self.start + count]);
@@ -326,7 +359,7 @@ impl Decoder {
         self.tensor_crc.update(self.body.since(before));
     }
 
-    fn finish_tensors(&mut self, header: Header) -> Result<Item, Error> {
+    fn finish_tensors(&mut self, header: Header, floats: usize) -> Result<Item, Error> {
         let announced = header.tensor_crc;
         let found = std::mem::take(&mut self.tensor_crc).finalize();
         if announced != found {
@@ -338,28 +371,46 @@ impl Decoder {
             });
         }
         self.state = State::Header;
-        Ok(Item::Tensors(self.body.finish(self.tensors_end(&header))))
+        if header.dtype == Dtype::F32 {
+            return Ok(Item::Tensors(self.body.finish(self.tensors_end(&header))));
+        }
+        let mut out = std::mem::take(&mut self.floats);
+        if out.len() != floats {
+            // Fresh zeroed pages come free; resizing would write them.
+            out = vec![0; floats];
+        }
+        codec::decode_into(header.dtype, self.body.raw(), &mut out)?;
+        self.body.reset();
+        let no_floats = Error::NotElements {
+            found: header.tensor_bytes,
+            dtype: header.dtype,
+        };
+        Payload::from_bytes(out).map(Item::Tensors).ok_or(no_floats)
     }
 }
 
-/// Whether the tensors described are those announced.
-fn check_tensors(message: &Message, header: &Header) -> Result<(), Error> {
+/// How many elements the tensors have, if those described are those
+/// announced. Bytes of top-k do not tell, so there the description must.
+fn check_tensors(message: &Message, header: &Header) -> Result<u64, Error> {
     let tensors = message.tensors();
-    if tensors.is_empty() {
-        return Ok(());
-    }
+    let announced = codec::elements(header.dtype, header.tensor_bytes);
     let found = tensors.len();
     if found > MAX_TENSORS {
         return Err(Error::TooManyTensors { found });
     }
     let elements = tensors.iter().map(|tensor| tensor.elements);
     let described = elements.fold(0, u64::saturating_add);
-    let announced = header.tensor_bytes / header.dtype.element_bytes().max(1) as u64;
-    if described != announced {
-        return Err(Error::Elements {
-            described,
-            announced,
-        });
+    let is_sparse = header.dtype == Dtype::TopK && described > 0;
+    match announced {
+        None if is_sparse => Ok(described),
+        Some(announced) if described == announced || tensors.is_empty() => Ok(announced),
+        None if header.tensor_bytes == 0 && described == 0 => Ok(0),
+        announced => {
+            let announced = announced.unwrap_or(0);
+            Err(Error::Elements {
+                described,
+                announced,
+            })
+        }
     }
-    Ok(())
 }

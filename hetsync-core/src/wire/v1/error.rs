@@ -91,12 +91,22 @@ pub enum Error {
         dtype: Dtype,
     },
     /// Tensor bytes that are no whole number of elements.
-    #[error("{found} bytes of tensors are no whole number of elements of {element} bytes")]
+    #[error("{found} bytes of tensors are no whole number of elements of {}", .dtype.name())]
     NotElements {
         /// Bytes announced.
         found: u64,
-        /// Bytes of an element.
-        element: usize,
+        /// What they are announced as.
+        dtype: Dtype,
+    },
+    /// Indices that do not ascend, or lie outside of the tensors.
+    #[error("element {found} where one from {next} to below {limit} could be")]
+    Index {
+        /// The index.
+        found: u64,
+        /// The smallest that could be next.
+        next: u64,
+        /// Elements that there are.
+        limit: u64,
     },
     /// The tensors described are not as long as those announced.
     #[error("its tensors are described with {described} elements and announced with {announced}")]
@@ -131,7 +141,7 @@ impl Error {
             Self::MessageTooLong { .. }
             | Self::TensorsTooLong { .. }
             | Self::TooManyTensors { .. } => ErrorCode::TooLarge,
-            Self::Elements { .. } => ErrorCode::Layout,
+            Self::Elements { .. } | Self::Index { .. } => ErrorCode::Layout,
             _ => ErrorCode::Protocol,
         }
     }

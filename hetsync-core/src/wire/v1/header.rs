@@ -80,8 +80,8 @@ impl Kind {
     }
 }
 
-/// What the tensor bytes are. Further numbers are kept for f64 (2), bf16
-/// (3), f16 (4), int8 with scale (5) and top-k (6).
+/// What the tensor bytes are; `codec` has the forms. In a hello: what the
+/// worker would have results in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Dtype {
@@ -89,23 +89,46 @@ pub enum Dtype {
     None = 0,
     /// IEEE 754 single precision, little-endian.
     F32 = 1,
+    /// Double precision.
+    F64 = 2,
+    /// The upper half of an f32.
+    Bf16 = 3,
+    /// Half precision.
+    F16 = 4,
+    /// Eight bits, with a scale for each block.
+    Int8 = 5,
+    /// Those elements alone that are not 0.
+    TopK = 6,
 }
 
 impl Dtype {
-    /// Bytes of one element; 0 if there are no elements.
-    pub const fn element_bytes(self) -> usize {
+    /// All of them, by number.
+    pub const ALL: [Self; 7] = [
+        Self::None,
+        Self::F32,
+        Self::F64,
+        Self::Bf16,
+        Self::F16,
+        Self::Int8,
+        Self::TopK,
+    ];
+
+    /// The word used in messages and on the command line.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::None => 0,
-            Self::F32 => 4,
+            Self::None => "none",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+            Self::TopK => "topk",
         }
     }
 
     fn from_byte(found: u8) -> Result<Self, Error> {
-        match found {
-            0 => Ok(Self::None),
-            1 => Ok(Self::F32),
-            _ => Err(Error::Dtype { found }),
-        }
+        let known = Self::ALL.get(usize::from(found));
+        known.copied().ok_or(Error::Dtype { found })
     }
 }
 

@@ -20,11 +20,14 @@
 //!
 //! Not here: the conversation, which is the server's and the worker's.
 
+mod codec;
 mod decoder;
 mod error;
 mod header;
 pub mod message;
 
+pub use codec::{BLOCK, decode, encode_floats};
+pub(crate) use codec::{decode_into, largest};
 pub use decoder::{Decoder, Head, Item, Limits};
 pub use error::Error;
 pub use header::{Dtype, HEADER_BYTES, Header, Kind, MAGIC, VERSION};
@@ -82,7 +85,10 @@ pub fn encode_with_tensors(message: &Message, tensors: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn encode_head(message: &Message, dtype: Dtype, tensor_bytes: u64, tensor_crc: u32) -> Vec<u8> {
+/// Header and message of any frame: its tensors, `tensor_bytes` bytes of
+/// `dtype`, are sent behind it. The `dtype` of a hello is what the worker
+/// would have results in.
+pub fn encode_head(message: &Message, dtype: Dtype, tensor_bytes: u64, tensor_crc: u32) -> Vec<u8> {
     let mut frame = vec![0; HEADER_BYTES];
     message.write(&mut frame);
     let body = &frame[HEADER_BYTES..];

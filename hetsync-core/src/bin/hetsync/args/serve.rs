@@ -8,9 +8,12 @@ use clap::{Args, ValueEnum};
 use hetsync_core::aggregate::Combine;
 use hetsync_core::policy::Rule;
 use hetsync_core::server::{Late, Optimizer, WaitFor};
+use hetsync_core::wire::v1::Dtype;
 use hetsync_core::{Name, Span};
 
-use super::value::{address, bytes, parameters, positive, some_time, time, token, whole_floats};
+use super::value::{
+    address, bytes, parameters, positive, result_form, some_time, time, token, whole_floats,
+};
 
 /// Whom rounds wait for, of the workers that have taken part and are still
 /// connected.
@@ -108,6 +111,12 @@ pub(crate) struct ServeArgs {
     /// little-endian. Without it, with --floats zeros.
     #[arg(long, value_name = "FILE")]
     pub(crate) initial: Option<PathBuf>,
+
+    /// Round results to f32, bf16, f16 or int8, and send them so to workers
+    /// of protocol 1 that would have them so. What rounding takes away is
+    /// added to the next result. Gradients are taken in any form.
+    #[arg(long, value_name = "FORM", default_value = "f32", value_parser = result_form)]
+    pub(crate) dtype: Dtype,
 
     /// Serve this job as well, with a barrier of its own and the same rules;
     /// may be given several times. Workers of protocol 1 name it; the others

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hetsync_core::Span;
 use hetsync_core::server::Token;
+use hetsync_core::wire::v1::Dtype;
 
 /// The secret in a file, without the line break that editors put at its end.
 pub(crate) fn token(path: &Path) -> Result<Token, String> {
@@ -20,6 +21,21 @@ pub(crate) fn token(path: &Path) -> Result<Token, String> {
         )),
     }
 }
+/// A form of tensors.
+pub(super) fn form(text: &str) -> Result<Dtype, String> {
+    let named = Dtype::ALL[1..].iter().find(|dtype| dtype.name() == text);
+    let named = named.copied();
+    named.ok_or_else(|| String::from("write f32, f64, bf16, f16, int8 or topk"))
+}
+
+/// A form that results can have.
+pub(super) fn result_form(text: &str) -> Result<Dtype, String> {
+    match form(text) {
+        Ok(dtype @ (Dtype::F32 | Dtype::Bf16 | Dtype::F16 | Dtype::Int8)) => Ok(dtype),
+        _ => Err("write f32, bf16, f16 or int8".into()),
+    }
+}
+
 /// The floats in a file.
 pub(super) fn parameters(path: &Path) -> Result<Vec<f32>, String> {
     let name = path.display();

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use hetsync_core::wire::v1::Dtype;
 use hetsync_core::{Name, Span};
 
-use super::value::{address, percent, positive, time};
+use super::value::{address, form, percent, positive, time};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WorkerArgs {
@@ -34,6 +35,13 @@ pub(crate) struct WorkerArgs {
     /// The server's secret is in this file; for protocol 1.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+
+    /// Send gradients as f32, f64, bf16, f16, int8 or topk, by protocol 1, and
+    /// take results in the same form if the server has them so. topk sends
+    /// the largest hundredth of the elements. What is lost is added to the
+    /// next gradient.
+    #[arg(long, value_name = "FORM", default_value = "f32", value_parser = form)]
+    pub(crate) dtype: Dtype,
 
     /// Time that a step takes.
     #[arg(short, long, value_name = "TIME", default_value = "100ms", value_parser = time)]
@@ -78,9 +86,13 @@ pub(crate) struct WorkerArgs {
 impl WorkerArgs {
     /// What no flag can see by itself.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let named = self.job != Name::default() || self.token_file.is_some();
+        let named =
+            self.job != Name::default() || self.token_file.is_some() || self.dtype != Dtype::F32;
         match (self.protocol, named) {
-            (0, true) => Err("protocol 0 has no jobs and no token; say --protocol 1".into()),
+            (0, true) => Err(
+                "protocol 0 has no jobs, no token and no other form than f32; say --protocol 1"
+                    .into(),
+            ),
             _ => Ok(()),
         }
     }

@@ -29,7 +29,7 @@ pub(crate) use show::show;
 const MOST_BYTES: u64 = 1 << 20;
 
 /// Settings that a job may have for itself.
-const OF_A_JOB: [&str; 11] = [
+const OF_A_JOB: [&str; 12] = [
     "workers",
     "floats",
     "deadline",
@@ -39,6 +39,7 @@ const OF_A_JOB: [&str; 11] = [
     "aggregate",
     "model",
     "initial",
+    "dtype",
     "keep-rounds",
     "keep-bytes",
 ];
