@@ -111,6 +111,22 @@ fn a_childs_status_is_not_ours_and_probes_are_told_of() {
 }
 
 #[test]
+fn headers_are_not_read_which_is_told_with_v() {
+    let named = Named::new();
+    if !named.can_run() {
+        return;
+    }
+    let script = "#include <linux/tcp.h>\n#include <sys/socket.h>\nBEGIN { print(AF_INET6); exit() }";
+    let quiet = named.run(&["-e", script]);
+    assert_eq!(text(&quiet.stdout), "Attaching 1 probe...\n10\n\n\n");
+    assert_eq!(text(&quiet.stderr), "");
+    let output = named.run(&["-v", "-e", script]);
+    let told = text(&output.stderr);
+    assert!(told.contains("-e:1: <linux/tcp.h> is not read"), "{told}");
+    assert!(told.contains("-e:2: <sys/socket.h> is not read"), "{told}");
+}
+
+#[test]
 fn settings_of_the_environment_are_obeyed_or_told_of() {
     let named = Named::new();
     let mut command = named.command(&["-e", "begin { }"]);

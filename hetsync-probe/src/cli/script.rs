@@ -11,6 +11,7 @@ use crate::kernel::Kernel;
 use crate::limits;
 use crate::sema::Options;
 use crate::source::Source;
+use crate::syntax;
 
 /// A script and what it is called with.
 #[derive(Debug)]
@@ -47,6 +48,19 @@ impl Script {
             max_keys: args.max_keys.unwrap_or(0),
             allow_unsafe: args.allow_unsafe,
             settings: settings(),
+        }
+    }
+
+    /// Tells which headers the script names, as none is read.
+    pub(super) fn tell_includes(&self) {
+        for include in syntax::parse(self.source.text()).0.includes {
+            let place = self.source.position(include.span.start);
+            eprintln!(
+                "{}:{}: <{}> is not read: types come from BTF, and well-known constants are known",
+                self.source.name(),
+                place.line,
+                include.path
+            );
         }
     }
 

@@ -162,6 +162,9 @@ impl<'a> Job<'a> {
         for path in &args.plot {
             may_be_drawn_to(path)?;
         }
+        if args.verbose {
+            script.tell_includes();
+        }
         let child = args.command.as_deref().map(Command::parse).transpose()?;
         let process = args.pid.map(watch_process).transpose()?;
         let kernel = Running::new();
