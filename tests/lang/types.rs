@@ -180,6 +180,21 @@ fn keyed_maps_get_the_asked_capacity() {
 }
 
 #[test]
+fn delete_has_a_value_where_it_is_evaluated_once() {
+    let made = program("begin { @m[1] = 2; $was = delete(@m, 1); print($was); }");
+    assert_eq!(made.probes[0].locals[0].ty, Type::Bool);
+    for whole in ["delete(@n)", "delete(@m, $i++)"] {
+        assert_eq!(
+            codes_of(&format!(
+                "begin {{ $i = 1; @m[1] = 2; @n = 3; $was = {whole}; }}"
+            )),
+            ["E0313"],
+            "{whole}"
+        );
+    }
+}
+
+#[test]
 fn variables_end_with_their_block() {
     assert_eq!(
         codes_of("begin { if 1 { $x = 1; } else { $x = \"a\"; } }"),

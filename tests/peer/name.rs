@@ -116,7 +116,8 @@ fn headers_are_not_read_which_is_told_with_v() {
     if !named.can_run() {
         return;
     }
-    let script = "#include <linux/tcp.h>\n#include <sys/socket.h>\nBEGIN { print(AF_INET6); exit() }";
+    let script =
+        "#include <linux/tcp.h>\n#include <sys/socket.h>\nBEGIN { print(AF_INET6); exit() }";
     let quiet = named.run(&["-e", script]);
     assert_eq!(text(&quiet.stdout), "Attaching 1 probe...\n10\n\n\n");
     assert_eq!(text(&quiet.stderr), "");

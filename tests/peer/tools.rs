@@ -76,8 +76,8 @@ fn read(guest: &Guest, tool: &str, whose: &str) -> Told {
     }
 }
 
-/// What is compared of an output: all of it but times, which each program takes for itself, and what bpftrace 0.23 alone tells of
-/// each deletion of a key that is not there.
+/// What is compared of an output: all of it but times, which each program takes for itself, how many probes there are, empty
+/// lines, and what bpftrace 0.23 alone tells of each deletion of a key that is not there.
 fn rows(tool: &str, text: &str) -> Vec<String> {
     let mut rows = Vec::new();
     let mut lines = text.lines().peekable();
@@ -89,7 +89,11 @@ fn rows(tool: &str, text: &str) -> Vec<String> {
             }
             continue;
         }
-        if line.starts_with("__BPFTRACE_NOTIFY") {
+        // 0.27 says "Attached N probes" on standard error, and has no empty line for a map without entries.
+        if line.starts_with("__BPFTRACE_NOTIFY")
+            || line.starts_with("Attaching ")
+            || line.is_empty()
+        {
             continue;
         }
         let mut row = match line.split_once(' ') {

@@ -50,6 +50,23 @@ fn operands_are_evaluated_left_to_right_and_only_where_needed() {
 }
 
 #[test]
+fn delete_says_whether_the_key_was_there() {
+    assert_eq!(result("@m[1] = 4; @r = delete(@m, 1) ? 10 : 20;"), 10);
+    assert_eq!(
+        result(
+            "@m[1] = 4; $a = delete(@m, 1); $b = delete(@m, 1); @r = ($a ? 1 : 0) + ($b ? 2 : 0) + @m[1];"
+        ),
+        1
+    );
+    assert_eq!(
+        result(
+            "@m[1, \"a\"] = 4; if (delete(@m, (1, \"b\"))) { @r = 1; } else { @r = @m[1, \"a\"]; }"
+        ),
+        4
+    );
+}
+
+#[test]
 fn a_body_runs_where_its_predicate_holds_and_stops_at_exit() {
     let source =
         "kprobe:f /arg0 > 10/ { @n = count(); if (arg1 == 1) { exit(); } @after = count(); }";

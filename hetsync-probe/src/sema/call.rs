@@ -91,6 +91,9 @@ impl Checker<'_> {
         if aggregate::is_name(name) {
             return self.fail(unassigned(name, name_span));
         }
+        if name == "delete" {
+            return self.delete_value(args, span);
+        }
         if names::is_function(name) {
             return self.fail(
                 Diagnostic::error("E0313", span, format!("`{name}()` has no value"))
@@ -137,7 +140,7 @@ impl Checker<'_> {
     }
 
     /// An argument that must be a map without a key.
-    fn map_argument(&mut self, function: &str, arg: &ast::Expr) -> Option<usize> {
+    pub(super) fn map_argument(&mut self, function: &str, arg: &ast::Expr) -> Option<usize> {
         match &arg.bare().kind {
             ast::ExprKind::Map {
                 name,
@@ -162,69 +165,6 @@ impl Checker<'_> {
                     }),
             ),
         }
-    }
-
-    /// `delete(@m, key)`, and the older `delete(@m[key])`.
-    fn delete(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
-        self.arguments("delete", args, 1..=2, "delete(@map, key)", span)?;
-        let ast::ExprKind::Map {
-            name,
-            name_span,
-            key,
-        } = &args[0].bare().kind
-        else {
-            return self.map_argument("delete", &args[0]).and(None);
-        };
-        let map = self.tables.map(name, *name_span);
-        let key = match (key, args.get(1)) {
-            (Some(key), None) => &key[..],
-            (None, Some(key)) => std::slice::from_ref(key),
-            (Some(_), Some(extra)) => {
-                return self.fail(
-                    Diagnostic::error("E0404", extra.span, "the key is given twice")
-                        .with_label("once more here")
-                        .with_place(args[0].span, "here already")
-                        .with_help("write `delete(@map, key)`"),
-                );
-            }
-            (None, None) => return self.reset(map, name, args[0].span, span),
-        };
-        let key = self.key(map, Some(key), span);
-        self.used_map(map, *name_span);
-        Some(StmtKind::Delete {
-            map: MapId(map as u32),
-            key: key?,
-        })
-    }
-
-    /// `delete(@m)`: a map without keys as if it had never been assigned.
-    fn reset(&mut self, map: usize, name: &str, map_span: Span, span: Span) -> Option<StmtKind> {
-        if !self.used_map(map, map_span) {
-            return None;
-        }
-        let info = &self.tables.maps[map];
-        if info.key.as_ref().is_some_and(|key| !key.parts.is_empty()) {
-            return self.fail(
-                Diagnostic::error(
-                    "E0408",
-                    span,
-                    format!("`delete()` of `@{name}` needs the key to delete"),
-                )
-                .with_label("no key")
-                .with_help(format!(
-                    "write `delete(@{name}, key)`; `clear(@{name})` removes every key"
-                )),
-            );
-        }
-        let map_id = MapId(map as u32);
-        Some(match info.value {
-            // Each CPU has a part of it, so only user space can.
-            Some((Value::Aggregate(..), _)) => StmtKind::Clear(map_id),
-            _ => StmtKind::Delete {
-                map: map_id,
-                key: Vec::new(),
-            },
-        })
     }
 
     fn exit(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {

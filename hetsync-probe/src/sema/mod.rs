@@ -17,6 +17,7 @@ mod comptime;
 mod config;
 mod control;
 mod ctypes;
+mod delete;
 mod derived;
 mod dump;
 mod expr;
