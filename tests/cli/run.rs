@@ -114,6 +114,54 @@ fn a_cleared_statistic_starts_anew_and_a_zeroed_one_keeps_its_keys() {
 }
 
 #[test]
+fn a_zeroed_map_without_keys_is_still_there() {
+    if !kernel_runs_programs() {
+        return;
+    }
+    // What was never touched is not made by it, and what is deleted or cleared afterwards is gone.
+    let script = "begin { @b = 5; @s = \"x\"; @c = count(); @m = max(7); @d = 3; } \
+        interval:ms:10 { @i++; \
+        if (@i == 1) { zero(@b); zero(@s); zero(@c); zero(@m); zero(@d); zero(@u); zero(@v); \
+            print(@b); print(@s); print(@c); print(@m); print(@u); print(@v); delete(@d); print(@d); } \
+        if (@i == 2) { @c = count(); @m = max(2); print(@c); print(@m); clear(@b); clear(@c); clear(@m); } \
+        if (@i == 3) { @u = count(); @v = 1; delete(@s); delete(@i); exit(); } }";
+    let done = hetsync_probe(&["run", "-q", "-e", script]).succeeds();
+    assert_eq!(
+        done.stdout,
+        "@b: 0\n@s: \n@c: 0\n@m: 0\n@c: 1\n@m: 2\n@u: 1\n@v: 1\n",
+        "{}",
+        done.all()
+    );
+}
+
+#[test]
+fn a_loader_that_cannot_is_not_replaced_in_silence() {
+    if !kernel_runs_programs() || !cfg!(feature = "redbpf") {
+        println!("skipped: this kernel runs no programs, or redbpf is not built in");
+        return;
+    }
+    for probe in ["profile:hz:9", "rawtracepoint:sched_switch"] {
+        let script = format!("{probe} {{ @ = count(); }}");
+        hetsync_probe(&["run", "-d", "1", "--loader", "redbpf", "-e", &script])
+            .fails(1, &["redbpf"]);
+    }
+}
+
+#[test]
+fn objects_may_be_built_for_another_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let object = folder.path().join("other.o");
+    let script = "kprobe:a_function_of_another_kernel { @ = count(); }";
+    let to = object.to_str().expect("UTF-8");
+    hetsync_probe(&["build", "-o", to, "-e", script]).succeeds();
+    assert!(
+        std::fs::read(&object)
+            .expect("the object")
+            .starts_with(b"\x7fELF")
+    );
+}
+
+#[test]
 fn clearing_makes_room_for_other_keys() {
     if !kernel_runs_programs() {
         return;

@@ -290,6 +290,16 @@ fn print_takes_the_largest_and_divides() {
 }
 
 #[test]
+fn exact_percentiles_are_not_rounded_beside_large_ones() {
+    let percentiles = QUARTILES.to_vec();
+    let summary = aggregating("s", &[], Aggregation::Summary { percentiles });
+    let raw = record(&summary, 2, &samples(&[1, 2, 1000, 100_000]));
+    let text = shown(FormKind::Text, &[MapReport::decode(&summary, &[], raw)]);
+    let row = text.lines().find(|line| line.contains("25%"));
+    assert!(row.is_some_and(|row| row.contains(" 1.75 ")), "{text}");
+}
+
+#[test]
 fn a_zeroed_histogram_has_a_title_and_no_rows() {
     let hist = aggregating("l", &[Type::INT], Aggregation::Hist { bits: 0 });
     let zeros = vec![vec![0; 8 * 65]];

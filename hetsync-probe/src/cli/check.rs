@@ -8,9 +8,7 @@ use crate::diagnostic::{Diagnostic, render};
 use crate::kernel::btf::BtfError;
 use crate::kernel::files::Files;
 use crate::kernel::{Kernel, NoKernel};
-#[cfg(feature = "kernel")]
-use crate::sema::hir::PointKind;
-use crate::sema::hir::Program;
+use crate::sema::hir::{PointKind, Program};
 use crate::{Target, compile, syntax};
 
 /// Runs `check`.
@@ -84,16 +82,16 @@ fn files(args: &CheckArgs) -> Result<Option<Files>, String> {
 }
 
 /// What this kernel cannot do at all for the script, instead of what it misses of names.
-#[cfg(feature = "kernel")]
 fn lacking(kernel: &dyn Kernel, program: Option<&Program>, found: &mut Vec<Diagnostic>) {
-    use crate::kernel::features::{attachable, functions_can_be_probed};
-    if functions_can_be_probed(kernel) {
+    if crate::cli::functions_can_be_probed(kernel) {
         return;
     }
     let lacks = |span, what: &str| {
-        Diagnostic::error("E0602", span, format!("this kernel has no {what}"))
-            .with_label("cannot be attached here")
-            .with_help(attachable())
+        let lacks = Diagnostic::error("E0602", span, format!("this kernel has no {what}"))
+            .with_label("cannot be attached here");
+        #[cfg(feature = "kernel")]
+        let lacks = lacks.with_help(crate::kernel::features::attachable());
+        lacks
     };
     // A name that is not in a list of functions none of which can be probed is the lesser problem.
     for diagnostic in found.iter_mut() {
@@ -117,6 +115,3 @@ fn lacking(kernel: &dyn Kernel, program: Option<&Program>, found: &mut Vec<Diagn
         }
     }
 }
-
-#[cfg(not(feature = "kernel"))]
-fn lacking(_: &dyn Kernel, _: Option<&Program>, _: &mut Vec<Diagnostic>) {}

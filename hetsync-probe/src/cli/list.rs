@@ -206,8 +206,7 @@ impl List<'_> {
 
     /// Whether functions can be probed at all; the symbol table has them all the same.
     fn functions_can_be_probed(&mut self) -> bool {
-        #[cfg(feature = "kernel")]
-        if !crate::kernel::features::functions_can_be_probed(self.kernel) {
+        if !crate::cli::functions_can_be_probed(self.kernel) {
             self.cannot(
                 "this kernel has no kprobes and no fentry, so none of its functions can be probed"
                     .to_owned(),

@@ -64,7 +64,16 @@ fn run(args: args::RunArgs) -> Exit {
 }
 
 #[cfg(not(feature = "kernel"))]
-fn run(_: args::RunArgs) -> Exit {
+fn run(args: args::RunArgs) -> Exit {
+    if let Some(stage) = args.script.emit {
+        let script = match Script::read(&args.script) {
+            Ok(script) => script,
+            Err(exit) => return exit,
+        };
+        let options = script.options(&args.script, &crate::kernel::NoKernel, args.pid);
+        let to = args.output.as_deref();
+        return emit::main(stage, &script, &options, &args.script, to);
+    }
     complain("this build cannot run scripts: it was made without the feature `kernel`");
     Exit::Failure
 }
@@ -74,8 +83,8 @@ fn build(args: &BuildArgs) -> Exit {
         Ok(script) => script,
         Err(exit) => return exit,
     };
-    let kernel = this_kernel();
-    let options = script.options(&args.script, kernel.as_ref(), None);
+    let kernel = crate::kernel::running::Running::one_of_many();
+    let options = script.options(&args.script, &kernel, None);
     let stage = args.script.emit.unwrap_or(args::Stage::Elf);
     emit::main(
         stage,
@@ -130,6 +139,19 @@ fn manual(directory: Option<&std::path::Path>) -> Exit {
 /// Facts about the kernel this runs on.
 fn this_kernel() -> Box<dyn Kernel> {
     Box::new(crate::kernel::running::Running::new())
+}
+
+/// Whether functions of this kernel can be probed in some way.
+#[cfg(feature = "kernel")]
+fn functions_can_be_probed(kernel: &dyn Kernel) -> bool {
+    crate::kernel::features::functions_can_be_probed(kernel)
+}
+
+/// The same, as far as the kernel's files show it.
+#[cfg(not(feature = "kernel"))]
+fn functions_can_be_probed(_: &dyn Kernel) -> bool {
+    use crate::kernel::running::{has_ftrace, has_kprobes};
+    has_kprobes() || has_ftrace()
 }
 
 /// Writes to standard output. A reader that went away (`| head`) ends the program quietly; another failure is told.

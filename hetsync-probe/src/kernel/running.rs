@@ -32,6 +32,8 @@ pub struct Running {
     formats: Mutex<HashMap<String, Option<Arc<Format>>>>,
     prototypes: Mutex<HashMap<String, Option<Prototype>>>,
     symbols: OnceLock<Symbols>,
+    /// Whether the script may be for another kernel: what this one lacks is not known then.
+    one_of_many: bool,
 }
 
 /// A loaded module that has BTF.
@@ -45,6 +47,14 @@ impl Running {
     /// Nothing is read yet.
     pub fn new() -> Running {
         Running::default()
+    }
+
+    /// The same for a script that may run on another kernel: functions that this one lacks are taken on trust.
+    pub fn one_of_many() -> Running {
+        Running {
+            one_of_many: true,
+            ..Running::default()
+        }
     }
 
     /// Gives back the memory of what was read (up to some 10 MB). It is read again if asked for.
@@ -93,7 +103,10 @@ impl Kernel for Running {
             return FunctionFact::Present;
         }
         match self.names() {
-            Some(names) => names.fact(name),
+            Some(names) => match names.fact(name) {
+                FunctionFact::Absent(_) if self.one_of_many => FunctionFact::Unknown,
+                fact => fact,
+            },
             None => FunctionFact::Unknown,
         }
     }
@@ -182,6 +195,11 @@ impl Kernel for Running {
 /// Whether the kernel shows functions that ftrace can trace, on which fentry and fexit rest.
 pub fn has_ftrace() -> bool {
     TRACEABLE.iter().any(|path| Path::new(path).exists())
+}
+
+/// Whether the kernel has kprobes, as its files show it: perf events of them.
+pub fn has_kprobes() -> bool {
+    Path::new("/sys/bus/event_source/devices/kprobe").exists()
 }
 
 fn read_btf() -> Option<Btf> {

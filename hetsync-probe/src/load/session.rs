@@ -312,6 +312,16 @@ impl Session {
         map.clear().map_err(|source| access("clear", map, source))
     }
 
+    /// Sets the value of one key; `value` is as long as [`Session::read_map`] has it.
+    ///
+    /// # Errors
+    /// There is no such map, or the kernel's reason.
+    pub fn set(&self, map: usize, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
+        let map = self.map(map)?;
+        map.update(key, value)
+            .map_err(|source| access("set", map, source))
+    }
+
     /// Sets every value of a map to 0 and keeps its keys.
     ///
     /// # Errors

@@ -321,19 +321,21 @@ impl Planner<'_> {
             hir::PointKind::Fentry { function, .. } | hir::PointKind::Fexit { function, .. } => {
                 let prototype = self.kernel.prototype(function);
                 planned.kind = codegen::plain_kind(&point.kind);
+                planned.loader = self.options.loader.unwrap_or(LoaderName::Sys);
                 planned.btf_id = prototype.as_ref().map(|prototype| prototype.btf_id);
                 planned.arg_bytes = prototype.map(|p| p.arg_bytes).unwrap_or_default();
                 return planned;
             }
-            hir::PointKind::Begin
-            | hir::PointKind::End
-            | hir::PointKind::Interval { .. }
-            | hir::PointKind::Tracepoint { .. }
+            hir::PointKind::Begin | hir::PointKind::End | hir::PointKind::Interval { .. } => {
+                return planned;
+            }
+            hir::PointKind::Tracepoint { .. }
             | hir::PointKind::RawTracepoint { .. }
             | hir::PointKind::Sampled(_)
             | hir::PointKind::Uprobe { .. }
             | hir::PointKind::Uretprobe { .. } => {
                 planned.kind = codegen::plain_kind(&point.kind);
+                planned.loader = self.options.loader.unwrap_or(LoaderName::Sys);
                 return planned;
             }
             hir::PointKind::Kprobe { function, offset } => {

@@ -41,6 +41,34 @@ impl<'a> MapReport<'a> {
         P: AsRef<[V]>,
         V: AsRef<[u8]>,
     {
+        Self::decode_with(map, names, raw, value::decode)
+    }
+
+    /// The same for a map without keys that `zero` left without samples: it is there.
+    pub fn decode_zeroed<'n, K, P, V>(
+        map: &'a Map,
+        names: impl Into<Names<'n>>,
+        raw: impl IntoIterator<Item = (K, P)>,
+    ) -> Self
+    where
+        K: AsRef<[u8]>,
+        P: AsRef<[V]>,
+        V: AsRef<[u8]>,
+    {
+        Self::decode_with(map, names, raw, value::decode_zeroed)
+    }
+
+    fn decode_with<'n, K, P, V>(
+        map: &'a Map,
+        names: impl Into<Names<'n>>,
+        raw: impl IntoIterator<Item = (K, P)>,
+        decode: impl Fn(&Map, Names<'n>, &[&[u8]]) -> Option<Value>,
+    ) -> Self
+    where
+        K: AsRef<[u8]>,
+        P: AsRef<[V]>,
+        V: AsRef<[u8]>,
+    {
         let names = names.into();
         let mut entries: Vec<Entry> = raw
             .into_iter()
@@ -48,7 +76,7 @@ impl<'a> MapReport<'a> {
                 let parts: Vec<&[u8]> = per_cpu.as_ref().iter().map(V::as_ref).collect();
                 Some(Entry {
                     key: value::decode_key(map, names, key.as_ref())?,
-                    value: value::decode(map, names, &parts)?,
+                    value: decode(map, names, &parts)?,
                 })
             })
             .collect();

@@ -75,6 +75,11 @@ impl Column {
                 Number::Real(x) if name == "mean" || name == "std" || summary.div() != 1 => {
                     format!("{x:.decimals$}")
                 }
+                // Known exactly, between samples that are next to each other.
+                Number::Real(x) if x.abs() < EXACT_BELOW => {
+                    let text = format!("{x:.2}");
+                    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+                }
                 Number::Real(x) if decimals == 0 || x.fract() == 0.0 => format!("{x:.0}"),
                 Number::Real(x) => format!("{x:.1}"),
                 Number::Negative => "< 0".into(),
@@ -92,8 +97,11 @@ impl Column {
     }
 }
 
+/// Percentiles below this are exact: each number has a bucket of its own.
+const EXACT_BELOW: f64 = 128.0;
+
 /// Decimals of means and deviations: two, but none where every mean is large, as they would only be noise. Other
-/// statistics have at most one, and none where they are integers, unless the script divides them.
+/// statistics have at most one where they are not exact, and none where they are integers, unless the script divides them.
 fn decimals(map: &MapReport<'_>) -> usize {
     let large = |entry: &Entry| match &entry.value {
         Value::Summary(summary) => summary.mean().is_some_and(|mean| mean.abs() >= 10_000.0),

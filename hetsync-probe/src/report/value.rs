@@ -289,21 +289,36 @@ impl Value {
 /// `None` where a map without keys was never assigned or sampled, where `per_cpu` is empty, or where a part is shorter than
 /// [`layout::value_size`]. A key that exists has a value even when [`zero`](layout::EventKind::Zero) made it all zeros.
 pub fn decode<'a>(map: &Map, names: impl Into<Names<'a>>, per_cpu: &[&[u8]]) -> Option<Value> {
+    let (there, value) = read(map, names.into(), per_cpu)?;
+    there.then_some(value)
+}
+
+/// The same, but a map without keys is there even if nothing is in it: `zero` was the last that happened to it.
+pub fn decode_zeroed<'a>(
+    map: &Map,
+    names: impl Into<Names<'a>>,
+    per_cpu: &[&[u8]],
+) -> Option<Value> {
+    read(map, names.into(), per_cpu).map(|(_, value)| value)
+}
+
+/// A value, and whether it is there: of a map without keys nothing else tells.
+fn read(map: &Map, names: Names<'_>, per_cpu: &[&[u8]]) -> Option<(bool, Value)> {
     let size = layout::value_size(map);
     if per_cpu.is_empty() || per_cpu.iter().any(|part| part.len() < size) {
         return None;
     }
-    let unkeyed = map.key.is_empty();
-    match &map.value {
+    let keyed = !map.key.is_empty();
+    Some(match &map.value {
         MapValue::Scalar(ty) => {
-            let assigned = !unkeyed || word(&per_cpu[0][ty.size()..], 0) != 0;
-            assigned.then(|| Scalar::decode(ty, per_cpu[0], names).map(Value::Scalar))?
+            let there = keyed || word(&per_cpu[0][ty.size()..], 0) != 0;
+            (there, Value::Scalar(Scalar::decode(ty, per_cpu[0], names)?))
         }
         MapValue::Aggregate(aggregation) => {
             let (samples, value) = merge(aggregation, per_cpu);
-            (!unkeyed || samples != 0).then_some(value)
+            (keyed || samples != 0, value)
         }
-    }
+    })
 }
 
 /// The typed parts of a key; empty for a map without keys, `None` if there are too few bytes.

@@ -39,7 +39,8 @@ impl Checker<'_> {
             }
             ast::UnaryOp::BitNot => (
                 UnaryOp::BitNot,
-                if value.shape.is_signed() {
+                // A truth value counts as an `int`.
+                if value.shape.is_signed() || value.shape == Shape::TRUTH {
                     Shape::SIGNED
                 } else {
                     Shape::UNSIGNED

@@ -15,7 +15,7 @@ use crate::load::Session;
 use crate::report::baseline;
 use crate::report::map::MapReport;
 use crate::report::names::Names;
-use crate::sema::hir::{Program, StmtKind};
+use crate::sema::hir::{MapValue, Program, StmtKind};
 
 /// A key's value on every CPU.
 type Parts = Vec<Vec<u8>>;
@@ -32,6 +32,8 @@ pub(super) struct Contents<'a> {
 struct Cleared {
     /// Whether it is cleared by subtraction.
     subtracts: bool,
+    /// Whether the script deletes from it.
+    deleted: bool,
     /// Of each key what does not count any more.
     base: HashMap<Vec<u8>, Base>,
     /// What keys had when they left the kernel, and nobody has seen yet.
@@ -63,7 +65,7 @@ impl<'a> Contents<'a> {
                 if let StmtKind::Delete { map, .. } = stmt.kind
                     && let Some(map) = maps.get_mut(map.0 as usize)
                 {
-                    map.subtracts = false;
+                    (map.subtracts, map.deleted) = (false, true);
                 }
             });
         }
@@ -104,6 +106,7 @@ impl<'a> Contents<'a> {
             .iter()
             .filter(|(key, _)| !now.contains_key(*key));
         visible.extend(gone.map(|(key, parts)| (key.clone(), parts.clone())));
+        let zeroed = declared.key.is_empty() && cleared.base.values().any(|base| base.stays);
         if cleared.subtracts {
             cleared.shown = Some(now);
         }
@@ -112,7 +115,10 @@ impl<'a> Contents<'a> {
             strings: &self.program.names,
             lookup: Some(&lookups),
         };
-        Ok(MapReport::decode(declared, names, visible))
+        Ok(match zeroed {
+            true => MapReport::decode_zeroed(declared, names, visible),
+            false => MapReport::decode(declared, names, visible),
+        })
     }
 
     /// From now on a `clear` takes away what is counted by then.
@@ -127,9 +133,13 @@ impl<'a> Contents<'a> {
     /// # Errors
     /// The kernel's reason, or a map the script does not have.
     pub(super) fn clear(&mut self, session: &Session, map: usize) -> Result<(), RunError> {
-        let Some(cleared) = self.maps.get_mut(map).filter(|map| map.subtracts) else {
+        let Some(cleared) = self.maps.get_mut(map) else {
             return Ok(session.clear(map)?);
         };
+        if !cleared.subtracts {
+            cleared.base.clear();
+            return Ok(session.clear(map)?);
+        }
         let seen = match cleared.shown.take() {
             Some(shown) => shown,
             None => values(session, map)?,
@@ -159,25 +169,56 @@ impl<'a> Contents<'a> {
     /// # Errors
     /// As [`Contents::clear`].
     pub(super) fn zero(&mut self, session: &Session, map: usize) -> Result<(), RunError> {
-        let Some(cleared) = self.maps.get_mut(map).filter(|map| map.subtracts) else {
+        let Some(cleared) = self.maps.get_mut(map) else {
             return Ok(session.zero(map)?);
         };
+        let declared = &self.program.maps[map];
+        let unkeyed = declared.key.is_empty();
+        if !cleared.subtracts {
+            return match (&declared.value, unkeyed) {
+                (_, false) => Ok(session.zero(map)?),
+                (MapValue::Scalar(ty), true) => zero_assigned(session, map, ty.size()),
+                (MapValue::Aggregate(_), true) => {
+                    let before = values(session, map)?;
+                    session.zero(map)?;
+                    let there = before
+                        .into_iter()
+                        .filter(|(_, value)| !is_zero(value) && !cleared.deleted);
+                    cleared.base.extend(baselines(there.collect(), |_| true));
+                    Ok(())
+                }
+            };
+        }
         let seen = match cleared.shown.take() {
             Some(shown) => shown,
             None => values(session, map)?,
         };
-        let declared = &self.program.maps[map];
         let old = std::mem::take(&mut cleared.base);
         cleared.base = baselines(seen, |(key, value)| match old.get(key) {
             // A key that `clear` took and nothing came back to is still gone.
             Some(base) => base.stays || !is_zero(&rest(declared, value, &base.value)),
-            None => true,
+            // A map without keys has its value from the start.
+            None => !unkeyed || !is_zero(value),
         });
         for part in cleared.carry.values_mut().flatten() {
             part.fill(0);
         }
         Ok(())
     }
+}
+
+/// Sets the value of a map without keys to 0 if it has been assigned; the word behind it says so, and stays.
+fn zero_assigned(session: &Session, map: usize, size: usize) -> Result<(), RunError> {
+    for (key, mut value) in session.read_map(map)? {
+        if value
+            .get(size..)
+            .is_some_and(|said| said.iter().any(|&byte| byte != 0))
+        {
+            value[..size].fill(0);
+            session.set(map, &key, &value)?;
+        }
+    }
+    Ok(())
 }
 
 fn baselines(
