@@ -40,6 +40,8 @@ mod oracle;
 mod restart;
 #[path = "core/schedules.rs"]
 mod schedules;
+#[path = "core/service.rs"]
+mod service;
 #[path = "core/sockets.rs"]
 mod sockets;
 #[path = "core/support.rs"]

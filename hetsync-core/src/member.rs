@@ -116,6 +116,7 @@ enum Link {
 #[derive(Debug)]
 struct Gradient {
     payload: Arc<Payload>,
+    weight: f64,
     /// The round that it was computed for, once that is known.
     round: Option<u64>,
     fate: Option<Fate>,
@@ -198,11 +199,21 @@ impl Member {
     /// # Errors
     /// [`Busy`] if the answer to the one before has not come.
     pub fn push(&mut self, gradient: Payload) -> Result<(), Busy> {
+        self.push_weighted(gradient, 0.0)
+    }
+
+    /// The same, and says how much it counts where the server's rule heeds
+    /// that, as a number of samples; 0 for not said, which is 1.
+    ///
+    /// # Errors
+    /// [`Busy`] if the answer to the one before has not come.
+    pub fn push_weighted(&mut self, gradient: Payload, weight: f64) -> Result<(), Busy> {
         if self.gradient.is_some() {
             return Err(Busy);
         }
         self.gradient = Some(Gradient {
             payload: Arc::new(gradient),
+            weight,
             round: self.next,
             fate: None,
         });
@@ -415,6 +426,7 @@ impl Member {
             let push = Push {
                 round,
                 tensors: Vec::new(),
+                weight: gradient.weight,
             };
             let payload = Arc::clone(&gradient.payload);
             self.outputs.push_back(Output::Push(push, payload));

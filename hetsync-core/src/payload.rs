@@ -84,6 +84,15 @@ impl Payload {
         }
     }
 
+    /// Multiplies each element by any `weight`, and looks again for what is
+    /// not finite.
+    pub(crate) fn weigh(&mut self, weight: f32) {
+        for word in self.bytes.as_chunks_mut::<FLOAT_BYTES>().0 {
+            *word = (f32::from_le_bytes(*word) * weight).to_le_bytes();
+        }
+        self.first_bad = first_non_finite(&self.bytes);
+    }
+
     /// Index of the first NaN or infinity, if there is one.
     pub fn first_non_finite(&self) -> Option<usize> {
         self.first_bad

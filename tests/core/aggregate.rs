@@ -333,3 +333,40 @@ fn the_report_of_a_round_tells_what_was_clipped_and_what_was_used_instead() {
     let report = report.last().expect("both are in");
     assert_eq!((report.clipped, report.instead), (1, Some("median")));
 }
+
+/// By the number of samples that each worker says; whatever the order of
+/// arrival the same bits, and without effect under any other rule.
+#[test]
+fn the_weighted_mean_is_that_over_all_samples() {
+    use hetsync_core::aggregate::{Mean, WeightedMean};
+    use hetsync_core::server::{Output, RoundId};
+    let gradients = [[1.0_f32, 0.1], [4.0, 0.7], [-2.0, 0.3]];
+    let weights = [1.0_f32, 10.0, 3.5];
+    let run = |aggregate: Box<dyn Aggregate>, order: [usize; 3]| {
+        let mut machine = Machine::new(Config {
+            workers: 3,
+            aggregate,
+            ..Config::default()
+        });
+        (0..3).for_each(|id| machine.handle_connect(Time::ZERO, ConnId(id)));
+        for at in order {
+            let payload = Payload::from_floats(&gradients[at]);
+            let (conn, of) = (ConnId(at as u64), Some(RoundId(0)));
+            machine.handle_weighted(Time::ZERO, conn, of, weights[at], payload);
+        }
+        let outputs = std::iter::from_fn(|| machine.poll_output());
+        let results = outputs.filter_map(|output| match output {
+            Output::Deliver { result, .. } => {
+                Some((result.payload().to_floats(), result.divisor()))
+            }
+            _ => None,
+        });
+        results.last().expect("the round closed")
+    };
+    let (mean, divisor) = run(Box::new(WeightedMean), [0, 1, 2]);
+    assert_eq!((mean[0], divisor), ((1.0 + 40.0 - 7.0) / 14.5, 1.0));
+    for order in [[2, 1, 0], [1, 0, 2], [1, 2, 0]] {
+        assert_eq!(run(Box::new(WeightedMean), order).0, mean);
+    }
+    assert_eq!(run(Box::new(Mean), [0, 1, 2]).0[0], 1.0);
+}

@@ -32,7 +32,11 @@ fn frame(dtype: Dtype, elements: usize, bytes: &[u8]) -> Vec<u8> {
         name: String::new(),
         elements: elements as u64,
     }];
-    let push = Message::Push(Push { round: 1, tensors });
+    let push = Message::Push(Push {
+        round: 1,
+        tensors,
+        weight: 0.0,
+    });
     let mut frame = v1::encode_head(&push, dtype, bytes.len() as u64, v1::crc(bytes));
     frame.extend(bytes);
     frame
@@ -101,7 +105,7 @@ fn lengths_that_cannot_be_are_refused_before_memory_is_set_aside() {
     // Bytes of top-k alone do not say how long it is.
     let push = Message::Push(Push {
         round: 1,
-        tensors: Vec::new(),
+        ..Push::default()
     });
     let mut unsaid = v1::encode_head(&push, Dtype::TopK, 8, v1::crc(&[0; 8]));
     unsaid.extend([0; 8]);
@@ -378,4 +382,40 @@ fn the_book_shows_the_bytes_of_every_form() {
         let line = format!("{:<5} {}", dtype.name(), hex.join(" "));
         assert!(book.contains(&line), "the book lacks\n{line}");
     }
+}
+
+/// Workers say their weights over the wire; one that makes no sense costs its
+/// sender the connection.
+#[test]
+fn a_worker_says_how_much_its_gradient_counts() {
+    use hetsync_core::aggregate::WeightedMean;
+    use hetsync_core::net::ClientError;
+    let listener = listen(([127, 0, 0, 1], 0).into()).expect("a port");
+    let server = Server::builder()
+        .workers(2)
+        .policy(Strict)
+        .aggregate(WeightedMean)
+        .build();
+    let running = server.start(listener).expect("it starts");
+    let address = running.address();
+    let submit = move |worker: &'static str, value: f32, weight: f64| {
+        std::thread::spawn(move || {
+            let mut client = client(address, worker, Coding::default());
+            let gradient = Payload::from_floats(&[value]);
+            let answer = smol::block_on(client.submit_weighted(gradient, weight));
+            answer.map(|answer| answer.results[0].payload.to_floats())
+        })
+    };
+    let both = [submit("a", 1.0, 3.0), submit("b", 5.0, 0.0)];
+    for result in both {
+        assert_eq!(result.join().expect("it ends").expect("a result"), [2.0]);
+    }
+    for wrong in [-1.0, f64::NAN, f64::INFINITY, 1e10, 1e-10] {
+        let refused = submit("c", 1.0, wrong).join().expect("it ends");
+        assert!(
+            matches!(refused, Err(ClientError::Denied { .. })),
+            "{wrong}: {refused:?}"
+        );
+    }
+    running.stop().expect("it ends");
 }

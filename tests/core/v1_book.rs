@@ -142,6 +142,7 @@ fn vectors() -> Vec<(&'static str, Message, Vec<u8>)> {
         (
             "push",
             Message::Push(Push {
+                weight: 0.0,
                 round: 7,
                 tensors: layout(),
             }),

@@ -74,6 +74,7 @@ fn seeds() -> Vec<Vec<u8>> {
         elements,
     };
     let push = Message::Push(Push {
+        weight: 0.0,
         round: 300,
         tensors: vec![tensor(2), tensor(1)],
     });

@@ -115,6 +115,7 @@ fn frames_that_are_not_in_order_are_told_and_nobody_else_is_hurt() {
     }
     // Longer than --max-payload, and nothing is set aside for it.
     let huge = Message::Push(Push {
+        weight: 0.0,
         round: 1,
         tensors: Vec::new(),
     });

@@ -154,5 +154,12 @@ pub(crate) fn push(round: u64, tensors: Vec<Tensor>, floats: &[f32]) -> Vec<u8> 
         .iter()
         .flat_map(|float| float.to_le_bytes())
         .collect();
-    v1::encode_with_tensors(&Message::Push(Push { round, tensors }), &bytes)
+    v1::encode_with_tensors(
+        &Message::Push(Push {
+            round,
+            tensors,
+            weight: 0.0,
+        }),
+        &bytes,
+    )
 }

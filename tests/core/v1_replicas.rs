@@ -189,6 +189,7 @@ impl World {
         };
         worker.is_waiting = true;
         let push = Push {
+            weight: 0.0,
             round,
             tensors: Vec::new(),
         };

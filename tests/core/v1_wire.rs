@@ -66,8 +66,17 @@ fn frame() -> impl Strategy<Value = (Message, Vec<u8>)> {
             };
             (Message::Welcome(welcome), Vec::new())
         }),
-        (any::<u64>(), tensors())
-            .prop_map(|(round, (tensors, bytes))| (Message::Push(Push { round, tensors }), bytes)),
+        (any::<u64>(), 0_u32..9, tensors()).prop_map(|(round, weight, (tensors, bytes))| {
+            let weight = f64::from(weight) / 2.0;
+            (
+                Message::Push(Push {
+                    round,
+                    tensors,
+                    weight,
+                }),
+                bytes,
+            )
+        }),
         result.prop_map(
             |(
                 (round, contributors, divisor, missing_count),
@@ -191,7 +200,7 @@ proptest! {
     /// Whatever length a header claims, memory follows what really comes.
     #[test]
     fn memory_follows_the_bytes_that_come(claimed in 1_u64..1 << 38, sent in 0_usize..200_000) {
-        let message = Message::Push(Push { round: 0, tensors: Vec::new() });
+        let message = Message::Push(Push::default());
         let mut bytes = v1::encode_before_tensors(&message, claimed * 4, 0);
         bytes.resize(bytes.len() + sent.min((claimed * 4 - 1) as usize), 1);
         let limits = Limits { message_bytes: 100, tensor_bytes: 1 << 40 };
@@ -313,7 +322,12 @@ fn tensors_described_must_be_those_announced() {
         name: "w".into(),
         elements,
     };
-    let push = |tensors| Message::Push(Push { round: 0, tensors });
+    let push = |tensors| {
+        Message::Push(Push {
+            tensors,
+            ..Push::default()
+        })
+    };
     let wrong = push(vec![tensor(1), tensor(2)]);
     let error = refused(&v1::encode_with_tensors(&wrong, &[0; 8]));
     assert_eq!(

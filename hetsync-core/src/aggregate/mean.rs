@@ -7,7 +7,8 @@ use super::{Aggregate, Reduced, kernel};
 ///
 /// With late gradients among them it is the weighted mean: each has been
 /// multiplied by its weight, and what is divided by is the sum of the
-/// weights, those of the fresh ones being 1. Workers cannot say a weight.
+/// weights, those of the fresh ones being 1. What workers say
+/// their gradients weigh has no effect; see [`WeightedMean`](super::WeightedMean).
 ///
 /// One gradient can move the result anywhere.
 #[derive(Debug, Clone, Copy, Default)]

@@ -11,7 +11,7 @@
 //!
 //! | rule | outliers it stands | reads each float | extra memory |
 //! |---|---|---|---|
-//! | [`Sum`], [`Mean`] | none | once | none |
+//! | [`Sum`], [`Mean`], [`WeightedMean`] | none | once | none |
 //! | [`TrimmedMean`] by `k` | `k` | once, and sorts | 128 KiB |
 //! | [`Median`] | fewer than half | once, and sorts | 128 KiB |
 //! | [`Krum`] with `f` | `f` of at least `2 f + 3` | once for each other gradient | two numbers a pair |
@@ -27,6 +27,7 @@ mod sorted;
 mod sum;
 mod text;
 mod trimmed;
+mod weighted;
 
 pub use clip::{Clip, NormError};
 pub use krum::Krum;
@@ -35,6 +36,7 @@ pub use median::Median;
 pub use sum::Sum;
 pub use text::Combine;
 pub use trimmed::{Trim, TrimmedMean};
+pub use weighted::WeightedMean;
 
 pub use crate::text::ParseRuleError;
 
@@ -76,6 +78,14 @@ pub trait Aggregate: std::fmt::Debug + Send {
     fn is_by_element(&self) -> bool {
         false
     }
+
+    /// Whether a worker may say how much its gradient counts. It is then
+    /// multiplied by that before, and [`reduce_weighted`] told of the sum.
+    ///
+    /// [`reduce_weighted`]: Self::reduce_weighted
+    fn heeds_weights(&self) -> bool {
+        false
+    }
 }
 
 impl Aggregate for Box<dyn Aggregate> {
@@ -101,6 +111,10 @@ impl Aggregate for Box<dyn Aggregate> {
 
     fn is_by_element(&self) -> bool {
         (**self).is_by_element()
+    }
+
+    fn heeds_weights(&self) -> bool {
+        (**self).heeds_weights()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rules as text, for command lines and configuration files.
 //!
 //! ```text
-//! rule = sum | mean | median
+//! rule = sum | mean | weighted_mean | median
 //!      | trimmed_mean(K) | trimmed_mean(PART/WHOLE)
 //!      | krum(F) | multi_krum(F, M) | clip(NORM, rule)
 //! ```
@@ -9,7 +9,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Aggregate, Clip, Krum, Mean, Median, Sum, Trim, TrimmedMean};
+use super::{Aggregate, Clip, Krum, Mean, Median, Sum, Trim, TrimmedMean, WeightedMean};
 use crate::text::{ParseRuleError, Parser, check_depth, share};
 
 /// A rule in its textual form.
@@ -39,6 +39,7 @@ pub struct Combine(Form);
 enum Form {
     Sum,
     Mean,
+    WeightedMean,
     Median,
     Trimmed(Trim),
     Krum(usize),
@@ -70,6 +71,7 @@ impl Form {
         match self {
             Self::Sum => Box::new(Sum),
             Self::Mean => Box::new(Mean),
+            Self::WeightedMean => Box::new(WeightedMean),
             Self::Median => Box::new(Median),
             Self::Trimmed(trim) => Box::new(TrimmedMean::new(*trim)),
             Self::Krum(f) => Box::new(Krum::new(*f)),
@@ -90,6 +92,7 @@ impl fmt::Display for Form {
         match self {
             Self::Sum => write!(to, "sum"),
             Self::Mean => write!(to, "mean"),
+            Self::WeightedMean => write!(to, "weighted_mean"),
             Self::Median => write!(to, "median"),
             Self::Trimmed(Trim::Count(k)) => write!(to, "trimmed_mean({k})"),
             Self::Trimmed(Trim::Share(part, whole)) => write!(to, "trimmed_mean({part}/{whole})"),
@@ -108,7 +111,7 @@ impl FromStr for Combine {
     }
 }
 
-const RULES: &str = "sum, mean, median, trimmed_mean, krum, multi_krum and clip";
+const RULES: &str = "sum, mean, weighted_mean, median, trimmed_mean, krum, multi_krum and clip";
 
 fn form(parser: &mut Parser<'_>, depth: usize) -> Result<Form, String> {
     check_depth(depth)?;
@@ -117,6 +120,14 @@ fn form(parser: &mut Parser<'_>, depth: usize) -> Result<Form, String> {
     match name {
         "sum" => return Ok(Form::Sum),
         "mean" => return Ok(Form::Mean),
+        // A norm is a gradient's own, not that of its weight.
+        "weighted_mean" if depth > 0 => {
+            return Err(
+                "weighted_mean has no place in clip, which would shorten what it has multiplied"
+                    .into(),
+            );
+        }
+        "weighted_mean" => return Ok(Form::WeightedMean),
         "median" => return Ok(Form::Median),
         "trimmed_mean" => parser.expect('(', "and how many to cut off, as in trimmed_mean(1)")?,
         "krum" => parser.expect('(', "and how many to withstand, as in krum(1)")?,
@@ -193,6 +204,7 @@ mod tests {
         for (text, name, least) in [
             ("sum", "sum", 1),
             ("mean", "mean", 1),
+            ("weighted_mean", "weighted_mean", 1),
             ("median", "median", 1),
             ("trimmed_mean(2)", "trimmed_mean", 5),
             ("trimmed_mean(1/4)", "trimmed_mean", 1),
@@ -213,7 +225,11 @@ mod tests {
     fn what_is_wrong_is_told_with_its_place_and_how_it_is_mended() {
         let deep = format!("{}sum{}", "clip(1, ".repeat(20), ")".repeat(20));
         for (text, at, part) in [
-            ("", 1, "no rule is called ``; there are sum, mean, median"),
+            (
+                "",
+                1,
+                "no rule is called ``; there are sum, mean, weighted_mean, median",
+            ),
             ("average", 1, "no rule is called `average`"),
             ("trimmed_mean", 13, "as in trimmed_mean(1)"),
             ("trimmed_mean()", 14, "a number of gradients"),
@@ -229,6 +245,7 @@ mod tests {
             ("clip(0, mean)", 6, "a norm above 0"),
             ("clip(inf, mean)", 6, "a norm above 0"),
             ("clip(nan, mean)", 6, "a norm above 0"),
+            ("clip(10, weighted_mean)", 23, "no place in clip"),
             ("clip(10)", 8, "and a rule, as in clip(10, mean)"),
             ("clip(10, medain)", 10, "`medain`"),
             ("sum mean", 1, "`sum mean`"),

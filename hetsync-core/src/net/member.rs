@@ -129,12 +129,25 @@ impl MemberClient {
     /// # Errors
     /// See [`ClientError`].
     pub async fn submit(&mut self, gradient: Payload) -> Result<Answer, ClientError> {
+        self.submit_weighted(gradient, 0.0).await
+    }
+
+    /// The same, and says how much the gradient counts if the server's rule
+    /// is `weighted_mean`, as a number of samples; 0 for not said, which is 1.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn submit_weighted(
+        &mut self,
+        gradient: Payload,
+        weight: f64,
+    ) -> Result<Answer, ClientError> {
         self.decoder.expect_length(Some(gradient.as_bytes().len()));
         let coded = match self.coder.coding().push {
             Dtype::F32 => None,
             _ => Some(gradient.clone()),
         };
-        self.member.push(gradient)?;
+        self.member.push_weighted(gradient, weight)?;
         // Once, as it may be sent more than once.
         if let Some(gradient) = coded {
             self.coded = self.coder.encode(gradient.as_bytes());

@@ -25,9 +25,29 @@ impl Machine {
         of: Option<RoundId>,
         payload: Payload,
     ) {
+        self.handle_weighted(now, conn, of, 1.0, payload);
+    }
+
+    /// The same, of a gradient that is to count as so many, if the rule heeds
+    /// that. `weight` is above 0.
+    pub fn handle_weighted(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        of: Option<RoundId>,
+        weight: f32,
+        mut payload: Payload,
+    ) {
         if self.roster.standing(conn, self.round.id, of).is_none() {
             self.recycle(payload);
             return;
+        }
+        let weight = match self.config.aggregate.heeds_weights() {
+            true => weight,
+            false => 1.0,
+        };
+        if weight != 1.0 && payload.first_non_finite().is_none() {
+            payload.weigh(weight);
         }
         if let Err(refusal) = self.check(&payload) {
             self.recycle(payload);
@@ -41,7 +61,9 @@ impl Machine {
             return;
         };
         match standing {
-            Standing::In if self.errs(Fault::AddsDuplicates) => self.accept(now, conn, payload),
+            Standing::In if self.errs(Fault::AddsDuplicates) => {
+                self.accept(now, conn, weight, payload)
+            }
             Standing::In => {
                 // The first one stands. A shell that does not read ahead of
                 // its replies never gets here.
@@ -60,9 +82,9 @@ impl Machine {
                 }
             }
             Standing::Behind { .. } if self.errs(Fault::LateAsFresh) => {
-                self.accept(now, conn, payload);
+                self.accept(now, conn, weight, payload);
             }
-            Standing::Behind { missed } => self.hand_back(now, conn, missed, payload),
+            Standing::Behind { missed } => self.hand_back(now, conn, missed, weight, payload),
             Standing::InStep => {
                 // It may know the round's number without the results before.
                 if let Some(first) = self.roster.on(conn).filter(|on| *on < self.round.id)
@@ -70,7 +92,7 @@ impl Machine {
                 {
                     self.catch_up(conn, Some(first), Fate::None);
                 }
-                self.accept(now, conn, payload);
+                self.accept(now, conn, weight, payload);
             }
             Standing::Ahead => self.refuse_round(now, conn, of.unwrap_or_default()),
         }
@@ -133,11 +155,11 @@ impl Machine {
         );
     }
 
-    fn accept(&mut self, now: Time, conn: ConnId, payload: Payload) {
+    fn accept(&mut self, now: Time, conn: ConnId, weight: f32, payload: Payload) {
         let spoke = self.roster.accept(now, conn, self.round.id);
         self.note_arrival(now, conn, 0, spoke);
         self.stats.accepted += 1;
-        self.round.stage(now, conn, payload);
+        self.round.stage(now, conn, weight, payload);
         if self.errs(Fault::TimerRestarts) {
             self.round.opened = Some(now);
         }
@@ -146,7 +168,7 @@ impl Machine {
 
     /// A late gradient: answered with the newest result that its sender has
     /// missed, and dropped or taken along into the open round.
-    fn hand_back(&mut self, now: Time, conn: ConnId, missed: u64, payload: Payload) {
+    fn hand_back(&mut self, now: Time, conn: ConnId, missed: u64, own: f32, payload: Payload) {
         let of = RoundId(self.round.id.0 - missed);
         let Some(result) = self.last.clone() else {
             // Only one that names a round from before this job gets here:
@@ -159,7 +181,7 @@ impl Machine {
         let first = self.roster.on(conn);
         let spoke = self.roster.catch_up(now, conn, of, self.round.id);
         self.note_arrival(now, conn, missed, spoke);
-        let weight = self.carry(conn, of, missed, payload);
+        let weight = self.carry(conn, of, own, payload);
         self.outputs.push_back(Output::Event(Event::Late {
             conn,
             missed,
@@ -180,13 +202,8 @@ impl Machine {
 
     /// Takes a late gradient along into the open round, if the rule says so.
     /// Returns its weight there.
-    fn carry(
-        &mut self,
-        conn: ConnId,
-        of: RoundId,
-        missed: u64,
-        mut payload: Payload,
-    ) -> Option<f32> {
+    fn carry(&mut self, conn: ConnId, of: RoundId, own: f32, mut payload: Payload) -> Option<f32> {
+        let missed = self.round.id.0 - of.0;
         let Some(weight) = self.config.late.weight(missed) else {
             self.recycle(payload);
             return None;
@@ -194,6 +211,7 @@ impl Machine {
         if weight < 1.0 && !self.errs(Fault::Unweighted) {
             payload.scale(weight);
         }
+        let weight = weight * own;
         let account = LateAccount { conn, of, weight };
         match self.round.carry(Carried { account, payload }) {
             Ok(()) => {

@@ -131,7 +131,7 @@ impl Machine {
         result.frame_head = OnceLock::new();
         result.coded = OnceLock::new();
         let out = result.buffer(inputs[0].len());
-        match self.round.carried.is_empty() || self.errs(Fault::WrongDivisor) {
+        match self.round.is_even() || self.errs(Fault::WrongDivisor) {
             true => self.config.aggregate.reduce(&inputs, out),
             false => self.config.aggregate.reduce_weighted(&inputs, weight, out),
         }

@@ -26,6 +26,8 @@ impl fmt::Display for RoundId {
 pub(super) struct Staged {
     pub(super) conn: ConnId,
     pub(super) at: Time,
+    /// What it has been multiplied by.
+    pub(super) weight: f32,
     pub(super) payload: Payload,
 }
 
@@ -51,7 +53,7 @@ pub(super) struct Round {
 impl Round {
     /// Puts a gradient in its place. The roster vouches that its worker has
     /// none in yet.
-    pub(super) fn stage(&mut self, now: Time, conn: ConnId, payload: Payload) {
+    pub(super) fn stage(&mut self, now: Time, conn: ConnId, weight: f32, payload: Payload) {
         self.opened.get_or_insert(now);
         let place = self.staged.partition_point(|staged| staged.conn < conn);
         self.staged.insert(
@@ -59,9 +61,15 @@ impl Round {
             Staged {
                 conn,
                 at: now,
+                weight,
                 payload,
             },
         );
+    }
+
+    /// Whether every gradient counts as one.
+    pub(super) fn is_even(&self) -> bool {
+        self.carried.is_empty() && self.staged.iter().all(|staged| staged.weight == 1.0)
     }
 
     /// Takes a gradient out again.
@@ -94,10 +102,13 @@ impl Round {
             // Stable: those without a name stay in the order of connection.
             fresh.sort_by_key(|staged| names.get(&staged.conn));
         }
+        // In the same order, so that the sum of weights repeats as well.
+        let own = fresh.iter().map(|staged| staged.weight);
+        let own = own.fold(0.0, |sum: f32, weight| sum + weight);
         let fresh = fresh.into_iter().map(|staged| staged.payload.as_bytes());
         let late = self.carried.iter().map(|late| late.payload.as_bytes());
         let weights = self.carried.iter().map(|late| late.account.weight);
-        let weight = weights.fold(self.staged.len() as f32, |sum, weight| sum + weight);
+        let weight = weights.fold(own, |sum, weight| sum + weight);
         (fresh.chain(late).collect(), weight)
     }
 

@@ -15,6 +15,7 @@ mod settings;
 mod signals;
 mod simulate;
 mod step;
+mod systemd;
 mod top;
 mod worker;
 

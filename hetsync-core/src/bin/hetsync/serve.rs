@@ -7,10 +7,13 @@ use hetsync_core::net::{Checkpoints, Server, listen};
 use hetsync_core::server::{Config, Descent, Keep, Model};
 use hetsync_core::{Span, Time};
 
+use smol::future::FutureExt;
+
 use crate::args::ServeArgs;
 use crate::log::{Level, Log};
 use crate::settings::Settings;
 use crate::signals::Stop;
+use crate::systemd::{self, Listener};
 use crate::{Failure, on_named_thread};
 
 pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
@@ -20,16 +23,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
 
 fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
     let args = &settings.general;
-    let listener = listen(args.listen).map_err(|error| {
-        let address = args.listen;
-        format!("cannot listen on {address}: {error}. Another --listen address or port may be free")
-    })?;
-    let metrics = args.metrics.map(|address| {
-        listen(address).map_err(|error| {
-            format!("cannot serve metrics on {address}: {error}. Another --metrics address or port may be free")
-        })
-    });
-    let metrics = metrics.transpose()?;
+    let (listener, metrics) = listeners(args)?;
     let token = match &args.token_file {
         Some(path) => Some(crate::args::token(path)?),
         None => None,
@@ -61,7 +55,10 @@ fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
         .hello(args.hello)
         .grace(args.grace)
         .quick_ack(!args.no_quick_ack)
-        .observer(move |now, notice| lock(&observer_log).notice(now, notice));
+        .observer(move |now, notice| {
+            systemd::notice(notice);
+            lock(&observer_log).notice(now, notice);
+        });
     if let Some(floats) = args.floats {
         builder = builder.floats(floats);
     }
@@ -86,10 +83,43 @@ fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
     }
 
     let started = Instant::now();
-    let stats = smol::block_on(builder.build().run(listener, stop.requested()))?;
+    let server = builder.build();
+    let alive = systemd::keep_alive(server.handle());
+    let run = server.run(listener, stop.requested());
+    let stats = smol::block_on(run.or(alive))?;
     let now = Time::ZERO + Span::from(started.elapsed());
     lock(&log).farewell(now, &stats);
     Ok(())
+}
+
+/// Where to serve, and where to serve metrics: sockets that systemd has
+/// opened go before addresses.
+fn listeners(args: &ServeArgs) -> Result<(Listener, Option<Listener>), Failure> {
+    let (ours, metrics) = systemd::listeners()?;
+    let listener = match ours {
+        Some(listener) => {
+            let address = listener.get_ref().local_addr()?;
+            let is_safe = args.token_file.is_some() || args.insecure_listen;
+            if !address.ip().is_loopback() && !is_safe {
+                return Err(ServeArgs::unguarded(address).into());
+            }
+            listener
+        }
+        None => listen(args.listen).map_err(|error| {
+            let address = args.listen;
+            format!(
+                "cannot listen on {address}: {error}. Another --listen address or port may be free"
+            )
+        })?,
+    };
+    let metrics = match (metrics, args.metrics) {
+        (Some(metrics), _) => Some(metrics),
+        (None, None) => None,
+        (None, Some(address)) => Some(listen(address).map_err(|error| {
+            format!("cannot serve metrics on {address}: {error}. Another --metrics address or port may be free")
+        })?),
+    };
+    Ok((listener, metrics))
 }
 
 /// What a job is told; what is said once holds for each.

@@ -97,9 +97,21 @@ impl Jobs {
         let Some((at, id)) = self.member(now, conn) else {
             return;
         };
+        let weight = match push.weight {
+            0.0 => 1.0,
+            weight => weight as f32,
+        };
+        // Neither it nor a sum of many leaves the range of f32.
+        if !(1e-9..=1e9).contains(&weight) {
+            let text = format!("a weight of {} is not from 1e-9 to 1e9", push.weight);
+            self.deny(now, conn, ErrorCode::Protocol, text);
+            return;
+        }
         let of = Some(RoundId(push.round));
         self.jobs[at].learn_layout(named(&push.tensors).to_vec());
-        self.on(at, |machine| machine.handle_gradient(now, id, of, payload));
+        self.on(at, |machine| {
+            machine.handle_weighted(now, id, of, weight, payload)
+        });
         let job = &mut self.jobs[at];
         let (epoch, seen) = (job.machine.epoch(), job.machine.seen(id));
         if let Some(worker) = job.names.get(&id).and_then(|n| job.workers.get_mut(n))

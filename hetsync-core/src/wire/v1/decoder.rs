@@ -60,7 +60,7 @@ enum State {
 /// use hetsync_core::wire::v1::{self, Decoder, Item, Limits, Message, message};
 ///
 /// let mut decoder = Decoder::new(Limits { message_bytes: 4096, tensor_bytes: 1 << 20 });
-/// let push = Message::Push(message::Push { round: 7, tensors: Vec::new() });
+/// let push = Message::Push(message::Push { round: 7, ..Default::default() });
 /// let frame = v1::encode_with_tensors(&push, &1.5_f32.to_le_bytes());
 /// let mut items = decoder.push(&frame)?.into_iter();
 /// assert!(matches!(items.next(), Some(Item::Head(head)) if head.message == push));

@@ -89,7 +89,7 @@ pub struct Tensor {
 }
 
 /// A gradient.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
+#[derive(Clone, PartialEq, prost::Message)]
 pub struct Push {
     /// The round that it was computed for.
     #[prost(uint64, tag = "1")]
@@ -97,6 +97,10 @@ pub struct Push {
     /// In the order of their bytes; empty for one without a name.
     #[prost(message, repeated, tag = "2")]
     pub tensors: Vec<Tensor>,
+    /// How much it counts where the rule heeds that; 0 for not said, which
+    /// is 1.
+    #[prost(double, tag = "3")]
+    pub weight: f64,
 }
 
 /// What closed a round.

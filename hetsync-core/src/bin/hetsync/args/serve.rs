@@ -88,7 +88,8 @@ pub(crate) struct ServeArgs {
 
     /// What becomes of a round's gradients.
     ///
-    /// sum; mean, of those that are in. Of each element: median;
+    /// sum; mean, of those that are in; weighted_mean, each by the weight that
+    /// its worker says. Of each element: median;
     /// trimmed_mean(K), the mean without the K smallest and the K largest,
     /// or trimmed_mean(1/4) without that share at either end. krum(F): the
     /// gradient closest to the others, in spite of F bad ones;
@@ -230,6 +231,13 @@ impl ServeArgs {
         self.max_memory.unwrap_or(enough)
     }
 
+    /// Why no server listens there without a token.
+    pub(crate) fn unguarded(address: SocketAddr) -> String {
+        format!(
+            "anybody who reaches {address} could join: give the workers a secret with --token-file, or say --insecure-listen"
+        )
+    }
+
     /// The rule that rounds close by.
     pub(crate) fn rule(&self) -> Rule {
         match (self.policy.clone(), self.deadline) {
@@ -280,13 +288,7 @@ impl ServeArgs {
         let mut say =
             |keys: &'static [&'static str], text: String| wrong.push(Wrong { keys, text });
         if !self.listen.ip().is_loopback() && self.token_file.is_none() && !self.insecure_listen {
-            say(
-                &["listen"],
-                format!(
-                    "anybody who reaches {} could join: give the workers a secret with --token-file, or say --insecure-listen",
-                    self.listen
-                ),
-            );
+            say(&["listen"], Self::unguarded(self.listen));
         }
         let (workers, most) = (self.workers, self.max_connections);
         if workers > most {
