@@ -23,6 +23,8 @@ pub struct Stats {
     pub late: u64,
     /// Those of them that went, weighted, into a later round.
     pub late_used: u64,
+    /// Of those, the ones whose later round never closed, as everybody left.
+    pub late_abandoned: u64,
     /// Second gradients for one round.
     pub duplicates: u64,
     /// Connections closed for what they sent.
@@ -57,6 +59,7 @@ impl Stats {
         self.accepted += other.accepted;
         self.late += other.late;
         self.late_used += other.late_used;
+        self.late_abandoned += other.late_abandoned;
         self.duplicates += other.duplicates;
         self.refused += other.refused;
         self.abandoned += other.abandoned;

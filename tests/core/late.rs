@@ -180,3 +180,42 @@ fn the_report_of_a_late_gradient_says_by_how_much() {
     });
     assert_eq!(told, Some(Some(Span::from_millis(7))));
 }
+
+/// A late gradient that waits for a round which never comes is told of as
+/// abandoned, once, and is in no sum of the next job.
+#[test]
+fn late_gradients_that_everyone_leaves_behind_are_told_of() {
+    for is_round_open in [false, true] {
+        let mut bench = Bench::late_by(1, Late::NextRound, Sum);
+        bench.send(1, None, 64.0);
+        if is_round_open {
+            bench.send(0, None, 1.0);
+        }
+        assert_eq!(bench.said().late, [Some(1.0)]);
+        for id in [0, 1] {
+            bench.machine.handle_disconnect(bench.now, ConnId(id));
+        }
+        let mut told = Vec::new();
+        while let Some(output) = bench.machine.poll_output() {
+            match output {
+                Output::Event(Event::Abandoned {
+                    gradients, late, ..
+                }) => told.push((gradients, late)),
+                Output::Event(Event::Withdrawn { .. }) => told.push((1, 0)),
+                _ => {}
+            }
+        }
+        let gradients: usize = told.iter().map(|(gradients, _)| gradients).sum();
+        let late: usize = told.iter().map(|(_, late)| late).sum();
+        assert_eq!((gradients, late), (usize::from(is_round_open), 1));
+        let stats = bench.machine.stats();
+        assert_eq!(stats.abandoned, u64::from(is_round_open));
+        assert_eq!(stats.late_abandoned, 1);
+
+        for id in [2, 3] {
+            bench.machine.handle_connect(bench.now, ConnId(id));
+            bench.send(id, None, 1.0);
+        }
+        assert_eq!(bench.said().sums, [(2, 2.0), (3, 2.0)]);
+    }
+}

@@ -51,6 +51,8 @@ struct Pair {
     half_closed: BTreeSet<u64>,
     sent: u64,
     told: u64,
+    /// Late ones in them.
+    told_late: u64,
 }
 
 impl Pair {
@@ -94,6 +96,7 @@ impl Pair {
             half_closed: BTreeSet::new(),
             sent: 0,
             told: 0,
+            told_late: 0,
         }
     }
 
@@ -203,6 +206,7 @@ impl Pair {
                 assert_eq!(report.round.0, self.closed, "rounds close in order, once");
                 self.closed += 1;
                 self.told += report.arrivals.len() as u64;
+                self.told_late += report.late.len() as u64;
                 let who = report.arrivals.iter().map(|(conn, _)| conn.0).collect();
                 let by_deadline = report.outcome == Outcome::Deadline;
                 got.closed.push((report.round.0, who, by_deadline));
@@ -228,6 +232,7 @@ impl Pair {
         }
         let stats = self.machine.stats();
         assert_eq!(self.told + stats.abandoned, stats.accepted);
+        assert_eq!(self.told_late + stats.late_abandoned, stats.late_used);
         let accounts = stats.accepted + stats.late + stats.duplicates + stats.refused;
         assert_eq!(accounts, self.sent);
         assert_eq!(stats.rounds(), self.closed);

@@ -119,17 +119,21 @@ impl Machine {
     /// Nobody who has taken part is left: there is no one to answer, and
     /// whoever comes next is another job or a fresh start of this one.
     pub(super) fn start_over(&mut self) {
-        let gradients = self.round.staged.len();
-        if gradients > 0 {
+        let (round, gradients) = (self.round.id, self.round.staged.len());
+        let late = std::mem::take(&mut self.round.carried).len();
+        if gradients + late > 0 {
             self.stats.abandoned += gradients as u64;
-            let round = self.round.id;
-            let event = Event::Abandoned { round, gradients };
-            self.outputs.push_back(Output::Event(event));
+            self.stats.late_abandoned += late as u64;
+            self.outputs.push_back(Output::Event(Event::Abandoned {
+                round,
+                gradients,
+                late,
+            }));
         }
         for staged in self.round.clear() {
             drop(staged);
         }
-        self.round.carried.clear();
+        self.departed.clear();
         self.spare_buffers.clear();
         self.retired.clear();
         self.last = None;

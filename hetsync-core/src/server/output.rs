@@ -275,13 +275,16 @@ pub enum Event {
         /// Which.
         conn: ConnId,
     },
-    /// Everyone left while a round was open.
+    /// Everyone left while a round was open, or while late gradients waited
+    /// for the next one.
     Abandoned {
         /// Which round; its number is used again.
         round: RoundId,
         /// How many gradients were in it, those withdrawn before not
         /// counted.
         gradients: usize,
+        /// How many late ones were to go into it.
+        late: usize,
     },
 }
 

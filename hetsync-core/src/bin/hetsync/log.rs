@@ -257,9 +257,18 @@ impl<W: FnMut(&str)> Log<W> {
                 let text = format!("{} keeps up again", self.name(*conn));
                 self.say(now, Level::Normal, &text);
             }
-            Event::Abandoned { round, gradients } => {
-                let text =
-                    format!("round {round} abandoned: everyone left ({gradients} gradients in)");
+            Event::Abandoned {
+                round,
+                gradients,
+                late,
+            } => {
+                let late = match late {
+                    0 => String::new(),
+                    late => format!(", {late} late ones for it"),
+                };
+                let text = format!(
+                    "round {round} abandoned: everyone left ({gradients} gradients in{late})"
+                );
                 self.say(now, Level::Normal, &text);
             }
         }

@@ -174,13 +174,18 @@ impl Check {
                 }
                 None => Err(format!("{conn} had nothing to withdraw")),
             },
-            Event::Abandoned { gradients, .. } => {
-                let had = self.staged.len();
+            Event::Abandoned {
+                gradients, late, ..
+            } => {
+                let had = (self.staged.len(), self.carried.len());
                 self.staged.clear();
+                self.carried.clear();
                 self.opened = None;
-                match had == *gradients {
+                match had == (*gradients, *late) {
                     true => Ok(()),
-                    false => Err(format!("{gradients} of {had} gradients abandoned")),
+                    false => Err(format!(
+                        "{gradients} gradients and {late} late ones abandoned, of {had:?}"
+                    )),
                 }
             }
             Event::Left { conn } | Event::Refused { conn, .. } => {
@@ -197,8 +202,8 @@ impl Check {
         self.owed.remove(&conn);
         self.on.remove(&conn);
         if self.spoke.remove(&conn) && self.spoke.is_empty() {
-            // A new job, or a fresh start of this one.
-            self.carried.clear();
+            // A new job, or a fresh start of this one. What was staged or
+            // carried has to be told of as abandoned.
             self.newest = None;
             let round = self.round;
             self.on.values_mut().for_each(|on| *on = round);
