@@ -401,3 +401,20 @@ fn buffers_and_results_are_used_again() {
     }
     assert!(places.len() <= 3, "{} result buffers", places.len());
 }
+
+/// Connections that have not spoken are not left out of a first round that
+/// has all the gradients that it waited for, and cost nobody anything.
+#[test]
+fn a_full_first_round_has_left_nobody_out() {
+    let mut bench = Bench::new(2, Strict);
+    bench.join(0..4);
+    bench.send(0, 1.0);
+    bench.pass(5);
+    bench.send(1, 2.0);
+    let (delivered, reports) = bench.results();
+    assert_eq!(delivered, [(0, 0, 3.0), (1, 0, 3.0)]);
+    assert_eq!(reports[0].outcome, Outcome::Full);
+    assert_eq!(reports[0].missed, []);
+    let charged: Vec<u64> = reports[0].bill.charges.iter().map(|c| c.conn.0).collect();
+    assert_eq!(charged, [1]);
+}

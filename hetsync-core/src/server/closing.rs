@@ -66,7 +66,10 @@ impl Machine {
             true => self.round.carried.clone(),
             false => std::mem::take(&mut self.round.carried),
         };
-        let mut missed = self.roster.missed(now, self.round.id, self.gathering);
+        // A round that closes full waited for nobody in vain, be there ever so
+        // many connections that have not spoken.
+        let gathers = self.gathering && outcome != Outcome::Full;
+        let mut missed = self.roster.missed(now, self.round.id, gathers);
         let mut overdue = self.roster.overdue(self.round.id);
         if self.config.wait_for == WaitFor::Connected {
             missed.append(&mut overdue);
