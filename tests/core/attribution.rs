@@ -138,13 +138,19 @@ fn even(mean_ms: f64, deviation: f64) -> Steps {
     Box::new(move |_, random| mean_ms * (1.0 + deviation * random.normal()).max(0.1))
 }
 
-#[test]
-fn jitter_alone_names_nobody_in_ten_thousand_rounds() {
-    let heavy = |_: u64, random: &mut Random| 50.0 / (1.0 - random.unit()).powf(0.6);
-    let stumbling = |_: u64, random: &mut Random| match random.unit() < 0.05 {
+fn heavy(_: u64, random: &mut Random) -> f64 {
+    50.0 / (1.0 - random.unit()).powf(0.6)
+}
+
+fn stumbling(_: u64, random: &mut Random) -> f64 {
+    match random.unit() < 0.05 {
         true => 1000.0,
         false => 100.0 + random.normal(),
-    };
+    }
+}
+
+#[test]
+fn jitter_alone_names_nobody_in_ten_thousand_rounds() {
     let cases: Vec<(u64, &str, Steps)> = vec![
         (2, "strict", even(100.0, 0.05)),
         (2, "strict", even(100.0, 0.5)),
@@ -166,11 +172,14 @@ fn jitter_alone_names_nobody_in_ten_thousand_rounds() {
 
 #[test]
 fn under_the_learning_rule_jitter_names_nobody_either() {
-    for (seed, deviation) in [(1, 0.05), (2, 0.5)] {
-        let mut world = World::new(4, "replay", seed, even(100.0, deviation));
+    // Not `heavy`: there somebody is silent for dozens of rounds now and then,
+    // and is named for that.
+    let cases: [Steps; 3] = [even(100.0, 0.05), even(100.0, 0.5), Box::new(stumbling)];
+    for (seed, steps) in cases.into_iter().enumerate() {
+        let mut world = World::new(4, "replay", 1 + seed as u64, steps);
         // Thinking takes its time in a build without optimisation.
         world.rounds(2_000);
-        assert_eq!(world.named, [], "{deviation}");
+        assert_eq!(world.named, [], "case {seed}");
     }
 }
 
@@ -182,7 +191,11 @@ fn a_slow_worker_is_named_first_within_twenty_rounds() {
             (4, "strict", 1.5),
             (4, "strict", 2.0),
             (4, "deadline(2s)", 5.0),
+            (4, "replay", 1.5),
+            (4, "replay", 2.0),
+            (4, "replay", 2.5),
             (4, "replay", 50.0),
+            (16, "replay", 2.5),
             (16, "strict", 1.5),
             (64, "deadline(300ms)", 2.0),
         ] {
@@ -192,7 +205,7 @@ fn a_slow_worker_is_named_first_within_twenty_rounds() {
                 100.0 * pace * (1.0 + 0.05 * random.normal())
             };
             let mut world = World::new(workers, rule, seed, Box::new(steps));
-            world.rounds(21);
+            world.rounds(20);
             let accounts = &world.machine.stats().accounts;
             let about = format!("seed {seed}: {rule}, {workers} workers, {factor} times");
             assert_eq!(accounts.ranking()[0].0, ConnId(slow), "{about}");

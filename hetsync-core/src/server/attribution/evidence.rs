@@ -20,7 +20,8 @@
 //! night for a worker that is always last by three microseconds. The first
 //! gradient of a worker is no evidence either; its process was starting.
 //!
-//! Besides that, a worker that has been silent for many rounds while the
+//! Besides that, a worker is named whose few turnarounds stand out (`recent`),
+//! and one that has been silent for many rounds while the
 //! others went on is named for that.
 
 use crate::time::Span;
@@ -98,7 +99,13 @@ impl Evidence {
 /// Whether a turnaround exceeds all those of the others, and their middle by
 /// enough to be worth a word.
 pub(super) fn is_slowest(took: Span, mut others: Vec<Span>) -> bool {
-    if others.is_empty() || others.iter().any(|other| *other >= took) {
+    others.iter().all(|other| *other < took) && is_material(took, &mut others)
+}
+
+/// Whether a turnaround exceeds the middle of those of the others by enough
+/// to be worth a word. Leaves them in another order.
+pub(super) fn is_material(took: Span, others: &mut [Span]) -> bool {
+    if others.is_empty() {
         return false;
     }
     let at = others.len() / 2;

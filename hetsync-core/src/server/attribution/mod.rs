@@ -12,6 +12,7 @@
 //! worker on the roster, and no more than [`MAX_ACCOUNTS`] in all.
 
 mod evidence;
+mod recent;
 mod round;
 mod signs;
 mod split;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{ConnId, RoundReport};
 use crate::time::{Span, Time};
 use evidence::Evidence;
+use recent::Recent;
 pub use signs::{Cause, Signs};
 pub(super) use split::{Missing, Waits, split};
 
@@ -133,6 +135,7 @@ pub struct Accounts {
     of: BTreeMap<ConnId, Account>,
     /// Those that the first round waited for and that have never spoken.
     unheard: BTreeSet<ConnId>,
+    recent: Recent,
     /// What all rounds cost in waiting.
     pub wait: Span,
     /// Of that, what is in no account: charged to nobody, or to workers that
@@ -199,6 +202,7 @@ impl Accounts {
         account.silent_rounds = 0;
         if account.gradients > 1 {
             account.newest = Some(took);
+            self.recent.note(conn, took);
         }
         // Those in time are compared when their round closes.
         is_late.then(|| self.compare(conn, took)).flatten()
@@ -217,6 +221,9 @@ impl Accounts {
         let was = account.evidence.is_named;
         let is_slowest = evidence::is_slowest(took, others);
         account.evidence.weigh(is_slowest, workers);
+        if is_slowest && !was && self.recent.stands_out(conn, workers) {
+            account.evidence.accuse();
+        }
         (was != account.evidence.is_named).then_some(!was)
     }
 
