@@ -31,8 +31,9 @@ const TURN_BYTES: usize = 1024 * 1024;
 
 /// A step of thinking is followed by a pause so many times as long.
 const THOUGHT_SHARE: u64 = 100;
-/// What the policy may think before that applies.
-const FREE_THOUGHT: Span = Span::from_millis(2);
+/// What the policy may think before that applies: the first rules of a job
+/// are found from little, and the sooner they are replaced the better.
+const FREE_THOUGHT: Span = Span::from_millis(10);
 /// What it costs to be woken for a step.
 const WAKE_UP: Span = Span::from_nanos(5_000);
 

@@ -11,12 +11,14 @@ use crate::policy::model::{NEVER, Source, Tally};
 use crate::server::{Config, ConnId, Event, Machine, Output};
 use crate::time::Time;
 
-/// Time that a step of thinking takes, and how much of the time may go into
-/// thinking, as the shell has it.
-const THOUGHT: u64 = 15_000;
+/// Time that a step of thinking takes, with its wake-up, and by how much more
+/// with each worker: measured, on a busy machine.
+const THOUGHT: u64 = 10_000;
+const THOUGHT_EACH: u64 = 450;
+/// How much of the time may go into thinking, as the shell has it.
 const THOUGHT_SHARE: u64 = 100;
-/// At the beginning it may think so much at once.
-const THOUGHT_CREDIT: u64 = 100;
+/// At the beginning it may think so long at once.
+const FREE_THOUGHT: u64 = 10_000_000;
 
 /// Runs `policy` on `world` to the horizon.
 pub(crate) fn drive(world: &World, policy: Box<dyn Policy>) -> Tally {
@@ -33,7 +35,8 @@ struct Drive<'a> {
     taken: u64,
     /// When the next thought may be had.
     thinks: u64,
-    thoughts: u64,
+    /// How long it has thought.
+    thought: u64,
 }
 
 impl<'a> Drive<'a> {
@@ -52,7 +55,7 @@ impl<'a> Drive<'a> {
             tally: Tally::default(),
             taken: 0,
             thinks: 0,
-            thoughts: 0,
+            thought: 0,
         }
     }
 
@@ -77,12 +80,13 @@ impl<'a> Drive<'a> {
             let at = Time::from_nanos(now);
             if thinks < comes && thinks < timeout {
                 self.machine.handle_idle(at);
-                self.thoughts += 1;
-                let pause = match self.thoughts < THOUGHT_CREDIT {
+                let took = THOUGHT + THOUGHT_EACH * self.world.workers.len() as u64;
+                self.thought += took;
+                let pause = match self.thought < FREE_THOUGHT {
                     true => 1,
                     false => THOUGHT_SHARE,
                 };
-                self.thinks = now + THOUGHT * pause;
+                self.thinks = now + took * pause;
                 continue;
             }
             self.tally.end = now;

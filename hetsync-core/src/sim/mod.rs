@@ -87,7 +87,8 @@ impl Scenario {
     /// Tries a rule.
     pub fn judge(&self, policy: Box<dyn Policy>) -> Judged {
         let tally = drive::drive(&self.world, policy);
-        let ratio = |own: f64, best: f64| own / best.max(1.0);
+        // Where no gradient ever comes, all rules are alike.
+        let ratio = |own: f64, best: f64| own.max(1.0) / best.max(1.0);
         let best = &self.best;
         Judged {
             ratio: ratio(tally.useful, best.original.0),

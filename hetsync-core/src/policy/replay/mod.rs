@@ -22,13 +22,20 @@ use tape::Memory;
 
 /// Before anything is known, a round waits this many times as long as the
 /// longest turnaround in it, and at least so long. A worker that sends as
-/// soon as it is connected tells nothing about the others.
+/// soon as it is connected tells nothing about the others. Once half of the
+/// workers are in, those that come later do not prolong it.
 const FIRST: u64 = 3;
 const FIRST_AT_LEAST: Span = Span::from_millis(20);
 
 /// While some of the configured workers have not even connected, it waits
 /// at least so long.
 const GATHERING: Span = Span::from_secs(2);
+
+/// In the first round whose turnarounds count, the past is played again as
+/// soon as half of the workers have answered, and whenever this share more of
+/// them has: were the first rule only found when all are in, very slow ones
+/// would cost twice what the slowest takes.
+const MORE: usize = 8;
 
 /// A candidate takes the place of the present rule if it is better by more
 /// than this.
@@ -40,13 +47,38 @@ pub struct Replay {
     memory: Memory,
     rule: Option<InForce>,
     search: Option<Box<Search>>,
-    /// Results were sent since the last search began.
+    /// Results were sent, or the first answers have come, since the last
+    /// search began.
     is_news: bool,
     longest_in_round: Span,
     /// When the last result was sent.
     last_sent: Time,
     /// The open round holds the first gradient of a worker.
     has_newcomer: bool,
+    first: FirstRound,
+}
+
+/// What is known of the open round while there is no rule.
+#[derive(Debug, Default)]
+struct FirstRound {
+    /// The longest turnaround when half of the workers were in.
+    half: Option<Span>,
+    /// Gradients that answer a result, and how many there were when the past
+    /// was last played.
+    answers: usize,
+    played: usize,
+}
+
+impl FirstRound {
+    /// Whether enough have answered to play the past again.
+    fn is_news(&mut self, workers: usize) -> bool {
+        let more = (workers / MORE).max(1);
+        let is_news = 2 * self.answers >= workers && self.answers >= self.played + more;
+        if is_news {
+            self.played = self.answers;
+        }
+        is_news
+    }
 }
 
 /// The rule in force.
@@ -75,7 +107,8 @@ impl Replay {
     fn limits(&self, round: &RoundView<'_>) -> (Span, Option<usize>) {
         match &self.rule {
             None => {
-                let first = self.longest_in_round.as_nanos().saturating_mul(FIRST);
+                let longest = self.first.half.unwrap_or(self.longest_in_round);
+                let first = longest.as_nanos().saturating_mul(FIRST);
                 let least = match round.absent {
                     0 => FIRST_AT_LEAST,
                     _ => GATHERING,
@@ -157,6 +190,10 @@ impl Policy for Replay {
     }
 
     fn decide(&mut self, now: Time, round: &RoundView<'_>) -> Verdict {
+        if self.rule.is_none() && round.absent == 0 && 2 * round.arrived >= round.workers {
+            self.first.half.get_or_insert(self.longest_in_round);
+            self.is_news |= self.first.is_news(round.workers);
+        }
         let (wait, enough) = self.limits(round);
         let due = round.opened + wait;
         if round.awaited == 0 {
@@ -191,11 +228,13 @@ impl Policy for Replay {
                 self.longest_in_round = Span::ZERO;
                 self.last_sent = now;
                 self.has_newcomer = false;
+                self.first = FirstRound::default();
             }
             Observation::Came { conn, took, .. } => {
                 self.longest_in_round = self.longest_in_round.max(took);
                 let answers = self.memory.came(now, conn, took.as_nanos());
                 self.has_newcomer |= !answers;
+                self.first.answers += usize::from(answers);
             }
             Observation::Left { conn } => self.memory.left(conn),
         }

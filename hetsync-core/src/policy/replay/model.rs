@@ -69,9 +69,68 @@ impl Tally {
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     /// When each worker's next gradient comes, and of which round.
-    due: Vec<u64>,
+    due: Due,
     on: Vec<u64>,
     staged: Vec<usize>,
+}
+
+/// Times, and whose is the earliest: a tournament, whose winner is known
+/// after one match on each level when a time changes. Of equal times the
+/// lowest worker's comes first.
+#[derive(Debug, Default)]
+struct Due {
+    /// As many as there are workers, made up to a power of two with [`NEVER`].
+    times: Vec<u64>,
+    /// Who won which match; the final is at 1, and those after the match `i`
+    /// are at `2i` and `2i + 1`.
+    winners: Vec<usize>,
+}
+
+impl Due {
+    fn clear(&mut self, workers: usize) {
+        let size = workers.max(2).next_power_of_two();
+        self.times.clear();
+        self.times.resize(size, NEVER);
+        // Among equals the first wins everywhere.
+        self.winners.clear();
+        self.winners.resize(size, 0);
+        for node in (1..size).rev() {
+            self.winners[node] = match 2 * node < size {
+                true => self.winners[2 * node],
+                false => 2 * node - size,
+            };
+        }
+    }
+
+    fn set(&mut self, worker: usize, at: u64) {
+        self.times[worker] = at;
+        let size = self.times.len();
+        let mut node = (size + worker) / 2;
+        let first = worker & !1;
+        let mut winner = self.better(first, first + 1);
+        self.winners[node] = winner;
+        while node > 1 {
+            let other = self.winners[node ^ 1];
+            winner = match node & 1 {
+                0 => self.better(winner, other),
+                _ => self.better(other, winner),
+            };
+            node /= 2;
+            self.winners[node] = winner;
+        }
+    }
+
+    fn better(&self, low: usize, high: usize) -> usize {
+        match self.times[low] <= self.times[high] {
+            true => low,
+            false => high,
+        }
+    }
+
+    fn earliest(&self) -> (usize, u64) {
+        let winner = self.winners[1];
+        (winner, self.times[winner])
+    }
 }
 
 impl Board {
@@ -87,8 +146,7 @@ impl Board {
     ) -> Tally {
         self.on.clear();
         self.on.resize(workers, 0);
-        self.due.clear();
-        self.due.resize(workers, NEVER);
+        self.due.clear(workers);
         for worker in 0..workers {
             self.set_out(source, worker, start);
         }
@@ -100,7 +158,7 @@ impl Board {
         let mut awaited = awaited;
         let mut closes = NEVER;
         loop {
-            let (worker, at) = self.earliest();
+            let (worker, at) = self.due.earliest();
             let is_close = closes < at;
             let now = at.min(closes);
             if now > until.time || now == NEVER {
@@ -114,7 +172,7 @@ impl Board {
                     }
                     tally.count(0);
                     self.staged.push(worker);
-                    self.due[worker] = NEVER;
+                    self.due.set(worker, NEVER);
                     awaited -= 1;
                 } else {
                     tally.count(tally.rounds - self.on[worker]);
@@ -141,16 +199,7 @@ impl Board {
     }
 
     fn set_out(&mut self, source: &mut impl Source, worker: usize, now: u64) {
-        self.due[worker] = now.saturating_add(source.next(worker, now));
-    }
-
-    fn earliest(&self) -> (usize, u64) {
-        let mut best = (0, NEVER);
-        for (worker, due) in self.due.iter().enumerate() {
-            if *due < best.1 {
-                best = (worker, *due);
-            }
-        }
-        best
+        let at = now.saturating_add(source.next(worker, now));
+        self.due.set(worker, at);
     }
 }

@@ -1,9 +1,10 @@
-//! The search for the rule that would have done best.
+//! The search for the rule that would have done best, by the useful gradients
+//! per second and by the share of them that came in time.
 //!
 //! In three heats: deadlines and shares of the live workers, each alone and
 //! from one moment of the past; then the best of each together; then the
 //! best of all from the other moments too. It is done in steps of some ten
-//! microseconds.
+//! microseconds with few workers, and of some forty with 64.
 
 use super::model::{Board, NEVER, Play, Until};
 use super::tape::Record;
@@ -16,12 +17,18 @@ const SHARES: usize = 20;
 const MOMENTS: usize = 4;
 const GRADIENTS: u64 = 100;
 const GRADIENTS_EACH: u64 = 4;
+/// Finalists are played for longer where there is time to think. All workers
+/// set out together, and a rule that lets them fall out of step shows that
+/// only later.
+const GRADIENTS_EACH_AT_LEISURE: u64 = 12;
+/// There is where even the shortest turnaround takes so many nanoseconds.
+const LEISURE: u64 = 20_000_000;
 /// The best deadlines are tried together with the best shares.
 const BEST: usize = 3;
 /// How many are played from all moments.
 const FINALISTS: usize = 12;
-/// What a step plays, in gradients times workers.
-const STEP: u64 = 8192;
+/// What a step plays, in gradients times the matches that each is played in.
+const STEP: u64 = 4096;
 
 /// A candidate and how it did.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,6 +36,7 @@ pub(super) struct Scored {
     pub(super) play: Play,
     useful: f64,
     fresh: u64,
+    late: u64,
     rounds: u64,
     time: u64,
     /// Moments that it was played from.
@@ -41,6 +49,7 @@ impl Scored {
             play,
             useful: 0.0,
             fresh: 0,
+            late: 0,
             rounds: 0,
             time: 0,
             moments: 0,
@@ -50,6 +59,15 @@ impl Scored {
     /// Useful gradients per second.
     pub(super) fn rate(&self) -> f64 {
         self.useful * 1e9 / self.time.max(1) as f64
+    }
+
+    /// What candidates are compared by: the rate, less if many came late. Of
+    /// two rules that bring as much, the one that leaves fewer out is better
+    /// training; and where each worker has few turnarounds to be replayed,
+    /// rules that would leave out many look better than they are.
+    fn score(&self) -> f64 {
+        let all = (self.fresh + self.late).max(1);
+        self.rate() * (self.fresh as f64 / all as f64).sqrt()
     }
 
     /// Fresh gradients in a round.
@@ -103,7 +121,8 @@ impl Search {
 
     /// Plays for a while. True when all is done.
     pub(super) fn step(&mut self) -> bool {
-        let cost = (self.gradients() * self.record.workers() as u64).max(1);
+        let levels = self.record.workers().max(1).ilog2();
+        let cost = self.gradients() * u64::from(4 + levels);
         for _ in 0..STEP.div_ceil(cost) {
             while self.next == self.entrants() {
                 if !self.next_heat() {
@@ -133,8 +152,12 @@ impl Search {
     }
 
     fn gradients(&self) -> u64 {
+        let each = match self.heat == Heat::Final && self.record.shortest >= LEISURE {
+            true => GRADIENTS_EACH_AT_LEISURE,
+            false => GRADIENTS_EACH,
+        };
         // Few of each worker would be all beginning.
-        GRADIENTS.max(GRADIENTS_EACH * self.record.workers() as u64)
+        GRADIENTS.max(each * self.record.workers() as u64)
     }
 
     /// Plays the next one from its next moment.
@@ -153,6 +176,7 @@ impl Search {
         let scored = &mut self.scored[self.next];
         scored.useful += tally.useful;
         scored.fresh += tally.fresh;
+        scored.late += tally.late;
         scored.rounds += tally.rounds;
         scored.time += tally.end;
         scored.moments += 1;
@@ -167,7 +191,7 @@ impl Search {
             }
             Heat::Together => {
                 let first = usize::from(self.has_present);
-                self.scored[first..].sort_by(|a, b| b.rate().total_cmp(&a.rate()));
+                self.scored[first..].sort_by(|a, b| b.score().total_cmp(&a.score()));
                 self.next = 0;
                 self.heat = Heat::Final;
             }
@@ -179,7 +203,7 @@ impl Search {
     fn combine(&mut self) {
         let best = |is_kind: fn(&Play) -> bool| -> Vec<Play> {
             let mut kind: Vec<&Scored> = self.scored.iter().filter(|s| is_kind(&s.play)).collect();
-            kind.sort_by(|a, b| b.rate().total_cmp(&a.rate()));
+            kind.sort_by(|a, b| b.score().total_cmp(&a.score()));
             kind.iter().take(BEST).map(|scored| scored.play).collect()
         };
         let deadlines = best(|play| play.enough == usize::MAX);
@@ -199,10 +223,10 @@ impl Search {
         let finalists = &self.scored[..self.entrants()];
         let best = finalists
             .iter()
-            .max_by(|a, b| a.rate().total_cmp(&b.rate()))?;
+            .max_by(|a, b| a.score().total_cmp(&b.score()))?;
         let present = self.scored.first().filter(|_| self.has_present);
-        let bar = present.map_or(0.0, |present| present.rate() * (1.0 + gain));
-        (best.rate() > bar).then_some(*best)
+        let bar = present.map_or(0.0, |present| present.score() * (1.0 + gain));
+        (best.score() > bar).then_some(*best)
     }
 }
 

@@ -81,11 +81,14 @@ impl Memory {
                 true => longest.unwrap_or(0),
                 false => tape.longest,
             };
+            let total: u64 = tape.past.iter().map(|t| t.took).sum();
             if own != 0 && at_work > own.saturating_mul(DEAD_AFTER + 1) {
                 dead += 1;
-            } else if !tape.past.is_empty() {
-                let total: u64 = tape.past.iter().map(|t| t.took).sum();
-                alive.push((total / tape.past.len() as u64, tape));
+            } else if let Some(mean) = total.checked_div(tape.past.len() as u64) {
+                alive.push((mean, tape));
+            } else if own != 0 && at_work != 0 {
+                // It has been at work on its first for this long already.
+                alive.push((at_work, tape));
             }
         }
         let live = alive.len();
@@ -124,7 +127,7 @@ impl Record {
         if let Some(since) = tape.at_work_since {
             let so_far = now - since.min(now);
             // One that takes longer than ever before will take longer still.
-            if so_far > tape.longest {
+            if so_far > tape.longest || past.is_empty() {
                 past.push(Turnaround {
                     started: since,
                     took: so_far + so_far / 2,
