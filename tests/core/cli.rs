@@ -439,3 +439,155 @@ fn a_worker_that_is_refused_gives_up_and_says_so() {
     served.signal(rustix::process::Signal::TERM);
     assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
 }
+
+/// A flag that would say nothing is refused.
+#[test]
+fn a_deadline_that_its_rule_cannot_take_is_refused() {
+    for command in ["serve", "bench"] {
+        for (policy, wanted) in [
+            ("strict", "first_of(strict, deadline)"),
+            ("quorum(3/4)", "has no deadline that --deadline could set"),
+            ("deadline(1s)", "names its time"),
+        ] {
+            let output = run(&[command, "--policy", policy, "--deadline", "3s"]);
+            assert_eq!(output.status.code(), Some(2), "{command} {policy}");
+            let said = text(&output.stderr);
+            assert!(said.contains(wanted), "{command} {policy} said:\n{said}");
+            assert!(
+                said.contains(&format!("Usage: hetsync {command}")),
+                "{said}"
+            );
+        }
+    }
+}
+
+/// A bench that is stopped tells what it has measured, and ends well.
+#[test]
+fn bench_and_simulate_tell_what_is_done_when_they_are_stopped() {
+    for (args, wanted) in [
+        (&["bench", "--duration", "1h"][..], "3 of 4 (75 %)"),
+        (
+            &["simulate", "-n", "1000000000"][..],
+            "one needs 5 s a step",
+        ),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let json = directory.path().join("all.json");
+        let child = Command::new(HETSYNC)
+            .args(args)
+            .arg("--json")
+            .arg(&json)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        signal_when_caught(&child);
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("stopped: the figures"));
+        assert!(text(&output.stdout).contains(wanted));
+        let json = std::fs::read(json).expect("the file");
+        serde_json::from_slice::<serde_json::Value>(&json).expect("JSON");
+    }
+}
+
+/// Sends SIGTERM as soon as the process has a handler for it.
+fn signal_when_caught(child: &Child) {
+    let status = format!("/proc/{}/status", child.id());
+    let catches = || {
+        let status = std::fs::read_to_string(&status).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("SigCgt:"));
+        let mask = line.and_then(|line| line.split_whitespace().nth(1));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        mask.is_some_and(|mask| mask & (1 << 14) != 0)
+    };
+    while !catches() {
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+}
+
+/// Process managers send several signals at once; that is one request. A
+/// person who sends another wants the end at once.
+#[test]
+fn signals_that_come_together_are_one_and_a_later_one_is_impatient() {
+    for is_impatient in [false, true] {
+        let grace = if is_impatient { "1h" } else { "100ms" };
+        let mut served = Served::start(&["--workers", "2", "--grace", grace]);
+        let mut worker = Command::new(HETSYNC)
+            .args(["worker", "-c", &served.address, "-t", "0s"])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a worker");
+        // Its round stays open, for the lack of another.
+        served.wait("model has");
+        served.signal(rustix::process::Signal::TERM);
+        served.signal(rustix::process::Signal::INT);
+        served.wait("stopping");
+        let pid = rustix::process::Pid::from_child(&served.child);
+        while is_impatient && served.child.try_wait().expect("it is ours").is_none() {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            std::thread::yield_now();
+        }
+        let code = served.child.wait().expect("it ends").code();
+        assert_eq!(code, Some(i32::from(is_impatient)));
+        worker.kill().expect("it is ours");
+        worker.wait().expect("it ends");
+    }
+}
+
+/// One of several workers that fails ends the command, though the others
+/// could go on.
+#[test]
+fn a_worker_of_the_wrong_length_ends_with_an_error() {
+    let mut served = Served::start(&["--workers", "1", "--floats", "3"]);
+    for (protocol, wanted) in [("0", "(--floats)"), ("1", "the model has 12")] {
+        let args = ["-c", &served.address, "-t", "0s", "-n", "2", "-f", "5"];
+        let protocol = ["worker", "--protocol", protocol];
+        let worker = run(&[&protocol[..], &args].concat());
+        assert_eq!(worker.status.code(), Some(1));
+        let said = text(&worker.stderr);
+        assert!(said.contains(wanted), "{said}");
+    }
+    served.signal(rustix::process::Signal::TERM);
+    assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn simulate_says_the_same_again_and_writes_every_form() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (json, svg, png) = (path("t.json"), path("t.svg"), path("t.png"));
+    let few = ["simulate", "-q", "-n", "2", "--seed", "5"];
+    let rules = ["--policy", "quorum(3/4)", "--policy", "deadline(1s)"];
+    let files = ["--json", &json, "--svg", &svg, "--png", &png];
+    let first = run(&[&few[..], &rules, &files].concat());
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    let said = text(&first.stdout);
+    assert!(said.contains("one needs 5 s a step"), "{said}");
+    assert!(
+        said.contains("quorum(3/4), by family, strict judge"),
+        "{said}"
+    );
+    let again = run(&[&few[..], &rules, &["--json", "-"]].concat());
+    let written = std::fs::read(json).expect("the JSON");
+    assert_eq!(text(&again.stdout), text(&written));
+    let report: serde_json::Value = serde_json::from_slice(&written).expect("JSON");
+    assert_eq!(report["seed"], 5);
+    let rules = report["rules"].as_array().expect("rules");
+    assert_eq!(rules[1]["rule"], "deadline(1s)");
+    assert_eq!(rules[1]["scenarios"].as_array().expect("all").len(), 2);
+    // A fixed deadline is no better than the best of fifty, give or take
+    // what the two servers do differently.
+    let ratio = rules[1]["scenarios"][0]["ratio_here"].as_f64();
+    assert!(ratio.is_some_and(|ratio| ratio > 0.0 && ratio < 1.5));
+    let svg = std::fs::read_to_string(svg).expect("the SVG");
+    assert!(svg.starts_with("<svg") && svg.contains("deadline(1s)"));
+    let png = std::fs::read(png).expect("the PNG");
+    assert!(png.starts_with(b"\x89PNG"));
+
+    let output = run(&["simulate", "-n", "1000000", "--svg", "/nonexistent/x.svg"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot write /nonexistent/x.svg"));
+}

@@ -16,6 +16,7 @@ mod signals;
 mod simulate;
 mod step;
 mod systemd;
+mod together;
 mod top;
 mod worker;
 
@@ -32,7 +33,10 @@ fn main() -> ExitCode {
             Ok(()) => worker::run(args),
             Err(wrong) => misused("worker", wrong),
         },
-        args::Command::Bench(args) => bench::run(args),
+        args::Command::Bench(args) => match args.rule() {
+            Ok(rule) => bench::run(args, &rule),
+            Err(wrong) => misused("bench", wrong),
+        },
         args::Command::Simulate(args) => simulate::run(args),
         args::Command::Top(args) => top::run(&args),
         args::Command::Completions { shell } => {

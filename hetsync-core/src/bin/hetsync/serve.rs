@@ -41,7 +41,7 @@ fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
     let mut builder = Server::builder()
         .workers(args.workers)
         .wait_for(args.wait_for.into())
-        .policy(args.rule().policy())
+        .policy(args.rule()?.policy())
         .aggregate(args.aggregate.rule())
         .late(args.late)
         .keep(keep(args))
@@ -129,7 +129,7 @@ fn job(args: &ServeArgs) -> Result<Config, Failure> {
         workers: args.workers,
         floats: args.floats,
         wait_for: args.wait_for.into(),
-        policy: args.rule().policy(),
+        policy: args.rule()?.policy(),
         aggregate: args.aggregate.rule(),
         late: args.late,
         keep: keep(args),

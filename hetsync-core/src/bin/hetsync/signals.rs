@@ -1,13 +1,19 @@
 //! SIGTERM and Ctrl-C as a future.
 
+use std::time::{Duration, Instant};
+
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use smol::channel::Receiver;
 
 use crate::Failure;
 
-/// Ready at the first SIGTERM or SIGINT. A second one ends the process at
-/// once, for a person who does not want to wait.
+/// Signals this soon after the first are of the same request: a process
+/// manager that stops a group may send several, and to parents and children.
+const SAME_REQUEST: Duration = Duration::from_millis(200);
+
+/// Ready at the first SIGTERM or SIGINT. One that comes later ends the process
+/// at once, for a person who does not want to wait.
 pub(crate) struct Stop(Receiver<()>);
 
 impl Stop {
@@ -21,13 +27,21 @@ impl Stop {
             .spawn(move || {
                 let mut pending = signals.forever();
                 pending.next();
+                let first = Instant::now();
                 drop(sender);
-                pending.next();
+                while first.elapsed() < SAME_REQUEST {
+                    pending.next();
+                }
                 crate::lines::say("hetsync: stopped at once by a second signal");
                 crate::lines::flush();
                 std::process::exit(1);
             })?;
         Ok(Self(receiver))
+    }
+
+    /// Whether it has come.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.0.is_closed()
     }
 
     /// Waits for it. May be called any number of times.

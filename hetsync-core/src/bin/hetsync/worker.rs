@@ -13,6 +13,7 @@ use crate::args::WorkerArgs;
 use crate::lines::say;
 use crate::signals::Stop;
 use crate::step::{Pace, Steps};
+use crate::together::together;
 use crate::{Failure, on_named_thread};
 
 pub(crate) fn run(args: WorkerArgs) -> Result<(), Failure> {
@@ -30,17 +31,9 @@ pub(crate) fn run(args: WorkerArgs) -> Result<(), Failure> {
 
 async fn all(args: &WorkerArgs) -> Result<(), Failure> {
     let executor = smol::Executor::new();
-    let workers: Vec<_> = (0..args.count)
-        .map(|index| executor.spawn(one(args.clone(), index)))
-        .collect();
-    executor
-        .run(async {
-            for worker in workers {
-                worker.await?;
-            }
-            Ok(())
-        })
-        .await
+    let workers = (0..args.count).map(|index| executor.spawn(one(args.clone(), index)));
+    let workers = workers.collect();
+    executor.run(together(workers)).await.map(drop)
 }
 
 /// A worker of either protocol.
@@ -166,6 +159,13 @@ async fn one(args: WorkerArgs, index: usize) -> Result<(), Failure> {
             }
             // One gradient is gone, not the training.
             Err(error @ ClientError::Lost { .. }) => say(format!("worker {index}: {error}")),
+            Err(error @ ClientError::Refused { .. }) if rounds == 0 => {
+                return Err(format!(
+                    "worker {index}: {error}. Its gradients have {} floats (--floats): is that the length of the model?",
+                    args.floats
+                )
+                .into());
+            }
             Err(error) => return Err(format!("worker {index}: {error}").into()),
         }
     }

@@ -1,5 +1,6 @@
 //! The command line's flags, and their defaults.
 
+mod rule;
 mod serve;
 mod value;
 mod worker;
@@ -16,6 +17,7 @@ use hetsync_core::Span;
 use hetsync_core::policy::Rule;
 
 use crate::files::FileArgs;
+use rule::rule;
 use value::{address, positive, some_time, time};
 
 /// A straggler-tolerant synchronisation barrier for distributed training.
@@ -60,6 +62,10 @@ pub(crate) enum Command {
     },
 }
 
+/// Where `hetsync bench` is told none: that of the server that this one takes
+/// the place of.
+const DEADLINE: Span = Span::from_secs(2);
+
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     /// How long each cell of the table is measured. All cells run at the
@@ -79,9 +85,9 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "TIME", default_value = "5s", value_parser = time)]
     pub(crate) straggle: Span,
 
-    /// Deadline of the deadline policy.
-    #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = some_time)]
-    pub(crate) deadline: Span,
+    /// Deadline of the rule that is measured beside strict [default: 2s].
+    #[arg(short, long, value_name = "TIME", value_parser = some_time)]
+    pub(crate) deadline: Option<Span>,
 
     /// The rule to measure beside strict; written as for `hetsync serve`.
     #[arg(short, long, value_name = "RULE", default_value = "deadline")]
@@ -139,6 +145,14 @@ pub(crate) struct SimulateArgs {
 
     #[command(flatten)]
     pub(crate) files: FileArgs,
+}
+
+impl BenchArgs {
+    /// The rule that is measured beside strict.
+    pub(crate) fn rule(&self) -> Result<Rule, String> {
+        let rule = rule(Some(&self.policy), self.deadline)?;
+        Ok(rule.with_deadline(DEADLINE))
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use hetsync_core::server::{Late, Optimizer, WaitFor};
 use hetsync_core::wire::v1::Dtype;
 use hetsync_core::{Name, Span};
 
+use super::rule::rule;
 use super::value::{
     address, bytes, parameters, positive, result_form, some_time, time, token, whole_floats,
 };
@@ -59,8 +60,9 @@ pub(crate) struct ServeArgs {
     pub(crate) workers: usize,
 
     /// Close a round this long after its first gradient, with who is in.
-    /// Alone it means the rule `deadline`, which takes 2s where nothing is
-    /// said; with the rule `replay` it is the longest that a round may last.
+    /// Alone it means the rule `deadline`; beside a rule it is the time of each
+    /// `deadline` in it that names none (2s where nothing is said), and with
+    /// the rule `replay` the longest that a round may last.
     #[arg(short, long, value_name = "TIME", value_parser = some_time)]
     pub(crate) deadline: Option<Span>,
 
@@ -239,14 +241,8 @@ impl ServeArgs {
     }
 
     /// The rule that rounds close by.
-    pub(crate) fn rule(&self) -> Rule {
-        match (self.policy.clone(), self.deadline) {
-            (None, None) => Rule::Replay,
-            (None, Some(span)) => Rule::Deadline(Some(span)),
-            (Some(Rule::Replay), Some(span)) => Rule::Ceiling(span, Box::new(Rule::Replay)),
-            (Some(rule), Some(span)) => rule.with_deadline(span),
-            (Some(rule), None) => rule,
-        }
+    pub(crate) fn rule(&self) -> Result<Rule, String> {
+        rule(self.policy.as_ref(), self.deadline)
     }
 
     /// What the model begins with, if the server is to hold one; the settings
@@ -345,6 +341,9 @@ impl ServeArgs {
         }
         if let Err((keys, text)) = self.parameters() {
             say(keys, text);
+        }
+        if let Err(text) = self.rule() {
+            say(&["deadline", "policy"], text);
         }
         if let Some(Err(text)) = self.token_file.as_deref().map(token) {
             say(&["token-file"], text);

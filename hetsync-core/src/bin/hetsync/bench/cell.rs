@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hetsync_core::net::{Client, Notice, Server, listen};
-use hetsync_core::policy::{Outcome, Strict};
+use hetsync_core::policy::{Outcome, Rule, Strict};
 use hetsync_core::server::Event;
+use smol::future::FutureExt;
 use smol::{Executor, Timer};
 
 use crate::Failure;
 use crate::args::BenchArgs;
+use crate::signals::Stop;
 use crate::step::{Pace, Steps};
 
 /// The two that are compared.
@@ -62,13 +64,15 @@ struct Seen {
     last_close: Option<Instant>,
 }
 
-/// Measures one cell, with its server and workers on `executor`. Adds each
-/// update to `updates` as it happens.
+/// Measures one cell, with its server and workers on `executor`, until its
+/// time is over or a stop is requested. Adds each update to `updates` as it
+/// happens.
 pub(super) async fn measure<'a>(
     executor: &Executor<'a>,
     args: &'a BenchArgs,
+    rule: &Rule,
     plan: Plan,
-    updates: &'a AtomicU64,
+    (stop, updates): (&Stop, &'a AtomicU64),
 ) -> Result<Cell, Failure> {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let observer_seen = Arc::clone(&seen);
@@ -96,7 +100,7 @@ pub(super) async fn measure<'a>(
         });
     let server = match plan.side {
         Side::Strict => builder.policy(Strict),
-        Side::Rule => builder.policy(args.policy.clone().with_deadline(args.deadline).policy()),
+        Side::Rule => builder.policy(rule.policy()),
     }
     .build();
 
@@ -122,7 +126,10 @@ pub(super) async fn measure<'a>(
         let counts = index + 1 == args.workers;
         workers.push(executor.spawn(work(client, steps, args.floats, updates, counts)));
     }
-    Timer::after(args.duration.into()).await;
+    let time = async {
+        Timer::after(args.duration.into()).await;
+    };
+    time.or(stop.requested()).await;
     for worker in workers {
         // It ends by itself only if it failed, and then so does the cell.
         if let Some(ended) = worker.cancel().await {

@@ -8,40 +8,31 @@ mod chart;
 mod report;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use hetsync_core::Span;
+use hetsync_core::policy::Rule;
 use indicatif::{ProgressBar, ProgressStyle};
 use smol::Executor;
 
 use crate::Failure;
 use crate::args::BenchArgs;
 use crate::files::write;
+use crate::signals::Stop;
+use crate::together::together;
 use cell::{Cell, Plan, Side};
 use report::Report;
 
 /// Shares of the workers that straggle, in percent.
 const SHARES: [usize; 4] = [0, 25, 50, 75];
 
-pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
+/// `rule` is what the arguments say.
+pub(crate) fn run(args: BenchArgs, rule: &Rule) -> Result<(), Failure> {
     args.files.check(&[&args.csv])?;
-    if args.duration < args.deadline && args.duration >= args.straggle && !args.files.quiet {
-        crate::lines::say(format!(
-            "hetsync: --duration {} is shorter than --deadline {}, so deadline cells may show 0",
-            args.duration, args.deadline
-        ));
+    if !args.files.quiet {
+        warn(&args, rule);
     }
-    if args.duration < args.straggle && !args.files.quiet {
-        crate::lines::say(format!(
-            "hetsync: --duration {} is shorter than one straggler's step ({}), so strict cells will show 0{}",
-            args.duration,
-            args.straggle,
-            match args.duration < args.deadline {
-                true => ", and than --deadline, so deadline cells may too",
-                false => "",
-            }
-        ));
-    }
+    let stop = Stop::install()?;
     let plans: Vec<Plan> = SHARES
         .iter()
         .flat_map(|share| {
@@ -52,7 +43,13 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
             })
         })
         .collect();
-    let report = Report::new(&args, measure(&args, &plans)?);
+    let started = Instant::now();
+    let cells = measure(&args, rule, &plans, &stop)?;
+    let took = Span::from(started.elapsed()).min(args.duration);
+    if stop.is_requested() && !args.files.quiet {
+        crate::lines::say(format!("stopped: the figures are those of {took}"));
+    }
+    let report = Report::new(&args, rule, took, cells);
     if !args.files.takes_stdout(&[&args.csv]) {
         crate::print(format!("{}\n", report.table()).as_bytes())?;
     }
@@ -60,8 +57,38 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     args.files.write(&report, || report.json())
 }
 
-/// Runs all cells at once under a progress bar.
-fn measure(args: &BenchArgs, plans: &[Plan]) -> Result<Vec<Cell>, Failure> {
+/// Says what cannot be seen in so short a time.
+fn warn(args: &BenchArgs, rule: &Rule) {
+    let is_short = |span: Span| args.duration < span;
+    let deadline = match rule {
+        Rule::Deadline(Some(span)) if is_short(*span) => Some(*span),
+        _ => None,
+    };
+    let duration = args.duration;
+    match (is_short(args.straggle), deadline) {
+        (false, None) => {}
+        (false, Some(span)) => crate::lines::say(format!(
+            "hetsync: --duration {duration} is shorter than the deadline of {span}, so deadline cells may show 0"
+        )),
+        (true, deadline) => crate::lines::say(format!(
+            "hetsync: --duration {duration} is shorter than one straggler's step ({}), so strict cells will show 0{}",
+            args.straggle,
+            match deadline {
+                Some(_) => ", and than the deadline, so deadline cells may too",
+                None => "",
+            }
+        )),
+    }
+}
+
+/// Runs all cells at once under a progress bar, until they are done or a stop
+/// is requested.
+fn measure(
+    args: &BenchArgs,
+    rule: &Rule,
+    plans: &[Plan],
+    stop: &Stop,
+) -> Result<Vec<Cell>, Failure> {
     let bar = match args.files.quiet {
         true => ProgressBar::hidden(),
         false => ProgressBar::new(Duration::from(args.duration).as_millis() as u64),
@@ -79,9 +106,9 @@ fn measure(args: &BenchArgs, plans: &[Plan]) -> Result<Vec<Cell>, Failure> {
             let executor = Executor::new();
             let cells: Vec<_> = plans
                 .iter()
-                .map(|plan| cell::measure(&executor, args, *plan, &updates))
+                .map(|plan| cell::measure(&executor, args, rule, *plan, (stop, &updates)))
                 .collect();
-            smol::block_on(executor.run(all(cells)))
+            smol::block_on(executor.run(together(cells)))
         });
         while !measuring.is_finished() {
             bar.set_position(started.elapsed().as_millis() as u64);
@@ -95,26 +122,4 @@ fn measure(args: &BenchArgs, plans: &[Plan]) -> Result<Vec<Cell>, Failure> {
     });
     bar.finish_and_clear();
     cells
-}
-
-/// Waits for all of them; they run side by side.
-async fn all<T, F: Future<Output = Result<T, Failure>>>(
-    futures: Vec<F>,
-) -> Result<Vec<T>, Failure> {
-    let mut running: Vec<_> = futures.into_iter().map(Box::pin).collect();
-    let mut done: Vec<Option<T>> = running.iter().map(|_| None).collect();
-    std::future::poll_fn(|cx| {
-        for (future, done) in running.iter_mut().zip(&mut done) {
-            if done.is_none()
-                && let Poll::Ready(result) = future.as_mut().poll(cx)
-            {
-                *done = Some(result?);
-            }
-        }
-        match done.iter().all(Option::is_some) {
-            true => Poll::Ready(Ok(done.drain(..).flatten().collect())),
-            false => Poll::Pending,
-        }
-    })
-    .await
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Attribute, CellAlignment, ContentArrangement, Table};
 use hetsync_core::Span;
+use hetsync_core::policy::Rule;
 use serde::Serialize;
 
 use super::cell::{Cell, Side};
@@ -18,7 +19,8 @@ pub(super) struct Report {
     pub(super) floats: usize,
     pub(super) think_s: f64,
     pub(super) straggle_s: f64,
-    pub(super) deadline_s: f64,
+    /// If the rule is a deadline and no more.
+    pub(super) deadline_s: Option<f64>,
     /// The rule beside strict, and its name alone.
     pub(super) rule: String,
     #[serde(skip)]
@@ -46,8 +48,8 @@ pub(super) struct Line {
 }
 
 impl Report {
-    pub(super) fn new(args: &BenchArgs, cells: Vec<Cell>) -> Self {
-        let rule = args.policy.clone().with_deadline(args.deadline);
+    /// `took` is how long was measured.
+    pub(super) fn new(args: &BenchArgs, rule: &Rule, took: Span, cells: Vec<Cell>) -> Self {
         let rule_name = rule.policy().name();
         let line = |cell: Cell| Line {
             policy: match cell.plan.side {
@@ -68,14 +70,17 @@ impl Report {
             floats: args.floats,
             think_s: args.think.as_secs_f64(),
             straggle_s: args.straggle.as_secs_f64(),
-            deadline_s: args.deadline.as_secs_f64(),
+            deadline_s: match rule {
+                Rule::Deadline(Some(span)) => Some(span.as_secs_f64()),
+                _ => None,
+            },
             rule: rule.to_string(),
             rule_name,
             wait_for: match args.wait_for {
                 WaitForName::InStep => "in-step",
                 WaitForName::Connected => "connected",
             },
-            duration_s: args.duration.as_secs_f64(),
+            duration_s: took.as_secs_f64(),
             cells: cells.into_iter().map(line).collect(),
         }
     }
@@ -96,9 +101,9 @@ impl Report {
             self.workers,
             span(self.think_s),
             span(self.straggle_s),
-            match self.rule_name {
-                "deadline" => format!("deadline {}", span(self.deadline_s)),
-                _ => self.rule.clone(),
+            match self.deadline_s {
+                Some(deadline) => format!("deadline {}", span(deadline)),
+                None => self.rule.clone(),
             },
             match self.wait_for {
                 "connected" => " for all connected workers",

@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Failure;
 use crate::args::SimulateArgs;
+use crate::signals::Stop;
 use report::Report;
 
 /// What is tried.
@@ -67,6 +68,7 @@ pub(super) struct Record {
 
 pub(crate) fn run(args: SimulateArgs) -> Result<(), Failure> {
     args.files.check(&[])?;
+    let stop = Stop::install()?;
     let fixed = Span::from_secs(2);
     let three_of_four = Rule::Quorum(Enough::Share(3, 4), Span::ZERO);
     let rules = match args.policy.is_empty() {
@@ -94,12 +96,19 @@ pub(crate) fn run(args: SimulateArgs) -> Result<(), Failure> {
         let outcomes = entrants.iter().map(|e| e.play(scene, args.seed));
         (scene, outcomes.collect())
     });
+    let records = judge(&args, &rules, &stop)?;
+    let judged = records.first().map_or(0, |record| record.judged.len());
+    if stop.is_requested() && !args.files.quiet {
+        crate::lines::say(format!(
+            "stopped: the figures are those of {judged} scenarios"
+        ));
+    }
     let report = Report {
         seed: args.seed,
-        scenarios: args.scenarios,
+        scenarios: judged as u64,
         entrants: entrants.iter().map(Entrant::name).collect(),
         scenes: scenes.into(),
-        records: judge(&args, &rules)?,
+        records,
     };
     if !args.files.takes_stdout(&[]) {
         crate::print(report.text().as_bytes())?;
@@ -107,8 +116,9 @@ pub(crate) fn run(args: SimulateArgs) -> Result<(), Failure> {
     args.files.write(&report, || report.json())
 }
 
-/// Tries all rules on all scenarios, on all processors.
-fn judge(args: &SimulateArgs, rules: &[Rule]) -> Result<Vec<Record>, Failure> {
+/// Tries all rules on all scenarios, on all processors, or on as many as there
+/// is time for before a stop is requested.
+fn judge(args: &SimulateArgs, rules: &[Rule], stop: &Stop) -> Result<Vec<Record>, Failure> {
     let bar = match args.files.quiet {
         true => ProgressBar::hidden(),
         false => ProgressBar::new(args.scenarios),
@@ -121,7 +131,7 @@ fn judge(args: &SimulateArgs, rules: &[Rule]) -> Result<Vec<Record>, Failure> {
     let work = || {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= args.scenarios {
+            if number >= args.scenarios || stop.is_requested() {
                 return;
             }
             let families = Family::ALL;
