@@ -147,6 +147,9 @@ pub struct Member {
     /// The first round whose result it has not handed out, and its epoch.
     next: Option<u64>,
     epoch: u64,
+    /// The one that the server is in. What was applied is of it only once a
+    /// catch-up has come: a connection may break in between.
+    welcomed: u64,
     /// Of this epoch, what the server has seen of it.
     seen: Option<u64>,
     /// The epoch has changed since the last join.
@@ -170,6 +173,7 @@ impl Member {
             link: Link::Connecting,
             next: None,
             epoch: 0,
+            welcomed: 0,
             seen: None,
             is_new_epoch: false,
             behind: 0,
@@ -318,13 +322,14 @@ impl Member {
             epoch: self.epoch,
         };
         self.is_new_epoch = self.epoch != welcome.epoch;
-        self.epoch = welcome.epoch;
+        self.welcomed = welcome.epoch;
         self.seen = welcome.seen;
         self.outputs.push_back(Output::Say(Message::Join(join)));
     }
 
     fn catch_up(&mut self, catch_up: &CatchUp, model: Option<Payload>) -> Result<(), OutOfPlace> {
         let is_join = self.link == Link::Joining;
+        self.epoch = self.welcomed;
         let is_replaced = matches!(catch_up.recovery(), Recovery::Lost | Recovery::Model);
         if is_replaced {
             self.is_lost = model.is_none();

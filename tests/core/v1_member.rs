@@ -218,3 +218,38 @@ fn a_model_that_the_server_holds_is_sent() {
     assert_eq!(answer.fate, Fate::Dropped);
     assert_eq!(model(&answer).as_deref(), Some(replica.parameters()));
 }
+
+/// A connection that breaks between the welcome of another epoch and the
+/// catch-up leaves what was applied where it was: of the epoch before.
+#[test]
+fn a_position_is_of_the_epoch_that_it_was_told_in() {
+    use hetsync_core::Time;
+    use hetsync_core::member::{Member, Output};
+    use hetsync_core::wire::v1::Message;
+    use hetsync_core::wire::v1::message::Welcome;
+    let retry = Retry {
+        first: Span::ZERO,
+        ..Retry::default()
+    };
+    let mut member = Member::new(identity("w", None), retry);
+    member.resume(7, 1);
+    for _ in 0..3 {
+        assert_eq!(member.poll_output(), Some(Output::Connect));
+        member.handle_connected();
+        member.poll_output().expect("a hello");
+        let welcome = Welcome {
+            epoch: 2,
+            ..Welcome::default()
+        };
+        member
+            .handle_message(Time::ZERO, Message::Welcome(welcome), None)
+            .expect("a welcome has its place");
+        let Some(Output::Say(Message::Join(join))) = member.poll_output() else {
+            panic!("it joins");
+        };
+        assert_eq!((join.next, join.epoch), (Some(7), 1));
+        assert_eq!(member.position(), Some((7, 1)));
+        member.handle_disconnected(Time::ZERO);
+        member.handle_timeout(Time::ZERO);
+    }
+}

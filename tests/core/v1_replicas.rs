@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use hetsync_core::aggregate::{Aggregate, Sum};
+use hetsync_core::checkpoint::Checkpoint;
 use hetsync_core::policy::Deadline;
 use hetsync_core::server::{
     Action, Config, ConnId, Event, Frame, Jobs, JobsConfig, Keep, Late, Machine, RoundReport,
@@ -29,7 +30,9 @@ struct Worker {
     inbox: VecDeque<Frame>,
     decoder: Decoder,
     has_joined: bool,
+    /// Of what it has applied, and of the server that it has spoken to last.
     epoch: u64,
+    welcomed: u64,
     /// Its model, and the first round that is not in it; `None` before it
     /// has been told where to begin.
     next: Option<u64>,
@@ -56,6 +59,12 @@ struct World {
     late: Late,
     caught_up: u64,
     lost: u64,
+    /// Whether the server is killed now and then.
+    is_mortal: bool,
+    /// As it was when the newest round closed.
+    saved: Option<Checkpoint>,
+    restarts: u64,
+    settings: (usize, u64, Keep),
 }
 
 fn model_after(model: &mut [u32], result: &[u32]) {
@@ -73,22 +82,10 @@ impl World {
             rounds: [1, 2, 5, 1000][random.below(4)],
             bytes: 1 << 20,
         };
-        let machine = Machine::new(Config {
-            workers: 1 + random.below(4),
-            policy: Box::new(Deadline::new(Span::from_millis(random.next() % 50))),
-            late,
-            keep,
-            seed,
-            ..Config::default()
-        });
-        let config = JobsConfig {
-            // Long enough that the job never starts over.
-            linger: Span::from_secs(1_000_000),
-            ..JobsConfig::default()
-        };
+        let settings = (1 + random.below(4), random.next() % 50, keep);
         let mut world = Self {
             random,
-            jobs: Jobs::new(config, Name::default(), machine),
+            jobs: jobs(settings, late, seed),
             now: Time::ZERO,
             connections: 0,
             workers: Vec::new(),
@@ -101,6 +98,10 @@ impl World {
             late,
             caught_up: 0,
             lost: 0,
+            is_mortal: false,
+            saved: None,
+            restarts: 0,
+            settings,
         };
         for _ in 0..1 + world.random.below(4) {
             world.add();
@@ -118,6 +119,7 @@ impl World {
             decoder: Decoder::new(LIMITS),
             has_joined: false,
             epoch: 0,
+            welcomed: 0,
             next: None,
             model: vec![1; FLOATS],
             gradient: None,
@@ -131,6 +133,7 @@ impl World {
             0..2 if self.workers.len() < 6 => self.add(),
             2 => self.cut(who),
             3 if self.random.below(4) == 0 => self.leave(who),
+            4 if self.is_mortal && self.random.below(3) == 0 => self.restart(),
             4 => self.say(who, &Message::Heartbeat(Heartbeat::default())),
             5..8 => self.pass(),
             8..22 => self.read(who),
@@ -229,6 +232,29 @@ impl World {
         }
     }
 
+    /// The server is killed, or stops with a round open, and goes on from what
+    /// was saved; what was on its way to workers is lost.
+    fn restart(&mut self) {
+        let Some(killed) = self.saved.clone() else {
+            return;
+        };
+        let stopped = self.jobs.checkpoint(&Name::default());
+        let saved = match self.random.below(2) {
+            0 => killed,
+            _ => stopped.expect("the job is there"),
+        };
+        self.restarts += 1;
+        self.jobs = jobs(self.settings, self.late, self.random.next());
+        assert_eq!(self.jobs.restore(saved), Ok(true));
+        self.saved = self.jobs.checkpoint(&Name::default());
+        for worker in &mut self.workers {
+            worker.conn = None;
+            worker.inbox.clear();
+            worker.has_joined = false;
+            worker.is_waiting = false;
+        }
+    }
+
     fn pass(&mut self) {
         self.now += Span::from_millis(self.random.next() % 40);
         self.jobs.handle_timeout(self.now);
@@ -250,11 +276,12 @@ impl World {
         };
         let worker = &mut self.workers[who];
         match head.message {
-            Message::Welcome(welcome) => worker.epoch = welcome.epoch,
+            Message::Welcome(welcome) => worker.welcomed = welcome.epoch,
             Message::Heartbeat(_) => {}
             Message::CatchUp(catch_up) => {
                 assert_eq!(catch_up.next, catch_up.first + catch_up.count);
                 worker.has_joined = true;
+                worker.epoch = worker.welcomed;
                 if catch_up.fate() != Fate::None {
                     worker.is_waiting = false;
                 }
@@ -306,7 +333,14 @@ impl World {
                         worker.conn = None;
                     }
                 }
-                Action::Event { event, .. } => self.event(event),
+                Action::Event { event, .. } => {
+                    let is_closed = matches!(event, Event::Closed(_));
+                    self.event(event);
+                    // Before anybody is sent the result.
+                    if is_closed && self.is_mortal {
+                        self.saved = self.jobs.checkpoint(&Name::default());
+                    }
+                }
             }
         }
     }
@@ -408,6 +442,52 @@ impl World {
             assert_eq!(bits, &self.expected(*round), "round {round}");
         }
     }
+}
+
+fn jobs((workers, deadline_ms, keep): (usize, u64, Keep), late: Late, seed: u64) -> Jobs {
+    let machine = Machine::new(Config {
+        workers,
+        policy: Box::new(Deadline::new(Span::from_millis(deadline_ms))),
+        late,
+        keep,
+        seed,
+        ..Config::default()
+    });
+    let config = JobsConfig {
+        // Long enough that the job never starts over.
+        linger: Span::from_secs(1_000_000),
+        ..JobsConfig::default()
+    };
+    Jobs::new(config, Name::default(), machine)
+}
+
+/// The same where the server is killed again and again, each round having
+/// been saved before its result was sent.
+#[test]
+fn replicas_never_drift_over_restarts() {
+    let (mut rounds, mut restarts, mut caught_up) = (0, 0, 0);
+    let first = number("SCHEDULES_SEED", 1);
+    let schedules = number("SCHEDULES", 300);
+    for seed in first..first + schedules {
+        let mut world = World::new(seed);
+        world.is_mortal = true;
+        let run = std::panic::AssertUnwindSafe(|| {
+            for _ in 0..400 {
+                world.step();
+            }
+            world.settle();
+        });
+        if let Err(panic) = std::panic::catch_unwind(run) {
+            eprintln!("with SCHEDULES_SEED={seed} SCHEDULES=1");
+            std::panic::resume_unwind(panic);
+        }
+        rounds += world.reports.len() as u64;
+        restarts += world.restarts;
+        caught_up += world.caught_up;
+    }
+    let all = [rounds, restarts, caught_up];
+    let is_enough = all.iter().all(|count| *count > schedules);
+    assert!(schedules < 100 || is_enough, "{all:?}");
 }
 
 #[test]

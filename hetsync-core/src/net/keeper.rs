@@ -71,12 +71,18 @@ impl Keeper {
                 let text = format!("checkpoints in {}: {error}", path.display());
                 io::Error::new(error.kind(), text)
             })?;
-            let store = Arc::new(Mutex::new(store));
-            kept.push(Kept {
+            let kept_job = Kept {
                 job,
-                store,
+                store: Arc::new(Mutex::new(store)),
                 since: 0,
-            });
+            };
+            // Its epoch is to be known to the next server before any worker
+            // hears of it.
+            if matches!(notices.last(), Some(Notice::Restored { job, .. }) if *job == kept_job.job)
+            {
+                notices.extend(kept_job.save(jobs));
+            }
+            kept.push(kept_job);
         }
         let keeper = Self {
             every: settings.every.max(1),

@@ -130,7 +130,8 @@ impl Machine {
     /// epoch; `None` if that is not known. Where the server holds no model,
     /// all must begin from one state, and the first to join says which. Those
     /// who have applied results that a restored job has lost may be that
-    /// first; one who has applied nothing may not.
+    /// first; one who has applied nothing, or whose epoch is not known, may
+    /// not.
     fn begin(&mut self, position: Position) -> Option<RoundId> {
         let inherited = self.inherited(position);
         if self.config.model.is_some() {
@@ -139,8 +140,8 @@ impl Machine {
         }
         let beginning = match (inherited, position) {
             (Some(_), _) => self.inheritance()?,
-            (None, Position::Fresh) if !self.ancestors.is_empty() => return None,
-            (None, position) => position,
+            (None, position) if self.ancestors.is_empty() || self.is_ahead(position) => position,
+            (None, _) => return None,
         };
         match *self.beginning.get_or_insert(beginning) == beginning {
             true => inherited.or(Some(self.began)),

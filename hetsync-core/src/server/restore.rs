@@ -6,6 +6,10 @@
 //! is sent what it has missed, and whoever has applied a result that is lost
 //! is told so, or is sent the model.
 //!
+//! A restored job must be saved before anybody is told of its epoch: another
+//! restart would not know that epoch otherwise, and take no worker of it for
+//! its own.
+//!
 //! Not saved: the open round, late gradients in it, what the closing rule has
 //! learned, and counters.
 
@@ -71,7 +75,8 @@ impl Machine {
         }
     }
 
-    /// Goes on from a checkpoint. To be called before anything has happened.
+    /// Goes on from a checkpoint. To be called before anything has happened;
+    /// the job is then to be saved before anybody joins.
     ///
     /// # Errors
     /// [`RestoreError`] if it is of another job than the one configured.
@@ -124,6 +129,17 @@ impl Machine {
         };
         let ancestor = self.ancestors.iter().find(|of| of.epoch == epoch)?;
         (next <= ancestor.next).then_some(next)
+    }
+
+    /// Whether a worker has applied results that this job had and has lost.
+    pub(super) fn is_ahead(&self, position: Position) -> bool {
+        match position {
+            Position::Fresh => false,
+            Position::Before { epoch, .. } => {
+                self.inherited(position).is_none()
+                    && self.ancestors.iter().any(|of| of.epoch == epoch)
+            }
+        }
     }
 
     /// Where all stand who have applied everything that was saved.

@@ -4,26 +4,20 @@
 use super::Jobs;
 use crate::Name;
 use crate::checkpoint::Checkpoint;
-use crate::server::RestoreError;
+use crate::server::{RestoreError, RoundId};
 
 impl Jobs {
     /// A job as it is between two rounds; `None` if there is none of that
     /// name.
     pub fn checkpoint(&self, job: &Name) -> Option<Checkpoint> {
         let job = self.jobs.iter().find(|other| other.name == *job)?;
-        let epoch = job.machine.epoch();
-        let known = job
-            .workers
-            .iter()
-            .filter_map(|(name, w)| Some((name, w.seen?)));
-        let left = job.remembered.iter();
-        let left = left.filter(|(name, _)| !job.workers.contains_key(*name));
-        let all = known.chain(left.map(|(name, seen)| (name, *seen)));
-        let mut workers: Vec<_> = all
-            .filter(|(_, (of, _))| *of == epoch)
-            .map(|(name, (_, round))| (name.clone(), round))
-            .collect();
+        let last = job.machine.round().0.checked_sub(1).map(RoundId);
+        let names = job.workers.keys().chain(job.remembered.keys());
+        // The open round is not saved, nor what has come of it.
+        let seen = |name: &Name| Some((name.clone(), job.seen(name)?.min(last?)));
+        let mut workers: Vec<_> = names.filter_map(seen).collect();
         workers.sort();
+        workers.dedup();
         let tensors = job.tensors().to_vec();
         Some(job.machine.checkpoint(job.name.clone(), tensors, workers))
     }

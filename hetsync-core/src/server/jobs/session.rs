@@ -294,7 +294,7 @@ fn named(tensors: &[Tensor]) -> &[Tensor] {
 impl Job {
     /// The newest round of this epoch of which a gradient of this worker
     /// was seen.
-    fn seen(&self, name: &Name) -> Option<RoundId> {
+    pub(super) fn seen(&self, name: &Name) -> Option<RoundId> {
         let known = self.workers.get(name).and_then(|worker| worker.seen);
         let (epoch, round) = known.or_else(|| self.remembered.get(name).copied())?;
         (epoch == self.machine.epoch()).then_some(round)
