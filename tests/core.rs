@@ -38,6 +38,8 @@ mod old_worker;
 mod oracle;
 #[path = "core/restart.rs"]
 mod restart;
+#[path = "core/rules.rs"]
+mod rules;
 #[path = "core/schedules.rs"]
 mod schedules;
 #[path = "core/service.rs"]
