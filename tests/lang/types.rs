@@ -180,6 +180,16 @@ fn keyed_maps_get_the_asked_capacity() {
 }
 
 #[test]
+fn maps_of_a_body_without_a_place_are_not_told_of_too() {
+    let source = "kprobe:no_such_function { @at[tid] = nsecs; } end { print(@at[1]); }";
+    assert_eq!(codes_of(source), ["E0204"]);
+    assert_eq!(
+        codes_of("kprobe:tcp_sendmsg { @aat[tid] = nsecs; } end { print(@at[1]); }"),
+        ["E0214"]
+    );
+}
+
+#[test]
 fn delete_has_a_value_where_it_is_evaluated_once() {
     let made = program("begin { @m[1] = 2; $was = delete(@m, 1); print($was); }");
     assert_eq!(made.probes[0].locals[0].ty, Type::Bool);

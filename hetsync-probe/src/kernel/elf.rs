@@ -6,6 +6,7 @@
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
 use object::{Endianness, Object, ObjectSymbol, ReadCache, SymbolKind, elf};
 use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Why a program's functions are not known.
@@ -119,12 +120,20 @@ pub fn find(written: &str) -> Option<PathBuf> {
             let name = path.file_name().and_then(|name| name.to_str());
             name.and_then(|name| name.strip_prefix(written))
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(".so"))
+                // `libc.so` is a text for the linker where compilers are installed.
+                && is_elf(path)
         })
     });
     program
         .chain(libraries)
         .find(|path| path.is_file())
         .and_then(|path| path.canonicalize().ok())
+}
+
+fn is_elf(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && magic == *b"\x7fELF"
 }
 
 /// Where the loader looks for libraries on the systems we know.
@@ -136,3 +145,15 @@ const LIBRARIES: [&str; 6] = [
     "/usr/lib64",
     "/usr/lib",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_librarys_bare_name_means_the_library_and_no_text_for_the_linker() {
+        let found = find("libc").expect("this program is linked with it");
+        assert!(is_elf(&found), "{}", found.display());
+        assert_eq!(find("libnothing_of_this_name"), None);
+    }
+}

@@ -104,6 +104,10 @@ pub fn check(
             settled = true;
             continue;
         }
+        if resolved.diagnostics.iter().any(Diagnostic::is_error) {
+            // The body that assigns a map may be one whose attach points were refused.
+            diagnostics.retain(|found| found.code != "E0214");
+        }
         diagnostics.splice(0..0, resolved.diagnostics.iter().cloned());
         diagnostics.extend(told);
         diagnostics.extend(mistakes);

@@ -113,6 +113,10 @@ const TABLE: &[(&str, i64)] = &[
     ("NAME_MAX", 255),
     ("IFNAMSIZ", 16),
     ("TASK_COMM_LEN", 16),
+    // include/linux/sched.h: states of a thread, the same in every kernel.
+    ("TASK_RUNNING", 0),
+    ("TASK_INTERRUPTIBLE", 1),
+    ("TASK_UNINTERRUPTIBLE", 2),
 ];
 
 /// The value of a constant.
@@ -133,6 +137,7 @@ mod tests {
             assert!(TABLE[..i].iter().all(|(other, _)| other != name), "{name}");
         }
         assert_eq!(value("AF_INET6"), Some(10));
+        assert_eq!(value("TASK_RUNNING"), Some(0));
         assert_eq!(value("AF_INET7"), None);
     }
 }
