@@ -92,11 +92,14 @@ impl Coder {
         }
         let sent = match dtype {
             Dtype::TopK => self.select(),
-            _ => self
-                .residual
-                .iter()
-                .flat_map(|owed| owed.to_le_bytes())
-                .collect(),
+            _ => {
+                let mut sent = vec![0; gradient.len()];
+                let (words, _) = sent.as_chunks_mut::<FLOAT_BYTES>();
+                for (word, owed) in words.iter_mut().zip(&self.residual) {
+                    *word = owed.to_le_bytes();
+                }
+                sent
+            }
         };
         let mut coded = encode_floats(dtype, &sent);
         if coded.is_empty() {

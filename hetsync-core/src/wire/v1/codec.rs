@@ -77,25 +77,40 @@ fn encoded_bytes(dtype: Dtype, elements: usize) -> usize {
 pub fn encode_floats(dtype: Dtype, floats: &[u8]) -> Vec<u8> {
     let (words, rest) = floats.as_chunks::<FLOAT_BYTES>();
     assert!(rest.is_empty(), "a whole number of floats");
-    let values = || words.iter().map(|word| f32::from_le_bytes(*word));
-    let mut out = Vec::with_capacity(encoded_bytes(dtype, words.len()));
+    let mut out = vec![0; encoded_bytes(dtype, words.len())];
     match dtype {
         Dtype::None => {}
-        Dtype::F32 => out.extend_from_slice(floats),
-        Dtype::F64 => values().for_each(|value| out.extend(f64::from(value).to_le_bytes())),
-        Dtype::Bf16 => values().for_each(|value| out.extend(to_bf16(value).to_le_bytes())),
-        Dtype::F16 => values().for_each(|value| out.extend(to_f16(value).to_le_bytes())),
-        Dtype::Int8 => words
-            .chunks(BLOCK)
-            .for_each(|block| encode_block(block, &mut out)),
+        Dtype::F32 => out.copy_from_slice(floats),
+        Dtype::F64 => put(words, &mut out, |value| f64::from(value).to_le_bytes()),
+        Dtype::Bf16 => put(words, &mut out, |value| to_bf16(value).to_le_bytes()),
+        Dtype::F16 => put(words, &mut out, |value| to_f16(value).to_le_bytes()),
+        Dtype::Int8 => {
+            let blocks = out.chunks_mut(BLOCK + SCALE_BYTES);
+            for (words, block) in words.chunks(BLOCK).zip(blocks) {
+                encode_block(words, block);
+            }
+        }
         Dtype::TopK => {
-            for (index, value) in (0_u32..).zip(values()).filter(|(_, value)| *value != 0.0) {
+            let values = words.iter().map(|word| f32::from_le_bytes(*word));
+            for (index, value) in (0_u32..).zip(values).filter(|(_, value)| *value != 0.0) {
                 out.extend(index.to_le_bytes());
                 out.extend(value.to_le_bytes());
             }
         }
     }
     out
+}
+
+/// Each element by itself. A loop over slices of known lengths, so that it
+/// compiles to vector instructions.
+fn put<const N: usize>(
+    words: &[[u8; FLOAT_BYTES]],
+    out: &mut [u8],
+    write: impl Fn(f32) -> [u8; N],
+) {
+    for (word, out) in words.iter().zip(out.as_chunks_mut::<N>().0) {
+        *out = write(f32::from_le_bytes(*word));
+    }
 }
 
 /// The floats of `bytes`, which are so many.
@@ -196,19 +211,31 @@ fn scatter(bytes: &[u8], words: &mut [[u8; FLOAT_BYTES]]) -> Result<(), Error> {
     Ok(())
 }
 
-fn encode_block(block: &[[u8; FLOAT_BYTES]], out: &mut Vec<u8>) {
-    let values = || block.iter().map(|word| f32::from_le_bytes(*word));
-    let largest = values().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    let scale = match values().all(f32::is_finite) {
-        true => scale(largest),
+fn encode_block(words: &[[u8; FLOAT_BYTES]], block: &mut [u8]) {
+    // As numbers, absolute values are in the order of their bits, and what is
+    // not finite is largest.
+    let bits = |word: &[u8; FLOAT_BYTES]| u32::from_le_bytes(*word) & 0x7fff_ffff;
+    let largest = words.iter().map(bits).fold(0, u32::max);
+    let scale = match largest < f32::INFINITY.to_bits() {
+        true => scale(f32::from_bits(largest)),
         // For whoever decodes it to refuse.
         false => f32::NAN,
     };
-    out.extend(scale.to_le_bytes());
-    out.extend(values().map(|value| {
-        let step = (value / scale).round_ties_even().clamp(-127.0, 127.0);
-        step as i8 as u8
-    }));
+    let (head, steps) = block.split_at_mut(SCALE_BYTES);
+    head.copy_from_slice(&scale.to_le_bytes());
+    // Exact, the scale being a power of two.
+    let inverse = 1.0 / scale;
+    for (word, step) in words.iter().zip(steps) {
+        let steps = f32::from_le_bytes(*word) * inverse;
+        *step = nearest(steps).clamp(-127.0, 127.0) as i8 as u8;
+    }
+}
+
+/// Rounded to nearest, ties to even, for what is far below 2^22: adding so
+/// much that no fraction is left does that, in two instructions.
+fn nearest(value: f32) -> f32 {
+    const SHIFT: f32 = 12_582_912.0;
+    value + SHIFT - SHIFT
 }
 
 /// The smallest power of two with which `largest` is 127 steps or fewer.
@@ -220,7 +247,7 @@ fn scale(largest: f32) -> f32 {
     // From the exponent, and then a step or two.
     let exponent = (largest.to_bits() >> 23).saturating_sub(8).clamp(1, 254);
     scale = scale.max(f32::from_bits(exponent << 23));
-    while scale < LARGEST_SCALE && (largest / scale).round_ties_even() > 127.0 {
+    while scale < LARGEST_SCALE && nearest(largest / scale) > 127.0 {
         scale *= 2.0;
     }
     scale
@@ -228,11 +255,11 @@ fn scale(largest: f32) -> f32 {
 
 fn to_bf16(value: f32) -> u16 {
     let bits = value.to_bits();
-    if value.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    let rounded = bits + 0x7fff + (bits >> 16 & 1);
-    (rounded >> 16) as u16
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    // Rounding could make an infinity, or a zero, of a NaN.
+    let nan = bits >> 16 | 0x40;
+    let is_nan = bits & 0x7fff_ffff > 0x7f80_0000;
+    (if is_nan { nan } else { rounded }) as u16
 }
 
 fn from_bf16(bits: u16) -> f32 {
