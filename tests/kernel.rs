@@ -12,6 +12,8 @@ mod lab;
 mod lines;
 #[path = "kernel/members.rs"]
 mod members;
+#[path = "kernel/values.rs"]
+mod values;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::lab::{LIMIT, Lab, Report, rows};
 use crate::lines;
 use crate::members;
+use crate::values;
 
 /// A named check.
 pub(crate) type Check = (&'static str, fn(&Lab));
@@ -43,6 +44,7 @@ pub(crate) const ALL: &[Check] = &[
         "arrays, negative numbers and what the process holds are what they are",
         members::further,
     ),
+    ("values are worked out as they are written", values::values),
     ("a wildcard counts each of its functions", wildcard),
     ("bpftrace counts the same", bpftrace_agrees),
     ("what is printed and cleared adds up", printed_and_cleared),

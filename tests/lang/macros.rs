@@ -186,3 +186,17 @@ fn functions_the_kernel_forbids_to_probe_are_left_out_of_wildcards() {
     // By name, or with another kind of probe, it is tried.
     assert!(codes_of("kprobe:nmi_handle { @ = count(); }").is_empty());
 }
+
+#[test]
+fn the_highest_expressions_with_macros_in_them_are_walked_safely() {
+    let deep = |n: usize, inner: &str| format!("{}{inner}", "~".repeat(n));
+    let text = format!(
+        "macro low(x) {{ {} }} macro high(x) {{ {} }} begin {{ $x = {}; print($x); }}",
+        deep(40, "x"),
+        deep(40, "low(x)"),
+        deep(50, "high(cpu)")
+    );
+    let (program, told) = compile(&text);
+    assert!(program.is_some(), "{told:?}");
+    assert!(sema::dump(&program.unwrap()).len() > 100);
+}
