@@ -45,6 +45,7 @@ pub(crate) const ALL: &[Check] = &[
         members::further,
     ),
     ("values are worked out as they are written", values::values),
+    ("statistics are values", values::statistics_as_values),
     ("a wildcard counts each of its functions", wildcard),
     ("bpftrace counts the same", bpftrace_agrees),
     ("what is printed and cleared adds up", printed_and_cleared),

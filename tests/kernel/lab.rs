@@ -33,6 +33,7 @@ pub(crate) fn picked(check: &str) -> bool {
 /// A kernel to measure on.
 pub(crate) struct Lab {
     pub(crate) guest: Guest,
+    kernel: Kernel,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -46,7 +47,16 @@ impl Lab {
             .package("bpftrace")
             .package("bpftool");
         let guest = Guest::boot(&options).unwrap_or_else(|error| panic!("{kernel}: {error}"));
-        Self { guest, _turn: turn }
+        Self {
+            guest,
+            kernel,
+            _turn: turn,
+        }
+    }
+
+    /// Which kernel it is.
+    pub(crate) fn kernel(&self) -> Kernel {
+        self.kernel
     }
 
     /// Runs a command in the guest's shell.

@@ -78,3 +78,60 @@ pub(crate) fn values(lab: &Lab) {
     );
     report.assert_nothing_lost();
 }
+
+/// Statistics read as values, in other programs than those that keep them and on whatever CPU these run.
+const STATISTICS: &str = r#"
+kprobe:tcp_sendmsg /comm == "sender"/ {
+    @calls = count();
+    @bytes[comm] = sum(arg2);
+    @least = min(arg2);
+    @most[comm] = max(arg2);
+    @mean = avg(arg2);
+}
+interval:100ms { @seen = (int64)@calls; }
+end {
+    printf("%d %d %d %d %d %d\n", (int64)@calls, (int64)@bytes["sender"], (int64)@least, (int64)@most["sender"],
+        (int64)@mean, (int64)@bytes["nobody"]);
+}
+"#;
+
+pub(crate) fn statistics_as_values(lab: &Lab) {
+    let command = format!(
+        "hetsync-probe run -q -f json -e {} -c 'hetsync-workload sends {SENDS} cycle'",
+        hetsync_guest::quote(STATISTICS)
+    );
+    let output = lab.run(&command);
+    let (text, told) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    if lab.kernel() == hetsync_guest::Kernel::V5_10 {
+        assert!(
+            told.contains("error[E0608]") && told.contains("5.19"),
+            "{told}"
+        );
+        return;
+    }
+    let lines: Vec<Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let map = |name: &str| {
+        let found = lines.iter().find_map(|line| line["data"].get(name));
+        found.unwrap_or_else(|| panic!("no {name}: {text}{told}"))
+    };
+    let printed = lines.iter().find(|line| line["type"] == "printf");
+    let printed = printed
+        .and_then(|line| line["data"].as_str())
+        .expect("a line");
+    let expected = format!(
+        "{} {} {} {} {} 0\n",
+        map("@calls"),
+        map("@bytes")["sender"],
+        map("@least"),
+        map("@most")["sender"],
+        map("@mean")
+    );
+    assert_eq!(printed, expected);
+    assert_eq!(map("@calls"), &json!(SENDS));
+}

@@ -48,6 +48,7 @@ pub(crate) fn plan_of(points: &[PointKind], loader: LoaderName) -> Plan {
         maps: Vec::new(),
         fronts: Vec::new(),
         atomic_fetch: false,
+        percpu_lookup: false,
         cpus: 1,
         percpu_bytes: u64::MAX,
         shorter_loops: 0,

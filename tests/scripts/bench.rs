@@ -76,12 +76,17 @@ impl Bench {
             script::fire(&self.program, &mut world, &mut store, firing);
         }
         let contents = store.contents().clone();
-        assert_eq!(self.compiled(&Options::plain()), contents, "by kprobes");
+        let plain = Options {
+            percpu_lookup: true,
+            cpus: world.cpus as u32,
+            ..Options::plain()
+        };
+        assert_eq!(self.compiled(&plain), contents, "by kprobes");
         let traced = |probe: usize, point: usize| self.traced(probe, point);
         let options = Options {
             lower: &traced,
             atomic_fetch: true,
-            ..Options::plain()
+            ..plain
         };
         assert_eq!(self.compiled(&options), contents, "by fentry and fexit");
         Left {

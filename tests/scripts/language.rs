@@ -313,3 +313,34 @@ fn a_share_counts_the_samples_within_its_limit() {
     let counted: u64 = (0..129).filter_map(|at| left.word("c", &[], 0, at)).sum();
     assert_eq!(counted, 6);
 }
+
+#[test]
+fn statistics_are_read_as_values_of_all_cpus_together() {
+    let script = "kprobe:f { @c = count(); @s[pid] = sum((int64)arg0); @a = avg((int64)arg0); @lo = min((int64)arg0); \
+        @hi[pid] = max((int64)arg0); @u = avg(arg0); } \
+        kretprobe:f { @r[0] = (int64)@c; @r[1] = (int64)@s[pid]; @r[2] = (int64)@a; @r[3] = (int64)@lo; \
+        @r[4] = (int64)@hi[pid]; @r[5] = @c > 3 ? 1 : 0; @r[6] = (int64)@s[7] + (int64)@hi[7]; @r[7] = (int8)@c; \
+        $x = @s[pid]; @r[8] = $x * 2; @r[9] = @u == 0 ? 0 : 1; }";
+    let mut bench = Bench::new(script);
+    bench.world.cpus = 3;
+    for (cpu, sample) in [(0, -5), (1, 7), (2, -20), (2, 4)] {
+        let mut firing = Firing {
+            cpu,
+            ..Firing::default()
+        };
+        firing.args[0] = sample as u64;
+        bench.fire("kprobe:f", 0, firing);
+    }
+    bench.fire("kretprobe:f", 0, Firing::default());
+    let left = bench.run();
+    for (at, expected) in [4, -14, -3, -20, 7, 1, 0, 4, -28, 1]
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(
+            left.value("r", &[Part::Int(at as i64)]),
+            Some(expected),
+            "@r[{at}]"
+        );
+    }
+}

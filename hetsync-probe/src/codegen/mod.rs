@@ -42,6 +42,8 @@ pub struct Options<'a> {
     pub percpu_bytes: u64,
     /// Whether the kernel has atomic fetch-and-add (5.12 on).
     pub atomic_fetch: bool,
+    /// Whether a program can look at what other CPUs keep in a map (5.19 on).
+    pub percpu_lookup: bool,
     /// Bytes of the events' ring buffer: a power of two, whole pages.
     pub ring_bytes: u32,
     /// By map of the script: whether it has a front ([`crate::layout::front`]); no map has one that is not named here.
@@ -61,6 +63,7 @@ impl Options<'_> {
             cpus: 1,
             percpu_bytes: u64::MAX,
             atomic_fetch: false,
+            percpu_lookup: false,
             ring_bytes: 1 << 20,
             fronts: &[],
             shorter_loops: 0,
@@ -200,6 +203,7 @@ fn lower_with(
         point,
         kind,
         atomic_fetch: options.atomic_fetch,
+        percpu_lookup: options.percpu_lookup,
         fronts: options.fronts,
         arg_bytes: &|n| (options.arg_bytes)(function, n),
         cpus: options.cpus,

@@ -197,6 +197,7 @@ pub(crate) fn helper_name(helper: i32) -> &'static str {
         helper::MAP_UPDATE_ELEM => "map_update_elem",
         helper::MAP_DELETE_ELEM => "map_delete_elem",
         helper::KTIME_GET_NS => "ktime_get_ns",
+        helper::MAP_LOOKUP_PERCPU_ELEM => "map_lookup_percpu_elem",
         helper::GET_SMP_PROCESSOR_ID => "get_smp_processor_id",
         helper::GET_CURRENT_PID_TGID => "get_current_pid_tgid",
         helper::GET_CURRENT_COMM => "get_current_comm",

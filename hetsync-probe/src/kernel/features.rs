@@ -1,6 +1,8 @@
 //! What the running kernel can do, found by trying each thing once, never by its version.
 
-use crate::codegen::insn::{Insn, op, reg};
+use std::os::fd::AsRawFd;
+
+use crate::codegen::insn::{Insn, helper, op, reg};
 use crate::image::{MapKind, MapSpec};
 use crate::kernel::{Kernel, running};
 use crate::load::LoadError;
@@ -131,6 +133,46 @@ pub fn attachable() -> String {
     } else {
         format!("it does have: {}", ways.join(", "))
     }
+}
+
+/// Whether a program can look at what other CPUs keep in a map (5.19 on).
+pub fn percpu_lookup() -> bool {
+    let Ok(map) = Map::create(&spec(MapKind::PercpuArray)) else {
+        return false;
+    };
+    let [zero, exit] = nothing();
+    let mov = |dst, src| Insn {
+        code: op::ALU64 | op::MOV | op::X,
+        dst,
+        src,
+        ..Insn::default()
+    };
+    let imm = |code, dst, imm| Insn {
+        code,
+        dst,
+        imm,
+        ..Insn::default()
+    };
+    let program = [
+        Insn {
+            code: op::ST | op::MEM | op::DW,
+            dst: reg::FP,
+            off: -8,
+            ..Insn::default()
+        },
+        Insn {
+            src: op::PSEUDO_MAP_FD,
+            ..imm(op::LD | op::DW | op::IMM, reg::R1, map.as_raw_fd())
+        },
+        Insn::default(),
+        mov(reg::R2, reg::FP),
+        imm(op::ALU64 | op::ADD | op::K, reg::R2, -8),
+        imm(op::ALU64 | op::MOV | op::K, reg::R3, 0),
+        imm(op::JMP | op::CALL, reg::R0, helper::MAP_LOOKUP_PERCPU_ELEM),
+        zero,
+        exit,
+    ];
+    Program::load("try", ProgramType::Kprobe, &program, &[]).is_ok()
 }
 
 /// Whether the kernel has atomic fetch-and-add (5.12 on).

@@ -82,6 +82,7 @@ fn expr_refuses(expr: &Expr) -> Option<MapId> {
             ..
         } => Some(*map),
         ExprKind::Increment { .. }
+        | ExprKind::Statistic { .. }
         | ExprKind::Call { .. }
         | ExprKind::Int(_)
         | ExprKind::Str(_)

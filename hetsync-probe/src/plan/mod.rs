@@ -69,6 +69,11 @@ pub trait Facts {
     /// Whether it has atomic fetch-and-add.
     fn atomic_fetch(&self) -> bool;
 
+    /// Whether a program can look at what other CPUs keep in a map (5.19 on).
+    fn percpu_lookup(&self) -> bool {
+        false
+    }
+
     /// Whether one program can be attached to many functions at once (5.18 on).
     fn kprobe_multi(&self) -> bool {
         false
@@ -97,6 +102,10 @@ impl Facts for Tried {
 
     fn atomic_fetch(&self) -> bool {
         crate::kernel::features::atomic_fetch()
+    }
+
+    fn percpu_lookup(&self) -> bool {
+        crate::kernel::features::percpu_lookup()
     }
 
     fn kprobe_multi(&self) -> bool {
@@ -142,6 +151,8 @@ pub struct Plan {
     pub fronts: Vec<bool>,
     /// Whether code may use atomic fetch-and-add.
     pub atomic_fetch: bool,
+    /// Whether code may look at what other CPUs keep in a map.
+    pub percpu_lookup: bool,
     /// Possible CPUs.
     pub cpus: u32,
     /// Bytes that one statistics map may take on all CPUs together; see [`Options::percpu_bytes`].
@@ -168,6 +179,7 @@ impl Plan {
             lower: &lowered,
             arg_bytes: &arg_bytes,
             atomic_fetch: self.atomic_fetch,
+            percpu_lookup: self.percpu_lookup,
             cpus: self.cpus,
             percpu_bytes: self.percpu_bytes,
             fronts: &self.fronts,
@@ -175,6 +187,15 @@ impl Plan {
             ..codegen::Options::plain()
         })
     }
+}
+
+/// Whether a statistic is read as a value; only then the kernel has to be asked whether it can.
+fn reads_statistics(program: &hir::Program) -> bool {
+    let mut reads = false;
+    for probe in &program.probes {
+        probe.each_expr(&mut |expr| reads |= matches!(expr.kind, hir::ExprKind::Statistic { .. }));
+    }
+    reads
 }
 
 impl Planned {
@@ -257,6 +278,7 @@ pub fn plan(
             false => Vec::new(),
         },
         atomic_fetch: facts.atomic_fetch(),
+        percpu_lookup: reads_statistics(program) && facts.percpu_lookup(),
         cpus,
         shorter_loops: options.shorter_loops,
         percpu_bytes: (options.percpu_bytes)

@@ -38,6 +38,18 @@ pub(super) fn is_name(function: &str) -> bool {
     )
 }
 
+/// Whether what an aggregation keeps is one number.
+pub(super) fn is_word(aggregation: &Aggregation) -> bool {
+    matches!(
+        aggregation,
+        Aggregation::Count
+            | Aggregation::Sum { .. }
+            | Aggregation::Avg { .. }
+            | Aggregation::Min { .. }
+            | Aggregation::Max { .. }
+    )
+}
+
 /// The function behind an aggregation.
 pub(super) fn name(aggregation: &Aggregation) -> &'static str {
     match aggregation {

@@ -146,6 +146,8 @@ pub(super) fn cast_word(ty: Type, value: Typed, span: Span) -> Typed {
         ExprKind::Int(number) if ty != Type::Bool => {
             ExprKind::Int(layout::extend(number, ty.memory_size(), ty.is_signed()))
         }
+        // The cast is what makes a value of it.
+        ExprKind::Statistic { .. } => ExprKind::Cast(Box::new(value.expr)),
         _ if wide => {
             let mut expr = value.into_type(&ty);
             expr.span = span;

@@ -233,6 +233,7 @@ impl<'a> Dump<'a> {
             ExprKind::Builtin(builtin) => return builtin_name(*builtin),
             ExprKind::Local(id) => return self.local(id.0),
             ExprKind::MapGet { map, key } => return self.map(*map, key),
+            ExprKind::Statistic { map, key } => format!("now {}", self.map(*map, key)),
             ExprKind::Tuple(parts) => format!("({})", self.list(parts)),
             ExprKind::Part { of, offset, bytes } => {
                 format!("{}+{offset}..{bytes}", self.expr(of))

@@ -212,12 +212,31 @@ impl Checker<'_> {
         let info = &self.tables.maps[map];
         let (shape, unit) = match &info.value {
             Some((Value::Scalar(shape), _)) => (shape.clone(), info.unit.get()),
+            Some((Value::Aggregate(aggregation, samples), _))
+                if aggregate::is_word(aggregation) =>
+            {
+                let shape = match (aggregation, samples) {
+                    (_, Shape::Unknown) => Shape::Unknown,
+                    (hir::Aggregation::Count, _) => Shape::SIGNED,
+                    (_, samples) if samples.is_signed() => Shape::SIGNED,
+                    _ => Shape::UNSIGNED,
+                };
+                let unit = match aggregation {
+                    hir::Aggregation::Count => None,
+                    _ => info.unit.get(),
+                };
+                let map = MapId(map as u32);
+                return Some(Typed {
+                    unit,
+                    ..Typed::new(ExprKind::Statistic { map, key }, shape, span)
+                });
+            }
             Some((Value::Aggregate(aggregation, _), first)) => {
                 let was = aggregate::name(aggregation);
                 let diagnostic = Diagnostic::error(
                     "E0309",
                     span,
-                    format!("`@{name}` keeps statistics and cannot be read as a value"),
+                    format!("`@{name}` keeps statistics that are not one value"),
                 )
                 .with_label("read here")
                 .with_place(*first, format!("samples of `{was}()`"))

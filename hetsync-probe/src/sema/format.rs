@@ -27,7 +27,15 @@ impl Checker<'_> {
                 .arguments(function, args, 1..=most, &usage, span)
                 .and(None);
         };
-        let values: Vec<_> = values.iter().map(|value| self.expr(value)).collect();
+        let mut values: Vec<_> = values.iter().map(|value| self.expr(value)).collect();
+        for value in &mut values {
+            if value
+                .as_ref()
+                .is_some_and(|value| self.no_bare_statistic(value).is_none())
+            {
+                *value = None;
+            }
+        }
         let ast::ExprKind::Str(bytes) = &format.bare().kind else {
             return self.fail(
                 Diagnostic::error(

@@ -288,6 +288,7 @@ impl Checker<'_> {
             );
             value = self.binary(op, target_span, Some(old), Some(value), span)?;
         }
+        self.no_bare_statistic(&value)?;
         self.assign_scalar(map, &value, target_span)?;
         let ty = match &self.tables.maps[map].value {
             Some((Value::Scalar(shape), _)) => shape.ty(),
@@ -297,6 +298,25 @@ impl Checker<'_> {
             place: Place::Map { map: id, key },
             value: value.into_type(&ty),
         })
+    }
+
+    /// A statistic goes into a map or a text only as the integer it is cast to: most often its map was meant.
+    pub(super) fn no_bare_statistic(&mut self, value: &Typed) -> Option<()> {
+        let ExprKind::Statistic { map, .. } = value.expr.kind else {
+            return Some(());
+        };
+        let name = self.tables.maps[map.0 as usize].name.clone();
+        self.fail(
+            Diagnostic::error(
+                "E0309",
+                value.span(),
+                format!("`@{name}` keeps statistics, which are no value by themselves here"),
+            )
+            .with_label("a statistic")
+            .with_help(format!(
+                "for what it is at this moment write `(int64)@{name}..`; `print(@{name})` shows it"
+            )),
+        )
     }
 
     /// One sample.

@@ -12,6 +12,7 @@ impl Expr {
             | ExprKind::Local(_)
             | ExprKind::Context { .. } => {}
             ExprKind::MapGet { key, .. }
+            | ExprKind::Statistic { key, .. }
             | ExprKind::Tuple(key)
             | ExprKind::Call { args: key, .. } => key.iter().for_each(visit),
             ExprKind::Unary(_, of)

@@ -15,7 +15,7 @@ use crate::load::Session;
 use crate::report::baseline;
 use crate::report::map::MapReport;
 use crate::report::names::Names;
-use crate::sema::hir::{MapValue, Program, StmtKind};
+use crate::sema::hir::{ExprKind, MapValue, Program, StmtKind};
 
 /// A key's value on every CPU.
 type Parts = Vec<Vec<u8>>;
@@ -66,6 +66,14 @@ impl<'a> Contents<'a> {
                     && let Some(map) = maps.get_mut(map.0 as usize)
                 {
                     (map.subtracts, map.deleted) = (false, true);
+                }
+            });
+            // A program that reads a statistic reads what is in the kernel, so that is what has to go.
+            probe.each_expr(&mut |expr| {
+                if let ExprKind::Statistic { map, .. } = expr.kind
+                    && let Some(map) = maps.get_mut(map.0 as usize)
+                {
+                    map.subtracts = false;
                 }
             });
         }

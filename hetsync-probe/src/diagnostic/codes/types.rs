@@ -61,11 +61,11 @@ pub(super) const CODES: &[Code] = &[
     },
     Code {
         code: "E0309",
-        title: "statistics are read as a value",
-        explanation: "A map of `count()`, `hist()` and the like keeps its numbers per CPU and is put together when it is printed; there is no
-one value to read. Count with `@x++` in a map where the number is needed.",
-        wrong: "kprobe:f { @n = count(); if (@n > 5) { exit(); } }",
-        mended: "kprobe:f { @n++; if (@n > 5) { exit(); } }",
+        title: "statistics are no value",
+        explanation: "`count()`, `sum()`, `avg()`, `min()` and `max()` can be read as the integer they are at that moment, on Linux 5.19 and later: in arithmetic and
+comparisons, and with a cast anywhere. The other statistics are many numbers, which `print` shows; and one statistic is not assigned to another map.",
+        wrong: "kprobe:f { @n = hist(arg0); if (@n > 5) { exit(); } }",
+        mended: "kprobe:f { @n = count(); if (@n > 5) { exit(); } }",
     },
     Code {
         code: "E0310",

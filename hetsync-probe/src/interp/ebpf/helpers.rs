@@ -29,6 +29,17 @@ impl Run<'_> {
                 let slot = self.maps[map].lookup(&key);
                 Ok(self.maybe_null(slot.map(|slot| Region::Value { map, slot, cpu })))
             }
+            helper::MAP_LOOKUP_PERCPU_ELEM => {
+                let (map, key) = self.map_and_key(number)?;
+                if !self.maps[map].spec.kind.is_percpu() {
+                    return Err(argument(number, 1, "a map with a part for each CPU"));
+                }
+                let cpu = self.number(number, 3)?;
+                let slot = self.maps[map].lookup(&key);
+                let slot = slot.filter(|_| cpu < self.world.cpus as u64);
+                let cpu = cpu as u32;
+                Ok(self.maybe_null(slot.map(|slot| Region::Value { map, slot, cpu })))
+            }
             helper::MAP_UPDATE_ELEM => {
                 let (map, key) = self.map_and_key(number)?;
                 let size = self.maps[map].spec.value_size as usize;

@@ -225,6 +225,10 @@ impl Body<'_> {
                 let key = self.key(*map, key);
                 self.store.get(*map, &key)
             }
+            ExprKind::Statistic { map, key } => {
+                let key = self.key(*map, key);
+                self.store.statistic(*map, &key)
+            }
             ExprKind::Unary(op, operand) => Value::Int(unary(*op, self.bits(operand))),
             ExprKind::Binary {
                 op,

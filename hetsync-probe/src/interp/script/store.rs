@@ -3,7 +3,7 @@
 use super::value::Value;
 use crate::interp::{Contents, Ring, Table, World};
 use crate::layout;
-use crate::sema::hir::{self, MapId, MapValue};
+use crate::sema::hir::{self, Aggregation, MapId, MapValue};
 
 /// Maps, events and loss counters.
 #[derive(Debug, Clone)]
@@ -77,6 +77,31 @@ impl Store {
             Some(values) => Value::read(ty, &values[0]),
             None => Value::zero(ty),
         }
+    }
+
+    /// What a statistic is at a key, all CPUs together.
+    pub fn statistic(&self, id: MapId, key: &[u8]) -> Value {
+        let MapValue::Aggregate(aggregation) = &self.maps[id.0 as usize].value else {
+            return Value::Int(0);
+        };
+        let Some(values) = self.contents.maps[id.0 as usize].get(key) else {
+            return Value::Int(0);
+        };
+        let words = |at: usize| values.iter().map(move |value| layout::word(value, at));
+        let n = words(0).fold(0u64, u64::wrapping_add);
+        if let Aggregation::Count = aggregation {
+            return Value::Int(n);
+        }
+        let sum = words(1).fold(0u64, u64::wrapping_add);
+        let most = words(1).max().unwrap_or(0);
+        Value::Int(match aggregation {
+            Aggregation::Sum { .. } => sum,
+            Aggregation::Avg { signed } => super::binary(hir::BinaryOp::Div, *signed, sum, n),
+            _ if n == 0 => 0,
+            Aggregation::Min { signed } => !most ^ layout::bias(*signed),
+            Aggregation::Max { signed } => most ^ layout::bias(*signed),
+            _ => 0,
+        })
     }
 
     /// Assigns a scalar map's value at a key; a full map counts a loss instead.

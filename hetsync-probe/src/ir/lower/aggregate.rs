@@ -2,6 +2,7 @@
 
 use super::super::{Address, Alu, Arg, Cond, MapRef, Op, V, Val, Width, simplify};
 use super::Lowerer;
+use crate::codegen::insn::helper;
 use crate::layout::{self, SUMMARY_BITS, SUMMARY_HEADER_WORDS, summary_word as w};
 use crate::sema::hir::{Aggregation, Expr, MapId, MapValue};
 
@@ -45,6 +46,92 @@ impl<'a> Lowerer<'a> {
         self.b.jump(done);
         self.b.start(done);
         self.writes[map.0 as usize] += 1;
+    }
+
+    /// What a statistic is now, all CPUs together.
+    pub(super) fn statistic(&mut self, map: MapId, key: &'a [Expr]) -> Val {
+        if !self.cx.percpu_lookup {
+            self.unavailable(
+                "a statistic can be read as a value from Linux 5.19 on: this kernel shows a program only its own CPU's part"
+                    .into(),
+            );
+            return Val::Imm(0);
+        }
+        let definition = &self.cx.program.maps[map.0 as usize];
+        let MapValue::Aggregate(aggregation) = &definition.value else {
+            unreachable!("a scalar is no statistic");
+        };
+        let key = match key.is_empty() {
+            true => Arg::Slot(
+                self.index(0, &format!("index of {}", self.map_name(map))),
+                0,
+            ),
+            false => self.key_arg(map, key),
+        };
+        // Two words of all CPUs: the samples' number, and their sum or extreme.
+        let (first, second) = (self.b.var(Val::Imm(0)), self.b.var(Val::Imm(0)));
+        let extreme = matches!(
+            aggregation,
+            Aggregation::Min { .. } | Aggregation::Max { .. }
+        );
+        for cpu in 0..self.cx.cpus {
+            let cpu = Arg::Imm(i64::from(cpu));
+            let args = vec![Arg::Map(MapRef::Script(map)), key, cpu];
+            let found = self.b.call(helper::MAP_LOOKUP_PERCPU_ELEM, args);
+            let (have, next) = (self.b.block(), self.b.block());
+            self.b
+                .branch(Cond::Ne, Val::Reg(found), Val::Imm(0), have, next);
+            self.b.start(have);
+            let word = self.b.load(Width::D, Address::reg(found));
+            let sum = self.b.get(first);
+            let sum = self.b.alu(Alu::Add, sum, word);
+            self.b.set_var(first, sum);
+            if !matches!(aggregation, Aggregation::Count) {
+                let word = self.b.load(Width::D, Address::reg(found).plus(8));
+                let before = self.b.get(second);
+                if extreme {
+                    let (higher, join) = (self.b.block(), self.b.block());
+                    self.b.branch(Cond::Gt, word, before, higher, join);
+                    self.b.start(higher);
+                    self.b.set_var(second, word);
+                    self.b.jump(join);
+                    self.b.start(join);
+                } else {
+                    let sum = self.b.alu(Alu::Add, before, word);
+                    self.b.set_var(second, sum);
+                }
+            }
+            self.b.jump(next);
+            self.b.start(next);
+        }
+        let second = self.b.pop(second);
+        let first = self.b.pop(first);
+        match aggregation {
+            Aggregation::Count => first,
+            Aggregation::Sum { .. } => second,
+            Aggregation::Avg { signed: true } => {
+                simplify::signed_division(&mut self.b, false, second, first)
+            }
+            Aggregation::Avg { .. } => self.b.alu(Alu::Div, second, first),
+            Aggregation::Min { signed } | Aggregation::Max { signed } => {
+                let flip = match aggregation {
+                    Aggregation::Min { .. } => -1,
+                    _ => 0,
+                };
+                let flipped = self.b.alu(Alu::Xor, second, Val::Imm(flip));
+                let value = self.biased(flipped, *signed);
+                // Without a sample there is no extreme.
+                let result = self.b.var(Val::Imm(0));
+                let (some, join) = (self.b.block(), self.b.block());
+                self.b.branch(Cond::Ne, first, Val::Imm(0), some, join);
+                self.b.start(some);
+                self.b.set_var(result, value);
+                self.b.jump(join);
+                self.b.start(join);
+                self.b.pop(result)
+            }
+            _ => unreachable!("`sema` lets only these be read"),
+        }
     }
 
     fn record(&mut self, aggregation: &Aggregation, base: V, sample: Val) {

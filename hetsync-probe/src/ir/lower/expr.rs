@@ -20,6 +20,7 @@ impl<'a> Lowerer<'a> {
             ExprKind::Builtin(builtin) => self.builtin(*builtin),
             ExprKind::Local(id) => self.local(*id),
             ExprKind::MapGet { map, key } => self.get_word(*map, key),
+            ExprKind::Statistic { map, key } => self.statistic(*map, key),
             ExprKind::Unary(op, inner) => {
                 let value = self.value(inner);
                 match op {

@@ -38,6 +38,8 @@ pub struct Context<'a> {
     pub kind: &'a ProgramKind,
     /// Whether the kernel has atomic fetch-and-add (5.12 on).
     pub atomic_fetch: bool,
+    /// Whether a program can look at what other CPUs keep in a map (5.19 on).
+    pub percpu_lookup: bool,
     /// By map: whether it has a front.
     pub fronts: &'a [bool],
     /// Bytes of the function's argument of this number, for fentry and fexit: 1, 2, 4 or 8.

@@ -36,6 +36,13 @@ pub enum ExprKind {
         /// One expression a key part, of the map's key types but for the capacity of strings.
         key: Vec<Expr>,
     },
+    /// What a statistic of all CPUs together is now, as a word: a count, sum, mean or extreme, 0 where the key is missing.
+    Statistic {
+        /// Which map; its value is [`MapValue::Aggregate`](super::MapValue::Aggregate) of such a kind.
+        map: MapId,
+        /// One expression a key part.
+        key: Vec<Expr>,
+    },
     /// Values side by side; `ty` is [`Type::Tuple`] with as many parts, of which strings may be longer than here.
     Tuple(Vec<Expr>),
     /// A piece of a value that is bytes: a part of a tuple, a member of a record, an element of an array.
