@@ -105,6 +105,8 @@ pub struct Histogram {
     counts: Box<[u64]>,
     total: u64,
     sum: Span,
+    /// The shortest and the longest of them.
+    ends: Option<(Span, Span)>,
 }
 
 impl Default for Histogram {
@@ -113,6 +115,7 @@ impl Default for Histogram {
             counts: vec![0; BUCKETS].into(),
             total: 0,
             sum: Span::ZERO,
+            ends: None,
         }
     }
 }
@@ -123,6 +126,14 @@ impl Histogram {
         self.counts[bucket(span.as_nanos())] += 1;
         self.total += 1;
         self.sum += span;
+        self.reach(span, span);
+    }
+
+    fn reach(&mut self, shortest: Span, longest: Span) {
+        self.ends = Some(match self.ends {
+            Some((low, high)) => (low.min(shortest), high.max(longest)),
+            None => (shortest, longest),
+        });
     }
 
     /// Adds the counts of another.
@@ -132,6 +143,9 @@ impl Histogram {
         }
         self.total += other.total;
         self.sum += other.sum;
+        if let Some((shortest, longest)) = other.ends {
+            self.reach(shortest, longest);
+        }
     }
 
     /// All spans together.
@@ -154,15 +168,16 @@ impl Histogram {
         self.total
     }
 
-    /// The span below which the share `q` (0 to 1) of all lies, to the
-    /// middle of its bucket; `None` if nothing was counted.
+    /// The span below which the share `q` (0 to 1) of all lies, within
+    /// 6.25 %; `None` if nothing was counted.
     pub fn quantile(&self, q: f64) -> Option<Span> {
+        let (shortest, longest) = self.ends?;
         let rank = ((self.total as f64 * q.clamp(0.0, 1.0)).ceil() as u64).max(1);
         let mut below = 0;
         for (index, count) in self.counts.iter().enumerate() {
             below += count;
             if below >= rank {
-                return Some(middle(index));
+                return Some(middle(index).clamp(shortest, longest));
             }
         }
         None
@@ -212,6 +227,18 @@ mod tests {
             }
         }
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn no_quantile_is_beyond_what_was_counted() {
+        let mut times = Histogram::default();
+        times.record(Span::from_secs(2));
+        assert_eq!(times.quantile(0.5), Some(Span::from_secs(2)));
+        let mut others = Histogram::default();
+        others.record(Span::from_secs(3));
+        times.add(&others);
+        assert_eq!(times.quantile(0.0), Some(Span::from_secs(2)));
+        assert_eq!(times.quantile(1.0), Some(Span::from_secs(3)));
     }
 
     #[test]

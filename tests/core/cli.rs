@@ -1,6 +1,7 @@
 //! The command: flags, logs, signals, exit codes.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 const HETSYNC: &str = env!("CARGO_BIN_EXE_hetsync");
@@ -66,6 +67,20 @@ impl Served {
     fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("the server runs");
+    }
+}
+
+#[test]
+fn connections_that_bring_nothing_are_told_of_only_when_asked() {
+    for (flags, first) in [(&[][..], "worker 1 "), (&["-v"][..], "worker 0 ")] {
+        let mut served = Served::start(&[&["--workers", "1"], flags].concat());
+        // A health check.
+        drop(TcpStream::connect(&served.address).expect("it listens"));
+        let worker = ["worker", "-c", &served.address, "-r", "2"];
+        assert!(run(&worker).status.success());
+        let left = served.wait("left: closed by the worker");
+        served.stop();
+        assert!(left.contains(first), "{left}");
     }
 }
 

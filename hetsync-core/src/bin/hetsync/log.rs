@@ -7,7 +7,7 @@
 
 mod saved;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
@@ -37,6 +37,8 @@ pub(crate) struct Log<W> {
     level: Level,
     out: W,
     peers: HashMap<ConnId, SocketAddr>,
+    /// Connections that have brought no gradient yet: a health check, a scan of ports.
+    silent: HashSet<ConnId>,
     /// Of workers that have said who they are.
     names: HashMap<ConnId, Name>,
     even: Option<EvenRounds>,
@@ -64,6 +66,7 @@ impl<W: FnMut(&str)> Log<W> {
             level,
             out,
             peers: HashMap::new(),
+            silent: HashSet::new(),
             names: HashMap::new(),
             even: None,
             other_even: HashMap::new(),
@@ -79,6 +82,7 @@ impl<W: FnMut(&str)> Log<W> {
             }
             Notice::Connected { conn, peer } => {
                 self.peers.insert(*conn, *peer);
+                self.silent.insert(*conn);
                 self.say(
                     now,
                     Level::Verbose,
@@ -101,12 +105,13 @@ impl<W: FnMut(&str)> Log<W> {
             Notice::Machine { job, event } => self.job_event(now, job, event),
             Notice::Disconnected { conn, why } => {
                 // Refusals were told by the machine, with their reason.
+                let silent = self.silent.remove(conn);
+                let level = match why {
+                    Departure::Closed if silent => Level::Verbose,
+                    _ => Level::Normal,
+                };
                 if !matches!(why, Departure::Refused) {
-                    self.say(
-                        now,
-                        Level::Normal,
-                        &format!("{} left: {why}", self.name(*conn)),
-                    );
+                    self.say(now, level, &format!("{} left: {why}", self.name(*conn)));
                 }
                 self.peers.remove(conn);
             }
@@ -135,7 +140,7 @@ impl<W: FnMut(&str)> Log<W> {
         self.job = None;
         let median = match stats.round_duration.quantile(0.5).unwrap_or_default() {
             Span::ZERO => String::new(),
-            median => format!("; median {median} from first gradient to close"),
+            median => format!("; median about {median} from first gradient to close"),
         };
         let quorum = match stats.quorum_rounds {
             0 => String::new(),
@@ -172,6 +177,13 @@ impl<W: FnMut(&str)> Log<W> {
     }
 
     fn event(&mut self, now: Time, event: &Event) {
+        if let Event::Named { conn, .. }
+        | Event::ModelLength { conn, .. }
+        | Event::Late { conn, .. }
+        | Event::Withdrawn { conn } = event
+        {
+            self.silent.remove(conn);
+        }
         match event {
             Event::Joined { .. } | Event::Left { .. } => {}
             Event::Named { conn, name } => {
@@ -275,6 +287,9 @@ impl<W: FnMut(&str)> Log<W> {
     }
 
     fn closed(&mut self, now: Time, report: &RoundReport) {
+        for (conn, _) in &report.arrivals {
+            self.silent.remove(conn);
+        }
         if self.level == Level::Quiet && report.saturated == 0 {
             return;
         }
