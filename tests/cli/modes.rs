@@ -228,3 +228,16 @@ fn a_reader_that_goes_away_ends_it_quietly() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// The listing that the book's tour explains is the one the program prints.
+#[test]
+fn the_listing_in_the_tour_is_what_is_printed() {
+    let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../book/src/tour.md");
+    let tour = std::fs::read_to_string(book).expect("the tour");
+    let script = "kprobe:tcp_sendmsg { @[comm] = count(); }";
+    let command = format!("$ hetsync-probe run --emit asm -e '{script}'\n");
+    let (_, listing) = tour.split_once(&command).expect("the command");
+    let (listing, _) = listing.split_once("```").expect("its end");
+    let done = hetsync_probe(&["run", "--emit", "asm", "-e", script]).succeeds();
+    assert_eq!(done.stdout, listing);
+}

@@ -434,6 +434,30 @@ fn bench_writes_csv_alone_to_standard_output() {
 }
 
 #[test]
+fn bench_of_two_workers_has_two_rows_and_counts_no_round_that_did_not_close() {
+    let flags = [
+        "bench",
+        "-w",
+        "2",
+        "--duration",
+        "300ms",
+        "--straggle",
+        "10s",
+    ];
+    let output = run(&[&flags[..], &["-q", "--csv", "-"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let csv = text(&output.stdout);
+    let of = |policy: &str| {
+        let rows = csv.lines().filter(|line| line.starts_with(policy));
+        let shares = rows.map(|line| line.split(',').skip(1).take(2).collect::<Vec<_>>());
+        shares.collect::<Vec<_>>()
+    };
+    assert_eq!(of("strict,"), [["0", "0"], ["50", "1"]], "{csv}");
+    // The straggler's first step is not over; a round that ends because the workers are stopped is none.
+    assert!(csv.contains("\nstrict,50,1,0.0000,0,"), "{csv}");
+}
+
+#[test]
 fn names_are_resolved() {
     let mut served = Served::start(&["--workers", "1"]);
     let port = served.address.rsplit(':').next().expect("a port");

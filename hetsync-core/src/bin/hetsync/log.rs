@@ -151,8 +151,13 @@ impl<W: FnMut(&str)> Log<W> {
             (late, used) => format!("{late} late, {used} of them used"),
         };
         let text = format!(
-            "{} rounds: {} full, {} closed by their deadline{quorum}{median}; gradients: {} taken, {late}, {} refused",
+            "{} {}: {} full, {} closed by their deadline{quorum}{median}; gradients: {} taken, {late}, {} refused",
             stats.rounds(),
+            if stats.rounds() == 1 {
+                "round"
+            } else {
+                "rounds"
+            },
             stats.full_rounds,
             stats.deadline_rounds,
             stats.accepted,

@@ -62,6 +62,8 @@ struct Seen {
     by_deadline: u64,
     late: u64,
     last_close: Option<Instant>,
+    /// Whether the time is up: a round that closes because the workers leave is none.
+    over: bool,
 }
 
 /// Measures one cell, with its server and workers on `executor`, until its
@@ -82,6 +84,9 @@ pub(super) async fn measure<'a>(
         .wait_for(args.wait_for.into())
         .observer(move |_, notice| {
             let mut seen = observer_seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.over {
+                return;
+            }
             match notice {
                 Notice::Machine {
                     event: Event::Closed(report),
@@ -130,6 +135,7 @@ pub(super) async fn measure<'a>(
         Timer::after(args.duration.into()).await;
     };
     time.or(stop.requested()).await;
+    seen.lock().unwrap_or_else(PoisonError::into_inner).over = true;
     for worker in workers {
         // It ends by itself only if it failed, and then so does the cell.
         if let Some(ended) = worker.cancel().await {

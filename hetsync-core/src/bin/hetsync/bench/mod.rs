@@ -23,7 +23,7 @@ use crate::together::together;
 use cell::{Cell, Plan, Side};
 use report::Report;
 
-/// Shares of the workers that straggle, in percent.
+/// Shares of the workers that straggle, in percent, as near as whole workers come to them.
 const SHARES: [usize; 4] = [0, 25, 50, 75];
 
 /// `rule` is what the arguments say.
@@ -33,13 +33,19 @@ pub(crate) fn run(args: BenchArgs, rule: &Rule) -> Result<(), Failure> {
         warn(&args, rule);
     }
     let stop = Stop::install()?;
-    let plans: Vec<Plan> = SHARES
-        .iter()
-        .flat_map(|share| {
+    // Few workers cannot be divided so finely, and one is never a straggler.
+    let most = args.workers.saturating_sub(1);
+    let mut stragglers = SHARES
+        .map(|share| ((args.workers * share + 50) / 100).min(most))
+        .to_vec();
+    stragglers.dedup();
+    let plans: Vec<Plan> = stragglers
+        .into_iter()
+        .flat_map(|stragglers| {
             [Side::Strict, Side::Rule].map(|side| Plan {
                 side,
-                share: *share,
-                stragglers: (args.workers * share + 50) / 100,
+                share: (100 * stragglers + args.workers / 2) / args.workers,
+                stragglers,
             })
         })
         .collect();
