@@ -12,6 +12,8 @@ mod attribution;
 mod checkpoint;
 #[path = "core/cli.rs"]
 mod cli;
+#[path = "core/cli_measures.rs"]
+mod cli_measures;
 #[path = "core/config.rs"]
 mod config;
 #[path = "core/decoder.rs"]

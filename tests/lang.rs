@@ -20,6 +20,8 @@ mod macros;
 mod peer;
 #[path = "lang/random.rs"]
 mod random;
+#[path = "lang/shape.rs"]
+mod shape;
 #[path = "lang/shipped.rs"]
 mod shipped;
 #[path = "lang/types.rs"]

@@ -44,21 +44,9 @@ impl<'a> MapReport<'a> {
         Self::decode_with(map, names, raw, value::decode)
     }
 
-    /// The same for a map without keys that `zero` left without samples: it is there.
-    pub fn decode_zeroed<'n, K, P, V>(
-        map: &'a Map,
-        names: impl Into<Names<'n>>,
-        raw: impl IntoIterator<Item = (K, P)>,
-    ) -> Self
-    where
-        K: AsRef<[u8]>,
-        P: AsRef<[V]>,
-        V: AsRef<[u8]>,
-    {
-        Self::decode_with(map, names, raw, value::decode_zeroed)
-    }
-
-    fn decode_with<'n, K, P, V>(
+    /// The same with the value of a key read by `decode`: [`value::decode`], or [`value::decode_zeroed`] for a map without
+    /// keys that `zero` left without samples.
+    pub fn decode_with<'n, K, P, V>(
         map: &'a Map,
         names: impl Into<Names<'n>>,
         raw: impl IntoIterator<Item = (K, P)>,

@@ -15,6 +15,7 @@ use crate::load::Session;
 use crate::report::baseline;
 use crate::report::map::MapReport;
 use crate::report::names::Names;
+use crate::report::value;
 use crate::sema::hir::{ExprKind, MapValue, Program, StmtKind};
 
 /// A key's value on every CPU.
@@ -123,10 +124,11 @@ impl<'a> Contents<'a> {
             strings: &self.program.names,
             lookup: Some(&lookups),
         };
-        Ok(match zeroed {
-            true => MapReport::decode_zeroed(declared, names, visible),
-            false => MapReport::decode(declared, names, visible),
-        })
+        let decode = match zeroed {
+            true => value::decode_zeroed,
+            false => value::decode,
+        };
+        Ok(MapReport::decode_with(declared, names, visible, decode))
     }
 
     /// From now on a `clear` takes away what is counted by then.
