@@ -6,6 +6,8 @@
 
 #[path = "kernel/checks.rs"]
 mod checks;
+#[path = "kernel/endings.rs"]
+mod endings;
 #[path = "kernel/lab.rs"]
 mod lab;
 #[path = "kernel/lines.rs"]

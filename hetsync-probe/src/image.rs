@@ -15,8 +15,10 @@ pub struct Image {
     pub maps: Vec<MapSpec>,
     /// Index in `maps` of the ring buffer of events, if any program writes one.
     pub events: Option<usize>,
-    /// Index in `maps` of the loss counters ([`crate::layout::loss_counters`]), if any program can lose something.
+    /// Index in `maps` of the loss counters ([`crate::layout::Loss`]), if any program can lose something.
     pub losses: Option<usize>,
+    /// How many loss counters the script has, whether or not any program can lose something.
+    pub loss_counters: usize,
     /// Indices in `maps` of the script's maps that have a front ([`crate::layout::front`]), each with that of its front.
     pub fronts: Vec<(usize, usize)>,
     /// Most rounds of each loop, by [`hir::LoopId`]; of one that several programs have, the fewest.

@@ -288,32 +288,57 @@ pub fn event_size(values: &[Type]) -> usize {
     8 + values.iter().map(Type::size).sum::<usize>()
 }
 
-/// Entries of the loss counters (a per-CPU array of one `u64` each): how many.
-pub fn loss_counters(maps: usize, loops: usize) -> usize {
-    2 + maps + loops
+/// What a loss counter counts. The counters are a per-CPU array of one `u64` each: the stacks' one, then one a map, a loop and
+/// a probe of the script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Stacks of calls whose number was taken by another.
+    Stacks,
+    /// Samples or assignments that found this map full.
+    Map(u32),
+    /// Times that this loop was cut.
+    Loop(u32),
+    /// Events of this probe that found the ring buffer full.
+    Events(u32),
 }
 
-/// The loss counter of events that found the ring buffer full.
-pub const LOSS_EVENTS: u32 = 0;
+impl Loss {
+    /// How many counters a script with so many maps, loops and probes has.
+    pub fn counters(maps: usize, loops: usize, probes: usize) -> usize {
+        1 + maps + loops + probes
+    }
 
-/// The loss counter of stacks of calls whose number was taken by another.
-pub const LOSS_STACKS: u32 = 1;
+    /// The number of this counter in a script with so many maps and loops.
+    pub fn counter(self, maps: usize, loops: usize) -> u32 {
+        let (maps, loops) = (maps as u32, loops as u32);
+        match self {
+            Loss::Stacks => 0,
+            Loss::Map(map) => 1 + map,
+            Loss::Loop(id) => 1 + maps + id,
+            Loss::Events(probe) => 1 + maps + loops + probe,
+        }
+    }
+
+    /// What the counter of this number counts.
+    pub fn of(counter: u32, maps: usize, loops: usize) -> Loss {
+        let Some(map) = counter.checked_sub(1) else {
+            return Loss::Stacks;
+        };
+        let Some(id) = map.checked_sub(maps as u32) else {
+            return Loss::Map(map);
+        };
+        match id.checked_sub(loops as u32) {
+            None => Loss::Loop(id),
+            Some(probe) => Loss::Events(probe),
+        }
+    }
+}
 
 /// What a stack's number is where there is none (`-EFAULT`).
 pub const NO_STACK: i64 = -14;
 
 /// The same where the number was taken (`-EEXIST`).
 pub const STACK_TAKEN: i64 = -17;
-
-/// The loss counter of samples or assignments that found map number `map` full.
-pub fn loss_map(map: u32) -> u32 {
-    2 + map
-}
-
-/// The loss counter of times that loop number `id`, in a script with so many maps, was cut.
-pub fn loss_loop(maps: usize, id: u32) -> u32 {
-    2 + maps as u32 + id
-}
 
 #[cfg(test)]
 mod tests {
@@ -331,6 +356,21 @@ mod tests {
                 previous_high = Some(high);
             }
             assert_eq!(previous_high, Some(i64::MAX as u64));
+        }
+    }
+
+    #[test]
+    fn every_loss_has_a_counter_of_its_own() {
+        let (maps, loops, probes) = (3, 2, 4);
+        let all: Vec<Loss> = std::iter::once(Loss::Stacks)
+            .chain((0..3).map(Loss::Map))
+            .chain((0..2).map(Loss::Loop))
+            .chain((0..4).map(Loss::Events))
+            .collect();
+        assert_eq!(all.len(), Loss::counters(maps, loops, probes));
+        for (at, loss) in (0..).zip(all) {
+            assert_eq!(loss.counter(maps, loops), at);
+            assert_eq!(Loss::of(at, maps, loops), loss);
         }
     }
 

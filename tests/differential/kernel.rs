@@ -146,7 +146,7 @@ pub(crate) fn kernel(case: &Case, image: &Image, scene: &Scene) -> Result<Conten
             .map(table)
             .collect::<Result<_, _>>()?,
         events: Vec::new(),
-        losses: vec![0; layout::loss_counters(script_maps, image.loops.len())],
+        losses: vec![0; image.loss_counters],
     };
     for &(map, front) in &image.fronts {
         for slots in table(&maps[front])?.into_values().flatten() {

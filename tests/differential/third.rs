@@ -340,7 +340,7 @@ fn resolved(program: &image::Program, start_ns: u64) -> Result<Vec<u8>, String> 
 
 fn contents(state: &State, case: &Case, image: &Image) -> Contents {
     let script_maps = case.program.maps.len();
-    let mut losses = vec![0; layout::loss_counters(script_maps, image.loops.len())];
+    let mut losses = vec![0; image.loss_counters];
     if let Some(map) = image.losses {
         for (total, values) in losses.iter_mut().zip(state.table(map).values()) {
             *total = values.iter().map(|value| layout::word(value, 0)).sum();

@@ -3,6 +3,7 @@
 use hetsync_guest::Stream;
 use serde_json::Value;
 
+use crate::endings;
 use crate::lab::{LIMIT, Lab, Report, rows};
 use crate::lines;
 use crate::members;
@@ -57,7 +58,18 @@ pub(crate) const ALL: &[Check] = &[
     ("one process can be picked", one_process),
     ("libbpf loads what build writes", lines::object_loads),
     ("bpftool shows the script's lines", lines::run_has_lines),
-    ("nothing stays behind", nothing_stays),
+    (
+        "a flood is accounted for",
+        endings::a_flood_is_accounted_for,
+    ),
+    (
+        "a flood can be interrupted",
+        endings::a_flood_can_be_interrupted,
+    ),
+    (
+        "nothing stays behind, however it ends",
+        endings::nothing_stays_however_it_ends,
+    ),
 ];
 
 const SENDS: &str = r#"
@@ -462,12 +474,4 @@ fn one_process(lab: &Lab) {
         .cloned()
         .collect();
     assert_eq!(keys, [output.text().trim()]);
-}
-
-fn nothing_stays(lab: &Lab) {
-    let left = lab.run(
-        "cat /sys/kernel/tracing/kprobe_events /sys/kernel/debug/tracing/kprobe_events 2>/dev/null; \
-         ls /proc/*/fdinfo/* 2>/dev/null | xargs grep -l prog_id 2>/dev/null | grep -v self",
-    );
-    assert_eq!(left.text().trim(), "", "probes stayed behind");
 }

@@ -145,6 +145,7 @@ pub(crate) fn image(programs: Vec<Program>, maps: Vec<MapSpec>) -> Image {
         maps,
         events,
         losses: None,
+        loss_counters: 0,
         fronts: Vec::new(),
         loops: Vec::new(),
         source: None,

@@ -4,7 +4,7 @@ use crate::asm;
 use crate::bpf_allowed;
 use hetsync_probe::codegen::insn::{Insn, helper, reg};
 use hetsync_probe::image::{Image, MapKind, MapSpec, ProgramKind, Relocation, RelocationKind};
-use hetsync_probe::layout::{LOSS_EVENTS, loss_counters, loss_map};
+use hetsync_probe::layout::Loss;
 use hetsync_probe::load::loader::{Loader, Mechanism, Prepared};
 use hetsync_probe::load::sys::{Map, Program, ProgramType, SysLoader, has_kprobe_source};
 use hetsync_probe::load::{LoadError, LoaderName, Plan, Planned, Session};
@@ -177,7 +177,11 @@ fn losses_are_summed_over_cpus() {
     }
     // Three maps have loss counters: the compiler's own are never full.
     let losses = MapSpec {
-        ..asm::map("losses", MapKind::PercpuArray, loss_counters(3, 0) as u32)
+        ..asm::map(
+            "losses",
+            MapKind::PercpuArray,
+            Loss::counters(3, 0, 2) as u32,
+        )
     };
     let script_map = |id| MapSpec {
         map: Some(MapId(id)),
@@ -185,7 +189,7 @@ fn losses_are_summed_over_cpus() {
     };
     let mut maps: Vec<MapSpec> = (0..3).map(script_map).collect();
     maps.push(losses);
-    let mut image = asm::image(vec![lose(3, LOSS_EVENTS), lose(3, loss_map(2))], maps);
+    let mut image = asm::image(vec![lose(3, Loss::Events(0)), lose(3, Loss::Map(2))], maps);
     image.losses = Some(3);
     let points = [
         PointKind::Interval { period_ns: 1 },
@@ -201,17 +205,17 @@ fn losses_are_summed_over_cpus() {
         session.run(1).unwrap();
     }
     let account = session.account().unwrap();
-    assert_eq!(
-        (account.ring_drops, account.full_maps.as_slice()),
-        (5, &[(2, 7)][..])
-    );
     assert!(account.lost_something());
+    assert_eq!(
+        (account.dropped_events, account.full_maps),
+        (vec![(0, 5)], vec![(2, 7)])
+    );
 }
 
-/// Adds 1 to this CPU's counter `index` of map `map`.
-fn lose(map: usize, index: u32) -> hetsync_probe::image::Program {
+/// Adds 1 to this CPU's counter of a loss, in map `map`; there are three maps with counters and no loops.
+fn lose(map: usize, loss: Loss) -> hetsync_probe::image::Program {
     let mut insns = vec![
-        asm::store_imm(reg::FP, -8, index as i32),
+        asm::store_imm(reg::FP, -8, loss.counter(3, 0) as i32),
         asm::mov_reg(reg::R2, reg::FP),
         asm::add(reg::R2, -8),
     ];

@@ -1,6 +1,6 @@
 //! The text, JSON and CSV forms: against what bpftrace prints for the same one-liner, and as snapshots.
 
-use hetsync_probe::report::account::{Account, Attached, CutLoop, FullMap, Missed};
+use hetsync_probe::report::account::{Account, Attached, CutLoop, DroppedEvents, FullMap, Missed};
 use hetsync_probe::report::form::{FormKind, Output};
 use hetsync_probe::report::map::MapReport;
 use hetsync_probe::report::value::Scalar;
@@ -358,6 +358,10 @@ fn empty_maps_print_nothing() {
 fn events_and_the_account_in_every_form() {
     let account = Account {
         events: 3,
+        dropped: vec![DroppedEvents {
+            probe: "kprobe:tcp_sendmsg and 2 more".into(),
+            events: 3,
+        }],
         stacks: 2,
         full_maps: vec![FullMap {
             map: "@x".into(),

@@ -184,7 +184,9 @@ impl Left<'_> {
 
     /// Losses of a map.
     pub(crate) fn lost(&self, map: &str) -> u64 {
-        self.contents.losses[layout::loss_map(self.id(map).0) as usize]
+        let loss = layout::Loss::Map(self.id(map).0);
+        // The counters of loops lie behind those of maps.
+        self.contents.losses[loss.counter(self.contents.maps.len(), 0) as usize]
     }
 }
 

@@ -186,7 +186,10 @@ fn the_numbers_of_stacks_that_found_no_room_are_counted() {
     firing.stacks[0] = layout::STACK_TAKEN as u64;
     bench.fire("kprobe:f", 0, firing);
     let left = bench.run();
-    assert_eq!(left.contents.losses[layout::LOSS_STACKS as usize], 1);
+    assert_eq!(
+        left.contents.losses[layout::Loss::Stacks.counter(1, 0) as usize],
+        1
+    );
 }
 
 #[test]

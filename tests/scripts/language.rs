@@ -179,7 +179,10 @@ fn a_printf_carries_its_values_and_a_full_ring_loses_it() {
     record.extend_from_slice(&[0; 8]);
     // A record of 32 bytes takes 40 of 128.
     assert_eq!(left.contents.events, vec![record; 3]);
-    assert_eq!(left.contents.losses[layout::LOSS_EVENTS as usize], 1);
+    assert_eq!(
+        left.contents.losses[layout::Loss::Events(0).counter(0, 0) as usize],
+        1
+    );
 }
 
 #[test]

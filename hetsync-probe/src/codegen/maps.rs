@@ -92,7 +92,7 @@ pub(super) fn specs(
         Some(pages) => pages * PAGE_BYTES,
         None => options.ring_bytes,
     };
-    let counters = layout::loss_counters(program.maps.len(), program.loops.len()) as u32;
+    let counters = loss_counters(program) as u32;
     for (map, spec) in [
         (
             MapRef::Events,
@@ -130,6 +130,15 @@ pub(super) fn specs(
         maps.specs.push(spec);
     }
     maps
+}
+
+/// How many loss counters a script has.
+pub(super) fn loss_counters(program: &hir::Program) -> usize {
+    layout::Loss::counters(
+        program.maps.len(),
+        program.loops.len(),
+        program.probes.len(),
+    )
 }
 
 fn script_map(index: usize, map: &hir::Map, options: &super::Options<'_>) -> MapSpec {

@@ -154,6 +154,7 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
         programs,
         events: maps.find(MapRef::Events),
         losses: maps.find(MapRef::Losses),
+        loss_counters: maps::loss_counters(program),
         fronts: maps.fronts(),
         loops,
         maps: maps.specs,

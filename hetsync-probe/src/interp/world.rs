@@ -168,7 +168,7 @@ pub struct Contents {
     pub maps: Vec<Table>,
     /// Event records in the order they were written.
     pub events: Vec<Vec<u8>>,
-    /// Loss counters ([`crate::layout::loss_counters`]), summed over CPUs.
+    /// Loss counters ([`crate::layout::Loss`]), summed over CPUs.
     pub losses: Vec<u64>,
 }
 

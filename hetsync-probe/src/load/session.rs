@@ -12,7 +12,7 @@ use super::plan::{LoaderName, Plan, Planned};
 use super::sys::{Described, Entry, Map, Ring, SysLoader, boot_ns, load_btf, tracefs};
 use crate::image::{Image, MapSpec, ProgramKind, resolve};
 use crate::kernel::symbols::function_bytes;
-use crate::layout;
+use crate::layout::{self, Loss};
 use crate::object::{self, ProgramLines};
 use crate::sema::hir::PointKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -360,26 +360,37 @@ impl Session {
         };
         let map = self.map(losses)?;
         for (key, value) in self.read_map(losses)? {
-            let index = key.try_into().map_or(u32::MAX, u32::from_le_bytes);
+            let Ok(counter) = key.try_into().map(u32::from_le_bytes) else {
+                continue;
+            };
             let lost = value
                 .chunks_exact(map.stride())
                 .map(|cpu| layout::word(cpu, 0))
                 .sum();
-            if index == layout::LOSS_EVENTS {
-                account.ring_drops = lost;
-            } else if index == layout::LOSS_STACKS {
-                account.stacks = lost;
-            } else if lost > 0 {
-                let counter = index.saturating_sub(layout::loss_map(0)) as usize;
-                match counter.checked_sub(self.script_maps) {
-                    None => account.full_maps.push((counter, lost)),
-                    Some(id) => account.cut_loops.push((id, lost)),
-                }
+            if lost == 0 {
+                continue;
+            }
+            match Loss::of(counter, self.script_maps, self.loops.len()) {
+                Loss::Stacks => account.stacks = lost,
+                Loss::Map(map) => account.full_maps.push((map as usize, lost)),
+                Loss::Loop(id) => account.cut_loops.push((id as usize, lost)),
+                Loss::Events(probe) => account.dropped_events.push((probe as usize, lost)),
             }
         }
+        account.dropped_events.sort_unstable();
         account.cut_loops.sort_unstable();
         account.full_maps.sort_unstable();
         Ok(account)
+    }
+
+    /// What probe number `probe` is attached to, as the script says it, if it is anything.
+    pub fn probe_name(&self, probe: usize) -> Option<String> {
+        let mut places = self.programs.iter().filter(|one| one.probe == probe);
+        let first = &places.next()?.planned.probe;
+        Some(match places.count() {
+            0 => first.clone(),
+            more => format!("{first} and {more} more"),
+        })
     }
 
     /// Rounds after which loop number `id` is cut.
@@ -397,8 +408,8 @@ impl Session {
 /// What was lost, and how each attach point is attached.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Account {
-    /// Events that found the ring buffer full.
-    pub ring_drops: u64,
+    /// Probes (by number) with the events of theirs that found the ring buffer full; only those that lost some.
+    pub dropped_events: Vec<(usize, u64)>,
     /// Stacks of calls whose number was taken by another one.
     pub stacks: u64,
     /// Maps (by number) that were full, with the samples or assignments that found them so; only those that lost some.
@@ -425,7 +436,7 @@ pub struct ProbeAccount {
 impl Account {
     /// Whether anything is known to be lost.
     pub fn lost_something(&self) -> bool {
-        self.ring_drops > 0
+        !self.dropped_events.is_empty()
             || !self.full_maps.is_empty()
             || !self.cut_loops.is_empty()
             || self

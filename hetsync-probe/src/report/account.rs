@@ -7,6 +7,9 @@ use serde::Serialize;
 pub struct Account {
     /// Events (`printf`, `print` and their like) that found the ring buffer full.
     pub events: u64,
+    /// The probes that sent those events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<DroppedEvents>,
     /// Stacks of calls that were not kept, as another one had their number.
     #[serde(skip_serializing_if = "is_zero")]
     pub stacks: u64,
@@ -27,6 +30,15 @@ pub struct Account {
 
 fn is_zero(n: &u64) -> bool {
     *n == 0
+}
+
+/// A probe whose events found the ring buffer full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DroppedEvents {
+    /// Its name, such as `kprobe:tcp_sendmsg`.
+    pub probe: String,
+    /// How many.
+    pub events: u64,
 }
 
 /// A map that had no room for a new key.
@@ -105,10 +117,11 @@ impl Account {
                 (false, hits) => format!("at least {}", plural(hits, "probe hit")),
             },
         )];
-        if self.events != 0 {
+        for dropped in &self.dropped {
             lines.push(format!(
-                "  {} found the event buffer full: print less, or aggregate in a map",
-                plural(self.events, "event")
+                "  {} of {} found the event buffer full: print less, or aggregate in a map",
+                plural(dropped.events, "event"),
+                dropped.probe
             ));
         }
         if self.stacks != 0 {

@@ -11,7 +11,7 @@ use crate::layout::EventKind;
 use crate::load::Session;
 use crate::load::loader::Mechanism;
 use crate::load::sys::Ring;
-use crate::report::account::{Account, Attached, CutLoop, FullMap, Missed};
+use crate::report::account::{Account, Attached, CutLoop, DroppedEvents, FullMap, Missed};
 use crate::report::form::Form;
 use crate::report::map::MapReport;
 use crate::report::names::Names;
@@ -158,7 +158,14 @@ impl<'a> Events<'a> {
         let maps = &self.sink.program.maps;
         let counted = session.account()?;
         Ok(Account {
-            events: counted.ring_drops,
+            events: (counted.dropped_events.iter())
+                .fold(0, |sum, (_, events)| sum.saturating_add(*events)),
+            dropped: (counted.dropped_events.iter())
+                .map(|&(probe, events)| DroppedEvents {
+                    probe: session.probe_name(probe).unwrap_or_default(),
+                    events,
+                })
+                .collect(),
             stacks: counted.stacks,
             full_maps: counted
                 .full_maps

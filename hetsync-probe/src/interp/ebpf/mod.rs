@@ -87,7 +87,7 @@ impl Machine {
     /// What running `image`'s programs left behind; the machine was made of its maps.
     pub fn contents(&self, image: &Image) -> Contents {
         let script_maps = image.maps.iter().filter(|spec| spec.map.is_some()).count();
-        let mut losses = vec![0; layout::loss_counters(script_maps, image.loops.len())];
+        let mut losses = vec![0; image.loss_counters];
         if let Some(map) = image.losses {
             for (total, values) in losses.iter_mut().zip(self.table(map).into_values()) {
                 *total = values.iter().map(|value| layout::word(value, 0)).sum();

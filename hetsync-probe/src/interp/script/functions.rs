@@ -90,7 +90,7 @@ impl Body<'_> {
                     false => self.firing.stacks[usize::from(*user)] as i64,
                 };
                 if number == layout::STACK_TAKEN {
-                    self.store.lose(layout::LOSS_STACKS);
+                    self.store.lose(layout::Loss::Stacks);
                 }
                 Value::Int(number as u64)
             }

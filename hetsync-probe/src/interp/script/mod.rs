@@ -184,7 +184,7 @@ impl Body<'_> {
                 let bits = code.as_ref().map_or(0, |code| self.bits(code));
                 let mut record = header(EventKind::Exit, 0);
                 Value::Int(bits).write(&Type::INT, &mut record);
-                self.store.event(record);
+                self.store.event(self.firing.point.0, record);
                 return ControlFlow::Break(Leave::Body);
             }
             StmtKind::Expr(expr) => {
@@ -199,7 +199,7 @@ impl Body<'_> {
         for (arg, ty) in args.iter().zip(types) {
             self.eval(arg).write(ty, &mut record);
         }
-        self.store.event(record);
+        self.store.event(self.firing.point.0, record);
     }
 
     fn key(&mut self, map: MapId, parts: &[Expr]) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use super::value::Value;
 use crate::interp::{Contents, Ring, Table, World};
-use crate::layout;
+use crate::layout::{self, Loss};
 use crate::sema::hir::{self, Aggregation, MapId, MapValue};
 
 /// Maps, events and loss counters.
@@ -10,6 +10,7 @@ use crate::sema::hir::{self, Aggregation, MapId, MapValue};
 pub struct Store {
     maps: Vec<hir::Map>,
     cpus: usize,
+    loops: usize,
     ring: Ring,
     contents: Contents,
 }
@@ -27,8 +28,16 @@ impl Store {
             contents: Contents {
                 maps: vec![Table::new(); program.maps.len()],
                 events: Vec::new(),
-                losses: vec![0; layout::loss_counters(program.maps.len(), program.loops.len())],
+                losses: vec![
+                    0;
+                    Loss::counters(
+                        program.maps.len(),
+                        program.loops.len(),
+                        program.probes.len()
+                    )
+                ],
             },
+            loops: program.loops.len(),
         };
         for (id, map) in (0..).zip(&program.maps) {
             if map.key.is_empty() {
@@ -145,21 +154,21 @@ impl Store {
 
     /// Counts that a loop was cut.
     pub fn cut(&mut self, id: hir::LoopId) {
-        let counter = layout::loss_loop(self.maps.len(), id.0);
-        self.contents.losses[counter as usize] += 1;
+        self.lose(Loss::Loop(id.0));
     }
 
-    /// Writes an event; a full ring counts a loss instead.
-    pub fn event(&mut self, record: Vec<u8>) {
+    /// Writes an event of a probe; a full ring counts a loss instead.
+    pub fn event(&mut self, probe: usize, record: Vec<u8>) {
         if self.ring.take(record.len() as u64) {
             self.contents.events.push(record);
         } else {
-            self.contents.losses[layout::LOSS_EVENTS as usize] += 1;
+            self.lose(Loss::Events(probe as u32));
         }
     }
 
     /// Counts a loss.
-    pub fn lose(&mut self, counter: u32) {
+    pub fn lose(&mut self, loss: Loss) {
+        let counter = loss.counter(self.maps.len(), self.loops);
         self.contents.losses[counter as usize] += 1;
     }
 
@@ -172,7 +181,7 @@ impl Store {
                 // Which key has to go is the kernel's affair; here it is the first.
                 self.contents.maps[id.0 as usize].pop_first();
             } else if full {
-                self.contents.losses[layout::loss_map(id.0) as usize] += 1;
+                self.lose(Loss::Map(id.0));
                 return None;
             }
             self.insert(id, key.clone(), None);

@@ -74,7 +74,7 @@ impl<'a> Lowerer<'a> {
         self.b
             .branch(Cond::Ne, Val::Reg(record), Val::Imm(0), have, full);
         self.b.start(full);
-        self.lose(layout::LOSS_EVENTS);
+        self.lose(layout::Loss::Events(self.cx.probe as u32));
         self.b.jump(join);
         self.b.start(have);
         let at = Address::reg(record);

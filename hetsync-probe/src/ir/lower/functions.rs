@@ -317,7 +317,7 @@ impl<'a> Lowerer<'a> {
         self.b
             .branch(Cond::Eq, number, Val::Imm(layout::STACK_TAKEN), taken, join);
         self.b.start(taken);
-        self.lose(layout::LOSS_STACKS);
+        self.lose(layout::Loss::Stacks);
         self.b.jump(join);
         self.b.start(join);
         number

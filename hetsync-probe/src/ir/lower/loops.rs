@@ -68,7 +68,7 @@ impl<'a> Lowerer<'a> {
         self.b.set_var(rounds, more);
         self.b.end_loop();
         self.b.start(cut);
-        self.lose(layout::loss_loop(self.cx.program.maps.len(), id.0));
+        self.lose(layout::Loss::Loop(id.0));
         self.b.jump(exit);
         self.b.start(exit);
         self.b.pop(rounds);

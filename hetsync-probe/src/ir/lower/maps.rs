@@ -231,7 +231,7 @@ impl<'a> Lowerer<'a> {
         self.b
             .branch(Cond::Ne, Val::Reg(failed), Val::Imm(0), lost, join);
         self.b.start(lost);
-        self.lose(layout::loss_map(map.0));
+        self.lose(layout::Loss::Map(map.0));
         self.b.jump(join);
         self.b.start(join);
     }
@@ -261,7 +261,7 @@ impl<'a> Lowerer<'a> {
         self.b
             .branch(Cond::Ne, Val::Reg(created), Val::Imm(0), have, full);
         self.b.start(full);
-        self.lose(layout::loss_map(map.0));
+        self.lose(layout::Loss::Map(map.0));
         self.b.jump(lost);
         self.b.start(have);
         let value = self.b.pop(value);
@@ -344,7 +344,8 @@ impl<'a> Lowerer<'a> {
     }
 
     /// Counts one loss.
-    pub(super) fn lose(&mut self, counter: u32) {
+    pub(super) fn lose(&mut self, loss: layout::Loss) {
+        let counter = loss.counter(self.cx.program.maps.len(), self.cx.program.loops.len());
         let slot = self.index(counter, "number of a loss counter");
         let found = self.lookup(MapRef::Losses, Arg::Slot(slot, 0));
         let (have, join) = (self.b.cold_block(), self.b.cold_block());

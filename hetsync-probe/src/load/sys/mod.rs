@@ -3,13 +3,14 @@
 //! What this is not: a general eBPF library. It does what the compiler's images need, on 5.10 and later, x86-64.
 //!
 //! Invariants: every descriptor is an [`std::os::fd::OwnedFd`], so nothing stays in the kernel when its value is
-//! dropped or the process is killed (but entries of [`tracefs`]). The kernel is never asked for its version; what it can
+//! dropped or the process is killed (entries of [`tracefs`] have a guard for that). The kernel is never asked for its version; what it can
 //! do is found by trying.
 
 mod btf;
 mod call;
 mod clock;
 mod cpus;
+mod guard;
 mod link;
 mod loader;
 mod map;

@@ -2,8 +2,9 @@
 //!
 //! A plain kretprobe has room for about two calls a CPU and silently loses the rest: of 60 threads blocked in accept it
 //! reports 2 to 10. An entry of `kprobe_events` is the one thing of ours the kernel does not remove by itself when
-//! we are killed, hence names that carry the process id and [`remove_stale`].
+//! we are killed, hence a [`guard`], and names that carry the process id for [`remove_stale`].
 
+use super::guard;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -57,10 +58,12 @@ impl Kretprobe {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         // `kprobe_profile` shows the name without the group, so the name alone must be unique.
         let (group, name) = (format!("{GROUP}{pid}"), format!("r{pid}_{number}"));
+        guard::protect(&tracefs, &format!("{group}/{name}"));
         append(
             &tracefs,
             &format!("r{maxactive}:{group}/{name} {function}\n"),
-        )?;
+        )
+        .inspect_err(|_| guard::release())?;
         // From here on the entry exists: the value must too, so that it is removed if the rest fails.
         let mut probe = Kretprobe {
             tracefs,
@@ -98,6 +101,7 @@ impl Drop for Kretprobe {
     fn drop(&mut self) {
         // Nothing can be done about a failure here; the next start removes what is left.
         let _ = append(&self.tracefs, &format!("-:{}/{}\n", self.group, self.name));
+        guard::release();
     }
 }
 
