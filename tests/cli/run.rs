@@ -78,8 +78,14 @@ fn json_and_csv_go_to_files_and_pictures_are_drawn() {
     let table = std::fs::read_to_string(&csv).unwrap();
     assert!(table.contains("map,key,count,mean (us),std (us),min (us),25% (us),50% (us),75% (us),max (us)\n@lat,a,2,6,"), "{table}");
 
-    hetsync_probe(&["run", "-q", "--plot", &svg, "-e", "begin { @x = 1 }"])
-        .fails(1, &["nothing to plot"]);
+    std::fs::remove_file(&svg).unwrap();
+    let empty = hetsync_probe(&["run", "-q", "--plot", &svg, "-e", "begin { @x = 1 }"]).succeeds();
+    assert!(
+        empty.stderr.contains("is not drawn: nothing to plot"),
+        "{}",
+        empty.all()
+    );
+    assert!(!std::fs::exists(&svg).unwrap());
     hetsync_probe(&["run", "-o", "/no/such/x", "-e", "begin { @x = 1 }"])
         .fails(1, &["cannot write to /no/such/x"]);
     let full = hetsync_probe(&["run", "-o", "/dev/full", "-e", "begin { @x = 1 }"]);
@@ -350,7 +356,7 @@ fn interrupt_and_terminate_print_the_maps_and_exit_0() {
     if !kernel_runs_programs() {
         return;
     }
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let mut probe = Running::start(&[
             "run",
             "-q",
@@ -366,6 +372,32 @@ fn interrupt_and_terminate_print_the_maps_and_exit_0() {
         let done = probe.end().succeeds();
         assert_eq!(done.stdout, "@x: 1\n@y: 2\n", "{signal}");
     }
+}
+
+/// `nohup` means what it says.
+#[test]
+fn a_run_that_is_to_outlive_its_terminal_does() {
+    if !kernel_runs_programs() {
+        return;
+    }
+    let script = "begin { printf(\"ready\\n\") } interval:ms:300 { printf(\"on\\n\"); exit() }";
+    let line = format!("trap '' HUP; exec \"$0\" run -q -e '{script}'");
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", &line, env!("CARGO_BIN_EXE_hetsync-probe")])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut ready = [0; 6];
+    stdout.read_exact(&mut ready).unwrap();
+    let kill = std::process::Command::new("kill")
+        .args(["-s", "HUP", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "on\n");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

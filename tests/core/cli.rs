@@ -19,7 +19,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 /// A running server and the lines that it has not told yet.
 pub(crate) struct Served {
-    child: Child,
+    child: Ending,
     lines: BufReader<ChildStderr>,
     pub(crate) address: String,
 }
@@ -38,7 +38,7 @@ impl Served {
         let address = first.trim().rsplit(' ').next().expect("an address");
         let address = address.to_owned();
         Self {
-            child,
+            child: Ending(child),
             lines,
             address,
         }
@@ -61,12 +61,22 @@ impl Served {
     /// Ends it in order.
     pub(crate) fn stop(mut self) {
         self.signal(rustix::process::Signal::TERM);
-        self.child.wait().expect("it ends");
+        self.child.0.wait().expect("it ends");
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let pid = rustix::process::Pid::from_child(&self.child.0);
         rustix::process::kill_process(pid, signal).expect("the server runs");
+    }
+}
+
+/// A process that ends with its test, however that ends.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -108,7 +118,7 @@ fn serve_logs_rounds_and_stops_cleanly_on_both_signals() {
         served.wait("stopping");
         let last = served.wait("5 rounds: 5 full");
         assert!(last.contains("10 taken, 0 late and dropped"), "{last}");
-        assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+        assert_eq!(served.child.0.wait().expect("it ends").code(), Some(0));
     }
 }
 
@@ -127,7 +137,45 @@ fn serve_names_who_was_left_out_and_why() {
     assert!(line.contains("1 in; left out: "), "{line}");
     straggler.wait().expect("it ends");
     served.signal(rustix::process::Signal::TERM);
-    assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(served.child.0.wait().expect("it ends").code(), Some(0));
+}
+
+/// A server that waits for somebody says for whom, and what a stop costs.
+#[test]
+fn a_round_that_stands_open_is_told_of() {
+    let mut served = Served::start(&["-w", "3", "-p", "strict", "--grace", "50ms"]);
+    let _silent = TcpStream::connect(&served.address).expect("it listens");
+    let worker = Command::new(HETSYNC)
+        .args(["worker", "-c", &served.address, "-t", "0s"])
+        .stderr(Stdio::null())
+        .spawn();
+    let _worker = Ending(worker.expect("a worker"));
+    let line = served.wait("has been open for");
+    assert!(line.contains("round 0 has been open for "), "{line}");
+    assert!(line.contains(": 1 in, waits for worker 0 ("), "{line}");
+    assert!(
+        line.contains(") and 1 not connected; nothing but they"),
+        "{line}"
+    );
+    served.signal(rustix::process::Signal::TERM);
+    let line = served.wait("stopping");
+    assert!(line.contains("round 0 has 50.000 ms to close"), "{line}");
+    let line = served.wait("abandoned");
+    assert!(
+        line.contains("the grace is over: 1 in, waits for"),
+        "{line}"
+    );
+    assert_eq!(served.child.0.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_worker_says_at_once_that_it_reaches_nobody() {
+    let refused = run(&["worker", "-c", "127.0.0.1:1", "-t", "0s", "-n", "2"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    let first = said.lines().next().expect("a line");
+    assert!(first.contains("no connection to 127.0.0.1:1 yet"), "{said}");
+    assert_eq!(said.matches("no connection").count(), 2, "{said}");
 }
 
 #[test]
@@ -145,7 +193,7 @@ fn a_worker_stops_cleanly_on_a_signal_and_says_when_nobody_serves() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr).trim(), "stopped");
     served.signal(rustix::process::Signal::TERM);
-    assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(served.child.0.wait().expect("it ends").code(), Some(0));
 
     let lonely = run(&["worker", "-c", "127.0.0.1:1"]);
     assert_eq!(lonely.status.code(), Some(1));
@@ -165,7 +213,7 @@ fn an_address_in_use_is_told_with_a_way_out() {
         "{said}"
     );
     served.signal(rustix::process::Signal::TERM);
-    served.child.wait().expect("it ends");
+    served.child.0.wait().expect("it ends");
 }
 
 #[test]
@@ -262,7 +310,7 @@ fn serve_waits_for_whom_it_is_told_to() {
             child.wait().expect("it ends");
         }
         served.signal(rustix::process::Signal::TERM);
-        assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+        assert_eq!(served.child.0.wait().expect("it ends").code(), Some(0));
         next
     };
     let next = rounds("in-step");
@@ -325,9 +373,9 @@ fn a_log_that_is_closed_or_full_is_not_felt() {
         // Far more than a pipe holds, a line for each round.
         let worker = run(&["worker", "-c", &address, "-r", "4000", "-t", "0s"]);
         assert!(worker.status.success(), "{}", text(&worker.stderr));
-        let pid = rustix::process::Pid::from_child(&child);
+        let pid = rustix::process::Pid::from_child(&child.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
-        assert_eq!(child.wait().expect("it ends").code(), Some(0));
+        assert_eq!(child.0.wait().expect("it ends").code(), Some(0));
         drop(unread);
     }
 }
@@ -346,7 +394,7 @@ fn a_worker_whose_log_is_closed_or_full_goes_on() {
         assert_eq!(child.wait().expect("it ends").code(), Some(0));
         drop(unread);
         served.signal(rustix::process::Signal::TERM);
-        assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+        assert_eq!(served.child.0.wait().expect("it ends").code(), Some(0));
     }
 }
 
@@ -358,7 +406,7 @@ fn names_are_resolved() {
     let worker = run(&["worker", "-c", &name, "-r", "1", "-t", "0s"]);
     assert!(worker.status.success(), "{}", text(&worker.stderr));
     served.signal(rustix::process::Signal::TERM);
-    assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(served.child.0.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]
@@ -369,7 +417,7 @@ fn a_worker_that_is_refused_gives_up_and_says_so() {
     let said = text(&worker.stderr);
     assert!(said.contains("closed 10 connections in a row"), "{said}");
     served.signal(rustix::process::Signal::TERM);
-    assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(served.child.0.wait().expect("it ends").code(), Some(0));
 }
 
 /// A flag that would say nothing is refused.
@@ -427,12 +475,12 @@ fn signals_that_come_together_are_one_and_a_later_one_is_impatient() {
         served.signal(rustix::process::Signal::TERM);
         served.signal(rustix::process::Signal::INT);
         served.wait("stopping");
-        let pid = rustix::process::Pid::from_child(&served.child);
-        while is_impatient && served.child.try_wait().expect("it is ours").is_none() {
+        let pid = rustix::process::Pid::from_child(&served.child.0);
+        while is_impatient && served.child.0.try_wait().expect("it is ours").is_none() {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             std::thread::yield_now();
         }
-        let code = served.child.wait().expect("it ends").code();
+        let code = served.child.0.wait().expect("it ends").code();
         assert_eq!(code, Some(i32::from(is_impatient)));
         worker.kill().expect("it is ours");
         worker.wait().expect("it ends");
@@ -453,5 +501,5 @@ fn a_worker_of_the_wrong_length_ends_with_an_error() {
         assert!(said.contains(wanted), "{said}");
     }
     served.signal(rustix::process::Signal::TERM);
-    assert_eq!(served.child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(served.child.0.wait().expect("it ends").code(), Some(0));
 }

@@ -16,18 +16,20 @@ mod text;
 
 use crate::Name;
 use crate::policy::Outcome;
-use crate::server::{Account, Accounts, Cause, Census, ConnId, RoundId};
+use crate::server::{Account, Accounts, Cause, Census, ConnId, OpenRound, RoundId};
 use crate::stats::{Histogram, Stats};
-use crate::time::Span;
+use crate::time::{Span, Time};
 use text::Text;
 
 /// Every family, in the order of the text.
-pub const NAMES: [&str; 22] = [
+pub const NAMES: [&str; 24] = [
     "hetsync_build_info",
     "hetsync_uptime_seconds",
     "hetsync_connections",
     "hetsync_bytes_total",
     "hetsync_round",
+    "hetsync_round_open_seconds",
+    "hetsync_round_awaited",
     "hetsync_rounds_total",
     "hetsync_round_duration_seconds",
     "hetsync_gradients_total",
@@ -69,6 +71,8 @@ pub struct Job {
     pub name: Name,
     /// The round that is open or will open next.
     pub round: RoundId,
+    /// It, if it is open.
+    pub open: Option<OpenRound>,
     /// Who takes part.
     pub census: Census,
     /// What it has counted.
@@ -98,7 +102,7 @@ impl Job {
 pub fn render(snapshot: &Snapshot) -> String {
     let mut text = Text::default();
     server(&mut text, snapshot);
-    rounds(&mut text, &snapshot.jobs);
+    rounds(&mut text, Time::ZERO + snapshot.uptime, &snapshot.jobs);
     waits(&mut text, &snapshot.jobs);
     workers(&mut text, &snapshot.jobs);
     costs(&mut text, &snapshot.jobs);
@@ -124,10 +128,30 @@ fn server(text: &mut Text, snapshot: &Snapshot) {
     }
 }
 
-fn rounds(text: &mut Text, jobs: &[Job]) {
+fn rounds(text: &mut Text, now: Time, jobs: &[Job]) {
     text.gauge("hetsync_round", "Number of the round that is open or next.");
     for job in jobs {
         text.sample(&[("hetsync_job", job.name.as_str())], job.round.0 as f64);
+    }
+    text.gauge(
+        "hetsync_round_open_seconds",
+        "How long the open round has been open; 0 if none is.",
+    );
+    for job in jobs {
+        let since = job
+            .open
+            .as_ref()
+            .map_or(Span::ZERO, |open| now - open.opened);
+        text.sample(&[("hetsync_job", job.name.as_str())], since.as_secs_f64());
+    }
+    text.gauge(
+        "hetsync_round_awaited",
+        "Workers that the open round waits for, those included that have not connected.",
+    );
+    for job in jobs {
+        let open = job.open.as_ref();
+        let awaited = open.map_or(0, |open| open.awaited.len() + open.absent);
+        text.sample(&[("hetsync_job", job.name.as_str())], awaited as f64);
     }
     text.counter(
         "hetsync_rounds_total",

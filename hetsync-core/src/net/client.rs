@@ -1,5 +1,6 @@
 //! A worker's connection: the [`Worker`] machine on a socket.
 
+use std::fmt;
 use std::io::{self, IoSliceMut, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
@@ -75,6 +76,26 @@ pub enum ClientError {
     Busy(#[from] Busy),
 }
 
+type Tell = dyn Fn(&io::Error) + Send + Sync;
+
+/// Who is told of attempts to connect that failed.
+#[derive(Default)]
+pub(super) struct Trouble(pub(super) Option<Box<Tell>>);
+
+impl Trouble {
+    pub(super) fn tell(&self, error: &io::Error) {
+        if let Some(tell) = &self.0 {
+            tell(error);
+        }
+    }
+}
+
+impl fmt::Debug for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Trouble").finish_non_exhaustive()
+    }
+}
+
 /// A worker that speaks protocol 0.
 ///
 /// See [`Server`](super::Server) for an example.
@@ -87,6 +108,7 @@ pub struct Client {
     decoder: v0::Decoder,
     clock: Instant,
     last_error: Option<io::Error>,
+    trouble: Trouble,
     /// The last attempt to connect had come through.
     was_up: bool,
 }
@@ -108,8 +130,16 @@ impl Client {
             decoder: v0::Decoder::new(MAX_RESULT_BYTES),
             clock: Instant::now(),
             last_error: None,
+            trouble: Trouble::default(),
             was_up: false,
         }
+    }
+
+    /// Calls `tell` with the reason whenever no connection can be opened,
+    /// before it is tried again: attempts go on for seconds.
+    pub fn on_unreachable(mut self, tell: impl Fn(&io::Error) + Send + Sync + 'static) -> Self {
+        self.trouble = Trouble(Some(Box::new(tell)));
+        self
     }
 
     /// Connects now instead of with the first gradient.
@@ -158,6 +188,7 @@ impl Client {
                 }
                 Err(error) => {
                     self.was_up = false;
+                    self.trouble.tell(&error);
                     self.fail(error);
                 }
             },

@@ -15,11 +15,12 @@ use super::connection::Connection;
 use super::keeper::Keeper;
 use super::memory::{Claim, Memory};
 use super::notice::{Departure, Notice};
+use super::watch::Watch;
 use crate::Name;
 use crate::metrics::Snapshot;
 use crate::server::attribution::TRIFLE;
 use crate::server::{
-    Action, Charge, Closing, ConnId, Event, Frame, Jobs, RoundReport, RoundResult,
+    Action, Charge, Closing, ConnId, Event, Frame, Jobs, OpenRound, RoundReport, RoundResult,
 };
 use crate::stats::Stats;
 use crate::time::{Span, Time};
@@ -77,6 +78,7 @@ struct State {
     armed: Option<Time>,
     /// Whether the policy is being given time to think.
     is_thinking: bool,
+    watch: Watch,
     connected: u64,
     /// Bytes that came and went on connections that have ended.
     past_traffic: (u64, u64),
@@ -105,6 +107,7 @@ impl Hub {
                 keeper,
                 armed: None,
                 is_thinking: false,
+                watch: Watch::default(),
                 connected: 0,
                 past_traffic: (0, 0),
             }),
@@ -350,8 +353,18 @@ impl Hub {
                 .any(|connection| connection.is_sending())
     }
 
-    pub(super) fn has_open_round(&self) -> bool {
-        self.state().jobs.has_open_round()
+    pub(super) fn open_rounds(&self) -> Vec<(Name, OpenRound)> {
+        self.state().jobs.open_rounds()
+    }
+
+    /// Tells of rounds that have stood open for long.
+    pub(super) fn tell_of_open_rounds(&self) {
+        let now = self.now();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        for (job, open) in state.watch.due(now, state.jobs.open_rounds()) {
+            (state.observer)(now, &Notice::Waiting { job, open });
+        }
     }
 
     pub(super) fn spare_buffer(&self, conn: ConnId) -> Option<Vec<u8>> {

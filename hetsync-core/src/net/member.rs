@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use async_io::{Async, Timer};
 
-use super::client::{ClientError, MAX_RESULT_BYTES};
+use super::client::{ClientError, MAX_RESULT_BYTES, Trouble};
 use super::socket;
 use crate::member::{Answer, Identity, Member, Output};
 use crate::payload::Payload;
@@ -60,6 +60,7 @@ pub struct MemberClient {
     head: Option<Message>,
     clock: Instant,
     last_error: Option<io::Error>,
+    trouble: Trouble,
     coder: Coder,
     /// The gradient that is out, as it is sent.
     coded: Vec<u8>,
@@ -87,6 +88,7 @@ impl MemberClient {
             head: None,
             clock: Instant::now(),
             last_error: None,
+            trouble: Trouble::default(),
             coder: Coder::new(Coding::default()),
             coded: Vec::new(),
         }
@@ -96,6 +98,13 @@ impl MemberClient {
     /// if the server has them. To be called first of all.
     pub fn coding(mut self, coding: Coding) -> Self {
         self.coder = Coder::new(coding);
+        self
+    }
+
+    /// Calls `tell` with the reason whenever no connection can be opened,
+    /// before it is tried again: attempts go on for seconds.
+    pub fn on_unreachable(mut self, tell: impl Fn(&io::Error) + Send + Sync + 'static) -> Self {
+        self.trouble = Trouble(Some(Box::new(tell)));
         self
     }
 
@@ -177,7 +186,10 @@ impl MemberClient {
                     self.stream = Some(stream);
                     self.member.handle_connected();
                 }
-                Err(error) => self.fail(error),
+                Err(error) => {
+                    self.trouble.tell(&error);
+                    self.fail(error);
+                }
             },
             Some(Output::Say(message @ Message::Hello(_))) => {
                 let head = v1::encode_head(&message, self.coder.coding().result, 0, 0);

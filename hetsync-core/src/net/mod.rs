@@ -22,6 +22,7 @@ mod session;
 mod socket;
 mod tcp_info;
 mod trace;
+mod watch;
 
 pub use client::{Client, ClientError};
 pub use handle::{Handle, Reported, Reports, Running};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::Name;
 use crate::checkpoint::{DamagedError, Saved};
-use crate::server::{ConnId, Denial, Event, RoundId};
+use crate::server::{ConnId, Denial, Event, OpenRound, RoundId};
 use crate::time::Span;
 
 /// Something worth a line in the log.
@@ -85,10 +85,26 @@ pub enum Notice {
         /// The system's words.
         error: io::Error,
     },
+    /// A round has stood open for long.
+    Waiting {
+        /// Which job's.
+        job: Name,
+        /// The round as it stands.
+        open: OpenRound,
+    },
     /// The server was asked to stop.
     Stopping {
-        /// Whether it lets an open round come to its close first.
-        round_open: bool,
+        /// Rounds that it lets come to their close first, with their jobs.
+        open: Vec<(Name, OpenRound)>,
+        /// How long it lets them.
+        grace: Span,
+    },
+    /// The grace was over before a round had closed.
+    Unfinished {
+        /// Which job's.
+        job: Name,
+        /// The round as it stood.
+        open: OpenRound,
     },
 }
 

@@ -544,13 +544,14 @@ async fn attend_old(
     (why, conn, claim)
 }
 
-/// Looks for idle connections, for ever.
+/// Looks for idle connections and for rounds that stand open, for ever.
 async fn sweep(hub: &Hub, idle: Span, hello: Span) {
     // A second is soon enough for a broken promise.
     let pause = Duration::from(idle.min(hello).min(Span::from_secs(4))) / 4;
     loop {
         Timer::after(pause.max(Duration::from_millis(1))).await;
         hub.sweep(idle, hello);
+        hub.tell_of_open_rounds();
     }
 }
 
@@ -559,10 +560,13 @@ async fn sweep(hub: &Hub, idle: Span, hello: Span) {
 /// more thing for every round to signal.
 async fn drain(hub: &Hub, grace: Span) {
     hub.stop();
-    let round_open = hub.has_open_round();
-    hub.tell(&Notice::Stopping { round_open });
+    let open = hub.open_rounds();
+    hub.tell(&Notice::Stopping { open, grace });
     let until = hub.now() + grace;
     while hub.is_busy() && hub.now() < until {
         Timer::after(Duration::from_millis(2)).await;
+    }
+    for (job, open) in hub.open_rounds() {
+        hub.tell(&Notice::Unfinished { job, open });
     }
 }

@@ -25,7 +25,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::{
-    Charge, ConnId, Event, Frame, Machine, Output, Recovery, Refusal, RoundId, Signs, Token,
+    Charge, ConnId, Event, Frame, Machine, OpenRound, Output, Recovery, Refusal, RoundId, Signs,
+    Token,
 };
 use crate::Name;
 use crate::payload::Payload;
@@ -303,6 +304,12 @@ impl Jobs {
         self.jobs.iter().any(|job| job.machine.has_open_round())
     }
 
+    /// The open rounds, with their jobs.
+    pub fn open_rounds(&self) -> Vec<(Name, OpenRound)> {
+        let open = |job: &Job| Some((job.name.clone(), job.machine.open_round()?));
+        self.jobs.iter().filter_map(open).collect()
+    }
+
     /// The default job's machine.
     pub fn default_machine(&self) -> &Machine {
         &self.jobs[0].machine
@@ -318,6 +325,7 @@ impl Jobs {
         let tell = |job: &Job| crate::metrics::Job {
             name: job.name.clone(),
             round: job.machine.round(),
+            open: job.machine.open_round(),
             census: job.machine.census(),
             stats: job.machine.stats().clone(),
             names: job.names.iter().map(|(id, n)| (*id, n.clone())).collect(),

@@ -77,7 +77,7 @@ pub(crate) use planted::Planted;
 pub use restore::RestoreError;
 pub(crate) use roster::Roster;
 pub use roster::{Census, ConnId};
-pub use round::RoundId;
+pub use round::{OpenRound, RoundId};
 pub use token::Token;
 
 use std::collections::{HashMap, VecDeque};
@@ -220,6 +220,23 @@ impl Machine {
     /// Whether a round is open, that is, holds a gradient.
     pub fn has_open_round(&self) -> bool {
         self.round.opened.is_some()
+    }
+
+    /// The open round as it stands, for whoever asks why it has not closed.
+    /// Looks at every worker.
+    pub fn open_round(&self) -> Option<OpenRound> {
+        let opened = self.round.opened?;
+        let behind = self.config.wait_for == WaitFor::Connected;
+        Some(OpenRound {
+            round: self.round.id,
+            opened,
+            closes: self.timeout,
+            gradients: self.round.staged.len(),
+            awaited: self
+                .roster
+                .awaited_by(self.round.id, behind, self.gathering),
+            absent: self.absent(),
+        })
     }
 
     /// A buffer that a gradient was in, to read another one into.

@@ -368,6 +368,25 @@ impl Roster {
         missed
     }
 
+    /// Those whom the open round `current` waits for: those in step, those
+    /// who are `behind` if they count, and the silent at the start of a job.
+    pub(super) fn awaited_by(
+        &self,
+        current: RoundId,
+        behind: bool,
+        gathering: bool,
+    ) -> Vec<ConnId> {
+        let speakers = self.speakers.iter().filter(|(_, member)| {
+            member.is_awaited(current) || behind && member.on < current && member.takes_part()
+        });
+        let mut awaited: Vec<ConnId> = speakers.map(|(conn, _)| *conn).collect();
+        if gathering {
+            awaited.extend(self.silent.keys());
+            awaited.sort_unstable();
+        }
+        awaited
+    }
+
     /// Those who had fallen behind before `closing` and have not spoken
     /// since.
     pub(super) fn overdue(&self, closing: RoundId) -> Vec<ConnId> {

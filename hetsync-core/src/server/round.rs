@@ -21,6 +21,24 @@ impl fmt::Display for RoundId {
     }
 }
 
+/// A round that has not closed, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRound {
+    /// Which.
+    pub round: RoundId,
+    /// When its first gradient came.
+    pub opened: Time,
+    /// When its rule looks at it next or closes it, if nothing comes before;
+    /// `None` if only a gradient or a departure can close it.
+    pub closes: Option<Time>,
+    /// How many gradients are in.
+    pub gradients: usize,
+    /// Who is connected and waited for, in order of connection.
+    pub awaited: Vec<ConnId>,
+    /// Of the configured workers, how many have not even connected.
+    pub absent: usize,
+}
+
 /// A gradient that waits for its round to close.
 #[derive(Debug)]
 pub(super) struct Staged {

@@ -102,7 +102,7 @@ pub enum Error {
     #[error("in the guest: {0}")]
     Agent(String),
     /// The host was asked for, but its kernel or the rights do not allow it.
-    #[error("HETSYNC_KERNEL=host: {0}")]
+    #[error("on this machine's own kernel (`host`): {0}")]
     Host(String),
 }
 

@@ -179,11 +179,17 @@ impl Run {
             },
         )?;
         for (from, to) in wanted {
-            let bytes = guest.get(from)?;
-            std::fs::write(to, bytes).map_err(|source| Error::File {
-                path: PathBuf::from(to),
-                source,
-            })?;
+            let fetched = guest.get(from).and_then(|bytes| {
+                std::fs::write(to, bytes).map_err(|source| Error::File {
+                    path: PathBuf::from(to),
+                    source,
+                })
+            });
+            match fetched {
+                // A command that failed may well have left nothing to fetch: its own status says more.
+                Err(error) if status != 0 => eprintln!("guest: --get {from}: {error}"),
+                other => other?,
+            }
         }
         if self.report {
             let report = guest.report();

@@ -33,6 +33,8 @@ impl FileArgs {
     /// Finds out whether all files can be written, `others` included, and
     /// that no two of them go to standard output.
     pub(crate) fn check(&self, others: &[&Option<PathBuf>]) -> Result<(), Failure> {
+        named_as(self.svg.as_deref(), "--svg", "SVG", ["png", "json"])?;
+        named_as(self.png.as_deref(), "--png", "PNG", ["svg", "json"])?;
         let own = [&self.json, &self.svg, &self.png];
         let all = own.iter().chain(others).filter_map(|path| path.as_deref());
         let mut to_stdout = 0;
@@ -70,6 +72,19 @@ impl FileArgs {
 
 fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
+}
+
+/// A file is not to be named like one of another kind.
+fn named_as(path: Option<&Path>, flag: &str, kind: &str, others: [&str; 2]) -> Result<(), Failure> {
+    let ending = path.and_then(Path::extension).and_then(|e| e.to_str());
+    match (path, ending) {
+        (Some(path), Some(ending)) if others.contains(&ending) => Err(format!(
+            "{flag} writes {kind}, and {} is named like another kind of file: --{ending} writes those",
+            path.display()
+        )
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 /// Leaves no empty file where there was none.

@@ -1,5 +1,7 @@
 //! `hetsync worker`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hetsync_core::member::{Answer, Fate, Identity};
@@ -43,9 +45,18 @@ enum Speaker {
 }
 
 impl Speaker {
-    fn new(args: &WorkerArgs, index: usize) -> Result<Self, Failure> {
+    fn new(args: &WorkerArgs, index: usize, is_told: &Arc<AtomicBool>) -> Result<Self, Failure> {
+        let (address, is_told) = (args.connect, Arc::clone(is_told));
+        let tell = move |error: &std::io::Error| {
+            if !is_told.swap(true, Ordering::Relaxed) {
+                say(format!(
+                    "worker {index}: no connection to {address} yet: {error}. It tries again for some seconds"
+                ));
+            }
+        };
         if args.protocol == 0 {
-            return Ok(Self::Old(Box::new(Client::new(args.connect))));
+            let client = Client::new(args.connect).on_unreachable(tell);
+            return Ok(Self::Old(Box::new(client)));
         }
         let worker = match args.count {
             1 => args.id.clone(),
@@ -68,7 +79,7 @@ impl Speaker {
             ..Coding::default()
         };
         let client = MemberClient::new(args.connect, identity).coding(coding);
-        Ok(Self::New(Box::new(client)))
+        Ok(Self::New(Box::new(client.on_unreachable(tell))))
     }
 
     async fn connect(&mut self) -> Result<(), ClientError> {
@@ -131,7 +142,9 @@ async fn one(args: WorkerArgs, index: usize) -> Result<(), Failure> {
             .map(|time| (time, args.straggle_chance / 100.0)),
     };
     let mut steps = Steps::new(pace, args.seed.wrapping_add(index as u64));
-    let mut client = Speaker::new(&args, index)?;
+    // Of attempts that fail in a row one line is enough.
+    let is_told = Arc::new(AtomicBool::new(args.quiet));
+    let mut client = Speaker::new(&args, index, &is_told)?;
     client.connect().await?;
     Timer::after(args.delay.into()).await;
 
@@ -148,6 +161,7 @@ async fn one(args: WorkerArgs, index: usize) -> Result<(), Failure> {
         match client.submit(gradient).await {
             Ok(note) => {
                 rounds += 1;
+                is_told.store(args.quiet, Ordering::Relaxed);
                 let waited = Span::from(sent.elapsed());
                 waits.record(waited);
                 if args.verbose {

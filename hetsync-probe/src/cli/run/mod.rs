@@ -38,7 +38,7 @@ use crate::plan::{self, LoaderName};
 use crate::report::account::Missed;
 use crate::report::form::Form;
 use crate::report::map::MapReport;
-use crate::report::plot;
+use crate::report::plot::{self, PlotError};
 use crate::sema::hir::{Missing, PointKind, Program};
 use crate::span::Span;
 use crate::{Compiled, Target, compile};
@@ -368,7 +368,7 @@ fn no_picture(path: &Path, reason: impl Into<String>) -> RunError {
     }
 }
 
-/// Draws the maps to a file; its ending says how.
+/// Draws the maps to a file; its ending says how. That nothing was measured is no failure of the run.
 fn draw(path: &Path, maps: &[MapReport<'_>]) -> Result<(), RunError> {
     let failed = |reason: String| no_picture(path, reason);
     let picture = if path.extension().is_some_and(|ending| ending == "png") {
@@ -376,7 +376,17 @@ fn draw(path: &Path, maps: &[MapReport<'_>]) -> Result<(), RunError> {
     } else {
         plot::svg(maps).map(String::into_bytes)
     };
-    let bytes = picture.map_err(|error| failed(error.to_string()))?;
+    let bytes = match picture {
+        Err(PlotError::Nothing) => {
+            eprintln!(
+                "warning: {} is not drawn: {}",
+                path.display(),
+                PlotError::Nothing
+            );
+            return Ok(());
+        }
+        other => other.map_err(|error| failed(error.to_string()))?,
+    };
     std::fs::write(path, bytes).map_err(|error| failed(error.to_string()))
 }
 

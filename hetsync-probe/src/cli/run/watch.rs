@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use smol::future::{self, FutureExt};
 
 use super::RunError;
@@ -20,7 +20,7 @@ use crate::load::Session;
 /// Why the waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// Ctrl-C or SIGTERM, `exit()`, the end of `-p`'s process, or of the time of `-d`.
+    /// Ctrl-C, SIGTERM or SIGHUP, `exit()`, the end of `-p`'s process, or of the time of `-d`.
     AsAsked,
     /// The child of `-c` ended with this status.
     Child(u8),
@@ -51,15 +51,26 @@ pub(super) fn second_signal_ends() {
     }
 }
 
+/// Whether this process was started to outlive its terminal.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
+}
+
 impl Watch {
-    /// Catches Ctrl-C and SIGTERM from now on; the time of `-d` starts now.
+    /// Catches Ctrl-C, SIGTERM and SIGHUP from now on; the time of `-d` starts now.
     ///
     /// # Errors
     /// The system's reason.
     pub(super) fn start(process: Option<OwnedFd>, duration: Option<Duration>) -> io::Result<Watch> {
         let (read, write) = UnixStream::pair()?;
         let hurry = HURRY.get_or_init(Arc::default);
-        for signal in [SIGINT, SIGTERM] {
+        // A lost terminal ends a run in order too: the report may go to a file, and the child is to be ended. Who wants
+        // it to go on says so with `nohup`.
+        let hangup = (!ignores_hangup()).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             signal_hook::flag::register_conditional_shutdown(
                 signal,
                 128 + signal,

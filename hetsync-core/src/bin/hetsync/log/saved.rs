@@ -1,8 +1,8 @@
 //! Lines about checkpoints.
 
+use hetsync_core::Time;
 use hetsync_core::checkpoint::Saved;
 use hetsync_core::net::Notice;
-use hetsync_core::{Name, Time};
 
 use super::{Level, Log};
 
@@ -36,11 +36,5 @@ impl<W: FnMut(&str)> Log<W> {
             }
             _ => {}
         }
-    }
-
-    fn say_of(&mut self, now: Time, job: &Name, level: Level, text: &str) {
-        self.job = (*job != Name::default()).then(|| job.clone());
-        self.say(now, level, text);
-        self.job = None;
     }
 }
