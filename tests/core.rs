@@ -42,6 +42,8 @@ mod oracle;
 mod restart;
 #[path = "core/rules.rs"]
 mod rules;
+#[path = "core/saving.rs"]
+mod saving;
 #[path = "core/schedules.rs"]
 mod schedules;
 #[path = "core/service.rs"]

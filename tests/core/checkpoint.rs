@@ -7,7 +7,7 @@ use std::io;
 use std::rc::Rc;
 
 use hetsync_core::checkpoint::{Checkpoint, Disk, Folder, Store};
-use hetsync_core::server::{Config, ConnId, Descent, Join, Machine, Position};
+use hetsync_core::server::{Config, ConnId, Descent, Join, Machine, Output, Position, Recovery};
 use hetsync_core::wire::v1::message::Tensor;
 use hetsync_core::{Name, Payload, Time};
 
@@ -244,6 +244,112 @@ fn killed_at_any_call_the_newest_finished_checkpoint_can_be_read() {
             }
         }
     }
+}
+
+/// The world stops after the k-th call of a resumption, for every k: the
+/// checkpoint is there, and the epochs noted before it.
+#[test]
+fn killed_at_any_call_the_epochs_that_were_noted_are_known() {
+    for noted in 0..3_u64 {
+        let mut k = 0;
+        loop {
+            let disk = Memory::default();
+            disk.allow(usize::MAX);
+            let mut store = Store::open(disk.clone(), 2).expect("a folder");
+            store.save(&after(1)).expect("it is saved");
+            store.restore().expect("it is in order");
+            for epoch in 0..noted {
+                store.resume(100 + epoch).expect("it is noted");
+            }
+            disk.allow(k);
+            let is_noted = store.resume(100 + noted).is_ok();
+            for seed in 0..24 {
+                let left = disk.after_loss_of_power(&mut Random(seed + 1));
+                let mut store = Store::open(left.clone(), 2).expect("a folder");
+                let restored = store.restore().expect("it is in order");
+                assert!(restored.refused.is_empty(), "{:?}", restored.refused);
+                let found = epochs(&restored.newest.expect("it is there").1, 300);
+                let wanted = |all: u64| found == (100..100 + all).collect::<Vec<_>>();
+                assert!(
+                    wanted(noted + 1) || !is_noted && wanted(noted),
+                    "call {k}: {found:?}"
+                );
+                // It goes when its checkpoint goes.
+                for round in 2..5 {
+                    store.save(&after(round)).expect("it is saved");
+                }
+                let names = left.clone().list().expect("names");
+                assert_eq!(
+                    names,
+                    ["checkpoint-000000000002", "checkpoint-000000000003"]
+                );
+            }
+            if is_noted {
+                break;
+            }
+            k += 1;
+            assert!(k < 100, "a note is a few calls");
+        }
+    }
+}
+
+/// Which of the epochs 100 to `end` a restored job knows for its past.
+fn epochs(checkpoint: &Checkpoint, end: u64) -> Vec<u64> {
+    let mut machine = Machine::new(Config {
+        model: Some(Box::new(Descent::new(vec![1.0; PARAMETERS], 0.1))),
+        ..Config::default()
+    });
+    machine.restore(checkpoint.clone()).expect("it goes on");
+    // Somebody holds its place, so that nobody else's position is taken over.
+    let join = |machine: &mut Machine, id: u64, position| {
+        let name = format!("w{id}").parse().expect("a name");
+        let join = Join {
+            name,
+            position,
+            seen: None,
+        };
+        machine.handle_join(Time::ZERO, ConnId(id), join);
+        let told = std::iter::from_fn(|| machine.poll_output());
+        told.filter_map(|output| match output {
+            Output::CatchUp { catch_up, .. } => Some(catch_up.recovery),
+            _ => None,
+        })
+        .last()
+        .expect("a join is answered")
+    };
+    join(&mut machine, 0, Position::Fresh);
+    let next = checkpoint.next();
+    let is_known = |epoch: &u64| {
+        let position = Position::Before {
+            next,
+            epoch: *epoch,
+        };
+        matches!(join(&mut machine, 1 + epoch, position), Recovery::Results(results) if results.is_empty())
+    };
+    (100..end).filter(is_known).collect()
+}
+
+/// A list of epochs that is damaged is told of, and the checkpoint is used.
+#[test]
+fn a_damaged_list_of_epochs_costs_no_checkpoint() {
+    let (_folder, path) = folder();
+    let store = || Store::open(Folder::open(&path).expect("a folder"), 2).expect("a store");
+    {
+        let mut store = store();
+        store.save(&after(1)).expect("it is saved");
+        store.restore().expect("it is in order");
+        store.resume(7).expect("it is noted");
+    }
+    let list = path.join("checkpoint-000000000000.epochs");
+    let whole = std::fs::read(&list).expect("it is there");
+    std::fs::write(&list, &whole[1..]).expect("it is written");
+    // One without a checkpoint is nobody's.
+    let orphan = path.join("checkpoint-000000000009.epochs");
+    std::fs::write(&orphan, &whole).expect("it is written");
+    let restored = store().restore().expect("the checkpoint is in order");
+    assert_eq!(restored.newest.expect("it is there").1, after(1));
+    assert_eq!(restored.refused[0].0, "checkpoint-000000000000.epochs");
+    assert!(!orphan.exists());
 }
 
 /// A folder that fails for a while costs nothing that was there.

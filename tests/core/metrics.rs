@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use hetsync_core::metrics::NAMES;
-use hetsync_core::net::listen;
+use hetsync_core::net::{Checkpoints, listen};
 use hetsync_core::policy::Strict;
 
 use crate::cli::{run, text};
@@ -127,11 +127,21 @@ fn get(address: SocketAddr, path: &str) -> (String, String) {
     (head.into(), body.into())
 }
 
-/// A server with metrics that has closed five rounds of two workers.
-fn served() -> (TestServer, SocketAddr) {
+/// A server with metrics that has closed five rounds of two workers, and
+/// saved each.
+fn served() -> (TestServer, SocketAddr, tempfile::TempDir) {
     let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
     let address = listener.get_ref().local_addr().expect("its address");
-    let server = TestServer::start(|b| b.workers(2).policy(Strict).metrics(listener));
+    let folder = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints {
+        folder: folder.path().into(),
+        every: 1,
+        keep: 3,
+    };
+    let server = TestServer::start(|builder| {
+        let builder = builder.workers(2).policy(Strict).metrics(listener);
+        builder.checkpoints(checkpoints)
+    });
     let mut peers = [server.join(), server.join()];
     for _ in 0..5 {
         peers.iter_mut().for_each(|peer| peer.send(&[1.0, 2.0]));
@@ -143,12 +153,12 @@ fn served() -> (TestServer, SocketAddr) {
     let [first, second] = peers;
     // Both stay connected until the test ends.
     std::mem::forget((first, second));
-    (server, address)
+    (server, address, folder)
 }
 
 #[test]
 fn the_text_keeps_to_the_format_and_tells_what_was_counted() {
-    let (server, address) = served();
+    let (server, address, _folder) = served();
     let (head, body) = get(address, "/metrics");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(
@@ -200,6 +210,22 @@ fn the_text_keeps_to_the_format_and_tells_what_was_counted() {
         Some(0.0)
     );
 
+    // Whoever has a result has it since it was safe.
+    assert_eq!(
+        value(
+            "hetsync_checkpoints_total",
+            "hetsync_job=default;result=saved;"
+        ),
+        Some(5.0)
+    );
+    assert!(value("hetsync_checkpoint_bytes", "hetsync_job=default;") > Some(36.0));
+    assert!(
+        value(
+            "hetsync_checkpoint_last_success_timestamp_seconds",
+            "hetsync_job=default;"
+        ) > Some(1.7e9)
+    );
+
     let costs = &families["hetsync_worker_cost_seconds_total"].samples;
     let waited = value("hetsync_barrier_wait_seconds_total", "hetsync_job=default;");
     let charged: f64 = costs.values().sum();
@@ -237,7 +263,7 @@ fn the_text_keeps_to_the_format_and_tells_what_was_counted() {
 
 #[test]
 fn health_is_told_and_nonsense_is_refused_and_harms_nobody() {
-    let (server, address) = served();
+    let (server, address, _folder) = served();
     for path in ["/livez", "/readyz"] {
         let (head, body) = get(address, path);
         assert!(head.starts_with("HTTP/1.1 200 OK"), "{path}: {head}");

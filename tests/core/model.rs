@@ -115,7 +115,7 @@ fn a_wild_gradient_leaves_a_model_finite() {
             model.step(&Payload::from_floats(&[gradient; 2]), 1.0);
             assert!(model.parameters().iter().all(|p| p.is_finite()), "{rule}");
             for part in model.save().iter().filter(|part| part.name != "steps") {
-                let payload = Payload::from_bytes(part.bytes.clone()).expect("floats");
+                let payload = Payload::from_bytes(part.content.to_bytes()).expect("floats");
                 assert_eq!(payload.first_non_finite(), None, "{rule}: {}", part.name);
             }
         }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-use hetsync_core::checkpoint::Checkpoint;
+use hetsync_core::checkpoint::{Checkpoint, Folder, Store};
 use hetsync_core::member::{Answer, Fate, Identity};
 use hetsync_core::net::MemberClient;
 use hetsync_core::policy::Strict;
@@ -231,9 +231,8 @@ fn a_damaged_checkpoint_is_told_of_by_name() {
         "{told}"
     );
     assert_eq!(server.end(Signal::TERM), Some(0));
-    // It was saved again when it went on.
     damage(1);
-    damage(3);
+    damage(0);
     let output = Command::new(HETSYNC)
         .args(["serve", "--listen", "127.0.0.1:0", "--checkpoint"])
         .arg(folder.path())
@@ -369,6 +368,40 @@ fn a_restored_job_tells_its_past_from_what_it_has_lost() {
     assert_eq!(
         ask(&mut machine, 2, before(5, &old)).recovery,
         Recovery::Lost
+    );
+
+    // Who stands in an epoch that went on from this checkpoint before, and
+    // saved nothing, stands where it stood.
+    let mut between = restored();
+    join(&mut between, 0, before(5, &old));
+    run_rounds(&mut between, 1);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("job");
+    let store = || Store::open(Folder::open(&path).expect("a folder"), 1).expect("a store");
+    store().save(&saved).expect("it is saved");
+    for machine in [&between, &machine] {
+        let mut store = store();
+        store.restore().expect("it is in order");
+        store.resume(machine.epoch()).expect("it is noted");
+    }
+    let found = store().restore().expect("it is in order").newest;
+    let mut again = Machine::new(config(None, 9));
+    again
+        .restore(found.expect("it is there").1)
+        .expect("it goes on");
+    for (id, position) in [before(5, &old), before(5, &between), before(5, &machine)]
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(
+            join(&mut again, id as u64, position).recovery,
+            Recovery::Results(vec![])
+        );
+    }
+    assert_eq!(
+        ask(&mut again, 3, before(6, &between)).recovery,
+        Recovery::Lost,
+        "what went on from it and was not saved is lost"
     );
 
     // Restored from what was restored, it knows both pasts.

@@ -132,9 +132,9 @@ impl Disk for Folder {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file()?.sync_all()?;
-        self.open = None;
-        Ok(())
+        // Closed whatever comes of it.
+        let file = self.open.take();
+        file.ok_or_else(none_begun)?.sync_all()
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -152,7 +152,10 @@ impl Disk for Folder {
 
 impl Folder {
     fn file(&mut self) -> io::Result<&mut File> {
-        let none = || io::Error::new(io::ErrorKind::InvalidInput, "no file was begun");
-        self.open.as_mut().ok_or_else(none)
+        self.open.as_mut().ok_or_else(none_begun)
     }
+}
+
+fn none_begun() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "no file was begun")
 }

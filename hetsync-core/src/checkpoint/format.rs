@@ -15,6 +15,7 @@
 //! All numbers are little-endian, checksums are CRC-32. A file that is
 //! longer or shorter than its header says is damaged.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 
@@ -146,13 +147,19 @@ struct StatePart {
     bytes: u64,
 }
 
-/// The arrays, in the order of the file.
-pub(super) fn data(checkpoint: &Checkpoint) -> impl Iterator<Item = &[u8]> {
-    let newest = checkpoint.newest.as_ref().map(|result| result.as_bytes());
+/// Shows the arrays, piece by piece in the order of the file.
+pub(super) fn for_each_piece<E>(
+    checkpoint: &Checkpoint,
+    mut show: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    if let Some(newest) = &checkpoint.newest {
+        show(newest.as_bytes())?;
+    }
     let parts = checkpoint.model.iter().flat_map(|model| &model.parts);
-    let residual = std::iter::once(&checkpoint.residual[..]);
-    let parts = parts.map(|part| &part.bytes[..]);
-    newest.into_iter().chain(parts).chain(residual)
+    for part in parts {
+        part.content.for_each(&mut show)?;
+    }
+    checkpoint.residual.for_each(show)
 }
 
 /// Header and message; the data is written behind them from where it is.
@@ -160,9 +167,13 @@ pub(super) fn encode_head(checkpoint: &Checkpoint) -> Vec<u8> {
     let message = state(checkpoint).encode_to_vec();
     let mut hasher = crc32fast::Hasher::new();
     let mut data_bytes = 0_u64;
-    for part in data(checkpoint) {
-        hasher.update(part);
-        data_bytes += part.len() as u64;
+    let shown: Result<(), Infallible> = for_each_piece(checkpoint, |piece| {
+        hasher.update(piece);
+        data_bytes += piece.len() as u64;
+        Ok(())
+    });
+    match shown {
+        Ok(()) => {}
     }
     let mut head = Vec::with_capacity(HEADER_BYTES + message.len());
     head.extend(MAGIC);
@@ -219,7 +230,7 @@ fn state(checkpoint: &Checkpoint) -> State {
                 .iter()
                 .map(|part| StatePart {
                     name: part.name.clone(),
-                    bytes: part.bytes.len() as u64,
+                    bytes: part.content.len() as u64,
                 })
                 .collect(),
         }),
@@ -296,7 +307,7 @@ fn understand(state: State, mut data: &[u8]) -> Result<Checkpoint, String> {
             for StatePart { name, bytes } in model.parts {
                 parts.push(Part {
                     name,
-                    bytes: take(bytes)?,
+                    content: take(bytes)?.into(),
                 });
             }
             Some(SavedModel {
@@ -305,7 +316,7 @@ fn understand(state: State, mut data: &[u8]) -> Result<Checkpoint, String> {
             })
         }
     };
-    let residual = take(state.residual_bytes)?;
+    let residual = take(state.residual_bytes)?.into();
     if !data.is_empty() {
         return Err("its data is longer than its arrays".into());
     }
@@ -338,6 +349,7 @@ fn understand(state: State, mut data: &[u8]) -> Result<Checkpoint, String> {
         newest,
         model,
         residual,
+        resumed: Vec::new(),
     })
 }
 

@@ -16,10 +16,13 @@
 //! Not here: when a checkpoint is due, and what becomes of a job that is
 //! restored; see [`server`](crate::server).
 
+mod array;
 mod disk;
+mod epochs;
 mod format;
 mod store;
 
+pub use array::Array;
 pub use disk::{Disk, Folder};
 pub use format::{DamagedError, VERSION};
 pub use store::{NoneGoodError, Restored, Saved, Store};
@@ -50,7 +53,9 @@ pub struct Checkpoint {
     pub(crate) model: Option<SavedModel>,
     /// What rounding took away from the newest result; empty if nothing is
     /// rounded.
-    pub(crate) residual: Vec<u8>,
+    pub(crate) residual: Array,
+    /// Epochs that went on from this checkpoint, in order, if it was read.
+    pub(crate) resumed: Vec<u64>,
 }
 
 impl Checkpoint {
@@ -81,10 +86,10 @@ pub(crate) struct SavedModel {
 
 /// One array of a model's state: its parameters, or what an optimizer keeps
 /// beside them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// What it is called.
     pub name: String,
     /// Its content.
-    pub bytes: Vec<u8>,
+    pub content: Array,
 }

@@ -22,7 +22,7 @@ use crate::time::{Span, Time};
 use text::Text;
 
 /// Every family, in the order of the text.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 28] = [
     "hetsync_build_info",
     "hetsync_uptime_seconds",
     "hetsync_connections",
@@ -38,6 +38,10 @@ pub const NAMES: [&str; 24] = [
     "hetsync_workers",
     "hetsync_turnaround_seconds",
     "hetsync_barrier_wait_seconds_total",
+    "hetsync_checkpoints_total",
+    "hetsync_checkpoint_duration_seconds",
+    "hetsync_checkpoint_bytes",
+    "hetsync_checkpoint_last_success_timestamp_seconds",
     "hetsync_worker_turnaround_seconds",
     "hetsync_worker_rounds_total",
     "hetsync_worker_silent_rounds",
@@ -77,8 +81,25 @@ pub struct Job {
     pub census: Census,
     /// What it has counted.
     pub stats: Stats,
+    /// How it is saved, if it is.
+    pub checkpoints: Option<Checkpointing>,
     /// What workers are called; the others go by their numbers.
     pub names: Vec<(ConnId, Name)>,
+}
+
+/// What was counted of a job's checkpoints since the server started.
+#[derive(Debug, Clone, Default)]
+pub struct Checkpointing {
+    /// Those that are safe.
+    pub saved: u64,
+    /// Attempts that have failed.
+    pub failed: u64,
+    /// From the close of a round until its checkpoint was safe.
+    pub took: Histogram,
+    /// Length of the newest.
+    pub bytes: u64,
+    /// When the newest was safe, since the beginning of 1970.
+    pub newest: Option<std::time::Duration>,
 }
 
 impl Job {
@@ -104,6 +125,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     server(&mut text, snapshot);
     rounds(&mut text, Time::ZERO + snapshot.uptime, &snapshot.jobs);
     waits(&mut text, &snapshot.jobs);
+    checkpoints(&mut text, &snapshot.jobs);
     workers(&mut text, &snapshot.jobs);
     costs(&mut text, &snapshot.jobs);
     signs(&mut text, &snapshot.jobs);
@@ -252,6 +274,39 @@ fn waits(text: &mut Text, jobs: &[Job]) {
     }
 }
 
+/// Of jobs that are saved.
+fn checkpoints(text: &mut Text, jobs: &[Job]) {
+    let saved = || {
+        let saved = jobs
+            .iter()
+            .filter_map(|job| Some((job, job.checkpoints.as_ref()?)));
+        saved.map(|(job, of)| (("hetsync_job", job.name.as_str()), of))
+    };
+    let help = "Checkpoints that were written and are safe, and attempts that failed.";
+    text.counter("hetsync_checkpoints_total", help);
+    for (job, of) in saved() {
+        text.sample(&[job, ("result", "saved")], of.saved as f64);
+        text.sample(&[job, ("result", "failed")], of.failed as f64);
+    }
+    let help = "From the close of a round until its checkpoint was safe.";
+    text.histogram("hetsync_checkpoint_duration_seconds", help);
+    for (job, of) in saved() {
+        buckets(text, job, &of.took);
+    }
+    let help = "Length of the newest checkpoint; absent until there is one.";
+    text.gauge("hetsync_checkpoint_bytes", help);
+    for (job, of) in saved().filter(|(_, of)| of.saved > 0) {
+        text.sample(&[job], of.bytes as f64);
+    }
+    let help = "When the newest checkpoint was safe, in Unix time; absent until there is one.";
+    text.gauge("hetsync_checkpoint_last_success_timestamp_seconds", help);
+    for (job, of) in saved() {
+        if let Some(newest) = of.newest {
+            text.sample(&[job], newest.as_secs_f64());
+        }
+    }
+}
+
 fn workers(text: &mut Text, jobs: &[Job]) {
     let help = "From the server's last word to this worker's gradient.";
     text.summary("hetsync_worker_turnaround_seconds", help);
@@ -352,16 +407,19 @@ fn histogram(
 ) {
     text.histogram(name, help);
     for job in jobs {
-        let times = of(&job.stats);
-        let job = ("hetsync_job", job.name.as_str());
-        for exponent in BUCKETS {
-            let limit = Span::from_nanos(1 << exponent).as_secs_f64().to_string();
-            let below = times.count_below(exponent);
-            text.part("_bucket", &[job, ("le", &limit)], below as f64);
-        }
-        let all = times.count() as f64;
-        text.part("_bucket", &[job, ("le", "+Inf")], all);
-        text.part("_sum", &[job], times.sum().as_secs_f64());
-        text.part("_count", &[job], all);
+        buckets(text, ("hetsync_job", job.name.as_str()), of(&job.stats));
     }
+}
+
+/// The samples of one histogram of the family that was opened last.
+fn buckets(text: &mut Text, job: (&str, &str), times: &Histogram) {
+    for exponent in BUCKETS {
+        let limit = Span::from_nanos(1 << exponent).as_secs_f64().to_string();
+        let below = times.count_below(exponent);
+        text.part("_bucket", &[job, ("le", &limit)], below as f64);
+    }
+    let all = times.count() as f64;
+    text.part("_bucket", &[job, ("le", "+Inf")], all);
+    text.part("_sum", &[job], times.sum().as_secs_f64());
+    text.part("_count", &[job], all);
 }

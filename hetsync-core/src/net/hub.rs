@@ -12,7 +12,7 @@ use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
 use super::connection::Connection;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Written};
 use super::memory::{Claim, Memory};
 use super::notice::{Departure, Notice};
 use super::watch::Watch;
@@ -47,6 +47,13 @@ pub(super) type Observer = Box<dyn FnMut(Time, &Notice) + Send>;
 
 /// Who is sent something.
 type Receivers = Vec<Arc<Connection>>;
+
+/// Sends to each in turn, for as long as their sockets take it.
+fn send(mut receivers: Receivers) {
+    while !receivers.is_empty() {
+        receivers.retain(|connection| connection.push_reply(TURN_BYTES));
+    }
+}
 
 pub(super) struct Hub {
     clock: Instant,
@@ -163,10 +170,25 @@ impl Hub {
             let _ = self.wake_thinker.try_send(());
         }
         drop(guard);
-        while !receivers.is_empty() {
-            receivers.retain(|connection| connection.push_reply(TURN_BYTES));
-        }
+        send(receivers);
         changed
+    }
+
+    /// A checkpoint of this job is safe, or has failed: what has waited for it
+    /// goes out.
+    pub(super) fn checkpoint_written(&self, job: &Name, written: Written) {
+        let mut receivers = Vec::new();
+        let now = self.now();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        (state.observer)(now, written.notice());
+        let keeper = state.keeper.as_mut();
+        let released = keeper.map(|keeper| keeper.written(job, &written, &state.jobs));
+        for action in released.into_iter().flatten() {
+            state.perform(now, action, &mut receivers);
+        }
+        drop(guard);
+        send(receivers);
     }
 
     /// A worker has ended its side while its reply is owed.
@@ -343,7 +365,7 @@ impl Hub {
         }
     }
 
-    /// Whether a round is open or a reply on its way.
+    /// Whether a round is open, or a reply on its way or waiting to be.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
         state.jobs.has_open_round()
@@ -351,6 +373,7 @@ impl Hub {
                 .connections
                 .values()
                 .any(|connection| connection.is_sending())
+            || state.keeper.as_ref().is_some_and(Keeper::is_busy)
     }
 
     pub(super) fn open_rounds(&self) -> Vec<(Name, OpenRound)> {
@@ -388,10 +411,16 @@ impl Hub {
 
     /// Saves the jobs for the last time.
     pub(super) fn finish(&self) {
-        let thread = self.state().keeper.as_mut().and_then(Keeper::retire);
-        if let Some(thread) = thread {
-            // It panics for no reason of its own.
-            let _ = thread.join();
+        loop {
+            let mut writers = match &mut self.state().keeper {
+                Some(keeper) => keeper.writers(),
+                None => return,
+            };
+            // One that has written may have been told to write again.
+            match writers.is_empty() {
+                true => break,
+                false => writers.drain(..).for_each(smol::block_on),
+            }
         }
         let now = self.now();
         let mut guard = self.state();
@@ -407,6 +436,12 @@ impl Hub {
     /// What there is to be told of this moment.
     pub(super) fn snapshot(&self) -> Snapshot {
         let state = self.state();
+        let mut jobs = state.jobs.snapshot();
+        if let Some(keeper) = &state.keeper {
+            for job in &mut jobs {
+                job.checkpoints = keeper.stats(&job.name).cloned();
+            }
+        }
         let (mut received_bytes, mut sent_bytes) = state.past_traffic;
         for connection in state.connections.values() {
             let (received, sent) = connection.traffic();
@@ -418,7 +453,7 @@ impl Hub {
             connections: state.connections.len(),
             received_bytes,
             sent_bytes,
-            jobs: state.jobs.snapshot(),
+            jobs,
         }
     }
 
@@ -441,45 +476,64 @@ impl State {
     /// its order is theirs, and whoever is to get it is gathered.
     fn drain(&mut self, now: Time, receivers: &mut Receivers) {
         while let Some(action) = self.jobs.poll_action() {
-            match action {
-                Action::Send {
-                    to,
-                    frames,
-                    is_answer,
-                } => {
-                    frames.iter().for_each(|frame| self.note_result(frame));
-                    if let Some(connection) = self.connections.get(&to) {
-                        connection.start_reply(frames, is_answer, now);
-                        receivers.push(Arc::clone(connection));
-                    }
+            if let Action::Send { frames, .. } = &action {
+                frames.iter().for_each(|frame| self.note_result(frame));
+            }
+            if let Some(action) = self.hold(action) {
+                self.perform(now, action, receivers);
+            }
+        }
+    }
+
+    /// Leaves what has to wait for a checkpoint to the keeper.
+    fn hold(&mut self, action: Action) -> Option<Action> {
+        let Some(keeper) = &mut self.keeper else {
+            return Some(action);
+        };
+        let conn = match &action {
+            Action::Send { to, .. } => *to,
+            Action::Close { conn, .. } => *conn,
+            Action::Event { .. } => return Some(action),
+        };
+        keeper.hold(self.jobs.job_of(conn), conn, action)
+    }
+
+    fn perform(&mut self, now: Time, action: Action, receivers: &mut Receivers) {
+        match action {
+            Action::Send {
+                to,
+                frames,
+                is_answer,
+            } => {
+                if let Some(connection) = self.connections.get(&to) {
+                    connection.start_reply(frames, is_answer, now);
+                    receivers.push(Arc::clone(connection));
                 }
-                Action::Close {
-                    conn,
-                    farewell,
-                    why,
-                } => {
-                    let why = match why {
-                        Closing::Refused => Departure::Refused,
-                        Closing::Denied(denial) => Departure::Denied(denial),
-                        Closing::Left => Departure::Left,
-                    };
-                    if let Some(connection) = self.connections.get(&conn) {
-                        connection.part(farewell, why);
-                    }
+            }
+            Action::Close {
+                conn,
+                farewell,
+                why,
+            } => {
+                let why = match why {
+                    Closing::Refused => Departure::Refused,
+                    Closing::Denied(denial) => Departure::Denied(denial),
+                    Closing::Left => Departure::Left,
+                };
+                if let Some(connection) = self.connections.get(&conn) {
+                    connection.part(farewell, why);
                 }
-                Action::Event { job, mut event } => {
-                    if let Event::Closed(report) = &mut event {
-                        self.look_for_causes(now, &job, report);
-                    }
-                    let is_closed = matches!(event, Event::Closed(_));
-                    let name = is_closed.then(|| job.clone());
-                    (self.observer)(now, &Notice::Machine { job, event });
-                    // Before the result is sent, which comes next.
-                    if let (Some(job), Some(keeper)) = (name, &mut self.keeper)
-                        && let Some(notice) = keeper.round_closed(&job, &self.jobs)
-                    {
-                        (self.observer)(now, &notice);
-                    }
+            }
+            Action::Event { job, mut event } => {
+                if let Event::Closed(report) = &mut event {
+                    self.look_for_causes(now, &job, report);
+                }
+                let is_closed = matches!(event, Event::Closed(_));
+                let name = is_closed.then(|| job.clone());
+                (self.observer)(now, &Notice::Machine { job, event });
+                // Before the result is sent, which comes next.
+                if let (Some(job), Some(keeper)) = (name, &mut self.keeper) {
+                    keeper.round_closed(&job, &self.jobs);
                 }
             }
         }

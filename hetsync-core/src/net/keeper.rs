@@ -1,26 +1,30 @@
-//! Checkpoints of the jobs of a running server: which is due, and who writes
-//! it.
+//! Checkpoints of the jobs of a running server: which is due, who writes it,
+//! and who waits for that.
 //!
-//! Where every round is saved, that is done before its result is sent, so
-//! that nobody has ever been told of a round that a restart forgets; the
-//! server does nothing else meanwhile. Otherwise a thread writes, and rounds
-//! go on; a round that is due while it is busy is saved with the next one.
+//! A job's state is taken while nothing else happens, which is cheap as its
+//! arrays are shared, and written on a thread of the blocking pool. Where
+//! every round is saved, what the job has to say from the round's close on is
+//! held back until the file is safe, so that nobody has ever been told of a
+//! round that a restart forgets; other jobs are not held up. Otherwise rounds
+//! go on.
 //!
-//! Invariant: a job's checkpoints are written one after the other, in the
-//! order of its rounds.
+//! Invariants: one checkpoint of a job is being written at a time, in the
+//! order of its rounds. One that is due meanwhile is taken when that is done,
+//! as the job is then, and stands for all that were due. What is held back
+//! comes in its order, for each connection.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::hub::Hub;
 use super::notice::Notice;
 use crate::Name;
 use crate::checkpoint::{Checkpoint, Folder, Saved, Store};
-use crate::server::Jobs;
+use crate::metrics::Checkpointing;
+use crate::server::{Action, ConnId, Jobs};
 use crate::time::Span;
 
 /// How a server saves its jobs.
@@ -38,9 +42,7 @@ pub struct Checkpoints {
 pub(super) struct Keeper {
     every: u64,
     jobs: Vec<Kept>,
-    /// To the thread that writes, if there is to be one.
-    writer: Option<SyncSender<Work>>,
-    thread: Option<JoinHandle<()>>,
+    hub: Weak<Hub>,
 }
 
 /// A job's checkpoints.
@@ -49,12 +51,31 @@ struct Kept {
     store: Arc<Mutex<Store<Folder>>>,
     /// Rounds that have closed since it was saved.
     since: u64,
+    is_writing: bool,
+    /// Whoever writes.
+    writer: Option<smol::Task<()>>,
+    held: VecDeque<Held>,
+    stats: Checkpointing,
+}
+
+/// What waits for a checkpoint.
+enum Held {
+    Action(Action),
+    /// Another round has closed; what follows waits for another checkpoint.
+    Due,
 }
 
 struct Work {
     checkpoint: Checkpoint,
     store: Arc<Mutex<Store<Folder>>>,
     began: Instant,
+}
+
+/// A checkpoint that is safe, or has failed.
+pub(super) struct Written {
+    notice: Notice,
+    saved: Option<u64>,
+    took: Span,
 }
 
 impl Keeper {
@@ -71,127 +92,203 @@ impl Keeper {
                 let text = format!("checkpoints in {}: {error}", path.display());
                 io::Error::new(error.kind(), text)
             })?;
-            let kept_job = Kept {
+            kept.push(Kept {
                 job,
                 store: Arc::new(Mutex::new(store)),
                 since: 0,
-            };
-            // Its epoch is to be known to the next server before any worker
-            // hears of it.
-            if matches!(notices.last(), Some(Notice::Restored { job, .. }) if *job == kept_job.job)
-            {
-                notices.extend(kept_job.save(jobs));
-            }
-            kept.push(kept_job);
+                is_writing: false,
+                writer: None,
+                held: VecDeque::new(),
+                stats: Checkpointing::default(),
+            });
         }
         let keeper = Self {
             every: settings.every.max(1),
             jobs: kept,
-            writer: None,
-            thread: None,
+            hub: Weak::new(),
         };
         Ok((keeper, notices))
     }
 
-    /// Starts the thread that writes, if there is to be one. It ends when the
-    /// server does.
+    /// Whom to tell of what is written.
     pub(super) fn start(&mut self, hub: Weak<Hub>) {
-        if self.every == 1 {
-            return;
-        }
-        let (writer, work) = sync_channel::<Work>(1);
-        let write = move || {
-            while let Ok(work) = work.recv() {
-                let notice = work.write();
-                match hub.upgrade() {
-                    Some(hub) => hub.tell(&notice),
-                    None => break,
-                }
-            }
-        };
-        // Without a thread rounds wait for what is written.
-        let thread = std::thread::Builder::new().name("checkpoints".into());
-        self.thread = thread.spawn(write).ok();
-        self.writer = self.thread.as_ref().map(|_| writer);
+        self.hub = hub;
     }
 
-    /// A round of this job has closed. What there is to be told, if it was
-    /// saved at once.
-    pub(super) fn round_closed(&mut self, job: &Name, jobs: &Jobs) -> Option<Notice> {
-        let kept = self.jobs.iter_mut().find(|kept| kept.job == *job)?;
+    /// A round of this job has closed.
+    pub(super) fn round_closed(&mut self, job: &Name, jobs: &Jobs) {
+        let Some(kept) = self.jobs.iter_mut().find(|kept| kept.job == *job) else {
+            return;
+        };
         kept.since += 1;
         if kept.since < self.every {
-            return None;
+            return;
         }
-        let Some(writer) = &self.writer else {
-            let notice = kept.save(jobs)?;
-            if matches!(notice, Notice::Checkpointed { .. }) {
-                kept.since = 0;
+        if !kept.is_writing {
+            kept.begin(jobs, &self.hub);
+        } else if self.every == 1 {
+            kept.held.push_back(Held::Due);
+        }
+    }
+
+    /// Takes what is to be sent on a connection, or its end, if that has to
+    /// wait; otherwise gives it back. `job` is the connection's.
+    pub(super) fn hold(
+        &mut self,
+        job: Option<&Name>,
+        conn: ConnId,
+        action: Action,
+    ) -> Option<Action> {
+        if self.every > 1 {
+            return Some(action);
+        }
+        let waits = |kept: &Kept| kept.is_writing && job == Some(&kept.job) || kept.holds(conn);
+        match self.jobs.iter_mut().find(|kept| waits(kept)) {
+            Some(kept) => {
+                kept.held.push_back(Held::Action(action));
+                None
             }
-            return Some(notice);
+            None => Some(action),
+        }
+    }
+
+    /// A checkpoint has been written. Returns what has waited for it.
+    pub(super) fn written(&mut self, job: &Name, written: &Written, jobs: &Jobs) -> Vec<Action> {
+        let Some(kept) = self.jobs.iter_mut().find(|kept| kept.job == *job) else {
+            return Vec::new();
         };
-        // The state is copied only if the thread has nothing else to do.
-        let store = Arc::clone(&kept.store);
-        if store.try_lock().is_ok() {
-            let checkpoint = jobs.checkpoint(job)?;
-            let began = Instant::now();
-            let work = Work {
-                checkpoint,
-                store,
-                began,
-            };
-            if writer.try_send(work).is_ok() {
-                kept.since = 0;
+        kept.is_writing = false;
+        if let Some(writer) = kept.writer.take() {
+            // It is the caller.
+            writer.detach();
+        }
+        kept.count(written, self.every);
+        let mut released = Vec::new();
+        while let Some(held) = kept.held.pop_front() {
+            match held {
+                Held::Action(action) => released.push(action),
+                Held::Due => break,
             }
         }
-        None
+        if kept.since >= self.every && written.saved.is_some() || !kept.held.is_empty() {
+            // It stands for all that were due.
+            kept.held.retain(|held| matches!(held, Held::Action(_)));
+            kept.begin(jobs, &self.hub);
+        }
+        released
     }
 
-    /// Takes out the thread, which ends when it has written what it was
-    /// given. To be joined, by somebody who does not hold the hub, before
-    /// anything else is written.
-    pub(super) fn retire(&mut self) -> Option<JoinHandle<()>> {
-        self.writer = None;
-        self.thread.take()
+    /// Whether somebody waits for a checkpoint.
+    pub(super) fn is_busy(&self) -> bool {
+        self.jobs
+            .iter()
+            .any(|kept| kept.is_writing && self.every == 1)
     }
 
-    /// Saves all that has changed. No more rounds are to close.
+    /// Whoever writes at this moment; to be waited for by somebody who does
+    /// not hold the hub.
+    pub(super) fn writers(&mut self) -> Vec<smol::Task<()>> {
+        let writers = self.jobs.iter_mut().filter_map(|kept| kept.writer.take());
+        writers.collect()
+    }
+
+    /// Saves all that has changed. No more rounds are to close, and nobody
+    /// writes.
     pub(super) fn finish(&mut self, jobs: &Jobs) -> Vec<Notice> {
+        let every = self.every;
         let changed = self.jobs.iter_mut().filter(|kept| kept.since > 0);
-        changed.filter_map(|kept| kept.save(jobs)).collect()
+        let save = |kept: &mut Kept| {
+            let written = kept.work(jobs)?.write();
+            kept.count(&written, every);
+            Some(written.notice)
+        };
+        changed.filter_map(save).collect()
+    }
+
+    /// What was counted of this job.
+    pub(super) fn stats(&self, job: &Name) -> Option<&Checkpointing> {
+        let kept = self.jobs.iter().find(|kept| kept.job == *job)?;
+        Some(&kept.stats)
     }
 }
 
 impl Kept {
-    fn save(&self, jobs: &Jobs) -> Option<Notice> {
-        let checkpoint = jobs.checkpoint(&self.job)?;
-        let store = Arc::clone(&self.store);
-        let began = Instant::now();
-        Some(
-            Work {
-                checkpoint,
-                store,
-                began,
+    fn holds(&self, conn: ConnId) -> bool {
+        self.held.iter().any(|held| match held {
+            Held::Action(Action::Send { to, .. }) => *to == conn,
+            Held::Action(Action::Close { conn: other, .. }) => *other == conn,
+            Held::Action(Action::Event { .. }) | Held::Due => false,
+        })
+    }
+
+    fn work(&self, jobs: &Jobs) -> Option<Work> {
+        Some(Work {
+            began: Instant::now(),
+            checkpoint: jobs.checkpoint(&self.job)?,
+            store: Arc::clone(&self.store),
+        })
+    }
+
+    fn begin(&mut self, jobs: &Jobs, hub: &Weak<Hub>) {
+        let Some(work) = self.work(jobs) else {
+            return;
+        };
+        self.since = 0;
+        self.is_writing = true;
+        let (hub, job) = (hub.clone(), self.job.clone());
+        self.writer = Some(smol::unblock(move || {
+            let written = work.write();
+            if let Some(hub) = hub.upgrade() {
+                hub.checkpoint_written(&job, written);
             }
-            .write(),
-        )
+        }));
+    }
+
+    fn count(&mut self, written: &Written, every: u64) {
+        match written.saved {
+            Some(bytes) => {
+                self.stats.saved += 1;
+                self.stats.bytes = bytes;
+                self.stats.took.record(written.took);
+                let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                self.stats.newest = since_epoch.ok();
+            }
+            None => {
+                self.stats.failed += 1;
+                // The next round tries again.
+                self.since = self.since.max(every);
+            }
+        }
     }
 }
 
 impl Work {
-    fn write(self) -> Notice {
+    fn write(self) -> Written {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let saved: io::Result<Saved> = store.save(&self.checkpoint);
         let job = self.checkpoint.job().clone();
-        match saved {
+        let took = Span::from(self.began.elapsed());
+        let bytes = saved.as_ref().ok().map(|saved| saved.bytes);
+        let notice = match saved {
             Ok(saved) => Notice::Checkpointed {
                 job,
                 next: self.checkpoint.next(),
                 saved,
-                took: Span::from(self.began.elapsed()),
+                took,
             },
             Err(error) => Notice::CheckpointFailed { job, error },
+        };
+        Written {
+            notice,
+            saved: bytes,
+            took,
         }
+    }
+}
+
+impl Written {
+    pub(super) fn notice(&self) -> &Notice {
+        &self.notice
     }
 }
 
@@ -216,8 +313,20 @@ fn restore(
         let next = checkpoint.next();
         let fault = |error| io::Error::other(format!("{file}: {error}"));
         jobs.restore(checkpoint).map_err(fault)?;
-        let job = job.clone();
-        notices.push(Notice::Restored { job, file, next });
+        let restored = Notice::Restored {
+            job: job.clone(),
+            file,
+            next,
+        };
+        notices.push(restored);
+        // Its epoch is to be known to the next server before any worker
+        // hears of it.
+        if let Some(epoch) = jobs.epoch(job)
+            && let Err(error) = store.resume(epoch)
+        {
+            let job = job.clone();
+            notices.push(Notice::CheckpointFailed { job, error });
+        }
     }
     Ok(store)
 }

@@ -233,7 +233,8 @@ impl Builder {
     }
 
     /// Whom to tell what happens. Called in order, with the time since the
-    /// server was built; it holds up the server, so it should return soon.
+    /// server was built, on the server's thread or on one that has written a
+    /// checkpoint; it holds up the server, so it should return soon.
     pub fn observer(mut self, observer: impl FnMut(Time, &Notice) + Send + 'static) -> Self {
         self.observer = Box::new(observer);
         self

@@ -143,7 +143,7 @@ impl Machine {
         self.began = self.round.id;
         self.beginning = None;
         self.ancestors.clear();
-        self.residual.clear();
+        self.residual = std::sync::Arc::default();
         self.timeout = None;
         self.gathering = true;
         self.model_bytes = configured_bytes(&self.config);

@@ -328,6 +328,7 @@ impl Jobs {
             open: job.machine.open_round(),
             census: job.machine.census(),
             stats: job.machine.stats().clone(),
+            checkpoints: None,
             names: job.names.iter().map(|(id, n)| (*id, n.clone())).collect(),
         };
         self.jobs.iter().map(tell).collect()
@@ -362,6 +363,16 @@ impl Jobs {
             true => job.session_of(worker),
             false => Some(worker),
         }
+    }
+
+    /// The job that a connection belongs to, as far as it has said so.
+    pub fn job_of(&self, conn: ConnId) -> Option<&Name> {
+        let job = match self.sessions.get(&conn)? {
+            Session::Old => 0,
+            Session::Stranger => return None,
+            Session::Known { job, .. } => *job,
+        };
+        Some(&self.jobs[job].name)
     }
 
     /// A buffer to read a gradient of this connection's job into.

@@ -141,7 +141,7 @@ pub struct Machine {
     outputs: VecDeque<Output>,
     stats: Stats,
     /// What rounding took away from the newest result.
-    residual: Vec<f32>,
+    residual: Arc<Vec<f32>>,
     /// Who left while the open round waited for them, and when.
     departed: Vec<attribution::Missing>,
     #[cfg(test)]
@@ -170,7 +170,7 @@ impl Machine {
             spare_buffers: Vec::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
-            residual: Vec::new(),
+            residual: Arc::default(),
             departed: Vec::new(),
             #[cfg(test)]
             planted: None,

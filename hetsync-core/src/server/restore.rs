@@ -6,17 +6,18 @@
 //! is sent what it has missed, and whoever has applied a result that is lost
 //! is told so, or is sent the model.
 //!
-//! A restored job must be saved before anybody is told of its epoch: another
-//! restart would not know that epoch otherwise, and take no worker of it for
-//! its own.
+//! The epoch of a restored job must be noted beside its checkpoint, or saved
+//! with a new one, before anybody is told of it: another restart would not
+//! know that epoch otherwise, and take no worker of it for its own.
 //!
 //! Not saved: the open round, late gradients in it, what the closing rule has
 //! learned, and counters.
 
+use std::sync::Arc;
+
 use super::{Machine, Position, RoundId};
 use crate::Name;
-use crate::checkpoint::{Ancestor, Checkpoint, SavedModel};
-use crate::payload::FLOAT_BYTES;
+use crate::checkpoint::{Ancestor, Array, Checkpoint, SavedModel};
 use crate::wire::v1::Dtype;
 use crate::wire::v1::message::Tensor;
 
@@ -65,7 +66,8 @@ impl Machine {
             model_bytes: self.model_bytes.map(|bytes| bytes as u64),
             tensors,
             workers,
-            residual: to_bytes(&self.residual),
+            residual: Arc::clone(&self.residual).into(),
+            resumed: Vec::new(),
             // Whoever needs more than the model can be sent is sent that.
             newest: self.last.clone().filter(|_| model.is_none()),
             model: model.map(|model| SavedModel {
@@ -76,7 +78,7 @@ impl Machine {
     }
 
     /// Goes on from a checkpoint. To be called before anything has happened;
-    /// the job is then to be saved before anybody joins.
+    /// the job's epoch is then to be noted before anybody joins.
     ///
     /// # Errors
     /// [`RestoreError`] if it is of another job than the one configured.
@@ -104,7 +106,7 @@ impl Machine {
         }
         if self.precision() != Dtype::F32 {
             // Of another length, it is of another precision or none.
-            self.residual = from_bytes(&from.residual);
+            self.residual = residual(&from.residual);
         }
         self.round.id = from.next;
         self.began = from.next;
@@ -112,10 +114,10 @@ impl Machine {
         let newest = self.last.as_ref().map(|newest| newest.as_bytes().len());
         self.model_bytes = self.model_bytes.or(newest);
         self.ancestors = from.before;
-        self.ancestors.push(Ancestor {
-            epoch: from.epoch,
-            next: from.next,
-        });
+        let epochs = std::iter::once(from.epoch).chain(from.resumed);
+        let next = from.next;
+        self.ancestors
+            .extend(epochs.map(|epoch| Ancestor { epoch, next }));
         let surplus = self.ancestors.len().saturating_sub(MOST_ANCESTORS);
         self.ancestors.drain(..surplus);
         Ok(())
@@ -152,16 +154,13 @@ impl Machine {
     }
 }
 
-fn to_bytes(floats: &[f32]) -> Vec<u8> {
-    let bytes = floats.iter().flat_map(|float| float.to_le_bytes());
-    bytes.collect()
-}
-
-fn from_bytes(bytes: &[u8]) -> Vec<f32> {
-    let words = bytes.as_chunks::<FLOAT_BYTES>().0.iter();
-    let floats = words.map(|word| f32::from_le_bytes(*word));
-    // What is no number was never taken away by rounding.
+/// What is no number was never taken away by rounding.
+fn residual(saved: &Array) -> Arc<Vec<f32>> {
+    let mut floats = saved.to_floats().unwrap_or_default();
+    if !floats.iter().all(|float| float.is_finite()) {
+        let wild = Arc::make_mut(&mut floats).iter_mut();
+        wild.filter(|float| !float.is_finite())
+            .for_each(|float| *float = 0.0);
+    }
     floats
-        .map(|float| if float.is_finite() { float } else { 0.0 })
-        .collect()
 }

@@ -6,6 +6,8 @@
 //! rounding took away is added to the next result, so nothing is lost for
 //! ever; where a result would leave the form's range, it is cut off there.
 
+use std::sync::Arc;
+
 use super::{Machine, RoundResult};
 use crate::payload::FLOAT_BYTES;
 use crate::wire::v1::{Dtype, decode_into, encode_floats, largest};
@@ -26,9 +28,11 @@ impl Machine {
         }
         let bytes = result.bytes_mut();
         let (words, _) = bytes.as_chunks_mut::<FLOAT_BYTES>();
-        self.residual.resize(words.len(), 0.0);
+        // A copy only while a checkpoint with it is being written.
+        let residuals = Arc::make_mut(&mut self.residual);
+        residuals.resize(words.len(), 0.0);
         let limit = largest(dtype);
-        for (word, residual) in words.iter_mut().zip(&mut self.residual) {
+        for (word, residual) in words.iter_mut().zip(&mut *residuals) {
             let wanted = f32::from_le_bytes(*word) + *residual;
             let wanted = wanted.clamp(-limit, limit);
             *residual = wanted;
@@ -39,7 +43,7 @@ impl Machine {
         let decoded = decode_into(dtype, &coded, bytes);
         debug_assert!(decoded.is_ok());
         let (words, _) = bytes.as_chunks::<FLOAT_BYTES>();
-        for (word, residual) in words.iter().zip(&mut self.residual) {
+        for (word, residual) in words.iter().zip(residuals) {
             *residual -= f32::from_le_bytes(*word);
         }
     }

@@ -22,6 +22,13 @@ impl Jobs {
         Some(job.machine.checkpoint(job.name.clone(), tensors, workers))
     }
 
+    /// The epoch that a job's round numbers hold in; `None` if there is no job
+    /// of that name.
+    pub fn epoch(&self, job: &Name) -> Option<u64> {
+        let job = self.jobs.iter().find(|other| other.name == *job)?;
+        Some(job.machine.epoch())
+    }
+
     /// Goes on with the job that a checkpoint is of. To be called before
     /// anything has happened. False if there is none of that name.
     ///

@@ -2,12 +2,14 @@
 //!
 //! Invariants: what is finite stays so, whatever the gradients; the state is
 //! in f32 and each element depends on the same element of the gradients
-//! alone, so equal results give equal bits.
+//! alone, so equal results give equal bits. An array that a checkpoint still
+//! holds is copied before it is changed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::{Model, Optimizer, RoundResult};
-use crate::checkpoint::Part;
+use crate::checkpoint::{Array, Part};
 use crate::payload::{FLOAT_BYTES, Payload};
 
 /// A model that takes a step of gradient descent with each round.
@@ -29,12 +31,12 @@ use crate::payload::{FLOAT_BYTES, Payload};
 /// ```
 #[derive(Clone)]
 pub struct Descent {
-    parameters: Vec<f32>,
+    parameters: Arc<Vec<f32>>,
     optimizer: Optimizer,
     /// The velocity, or the mean; empty if the rule has none.
-    first: Vec<f32>,
+    first: Arc<Vec<f32>>,
     /// The mean square; empty if the rule has none.
-    second: Vec<f32>,
+    second: Arc<Vec<f32>>,
     steps: u64,
 }
 
@@ -52,11 +54,12 @@ impl Descent {
 
     /// Begins with these parameters.
     pub fn with(parameters: Vec<f32>, optimizer: Optimizer) -> Self {
-        let zeros = |is_wanted: bool| vec![0.0; if is_wanted { parameters.len() } else { 0 }];
+        let zeros =
+            |is_wanted: bool| Arc::new(vec![0.0; if is_wanted { parameters.len() } else { 0 }]);
         Self {
             first: zeros(!matches!(optimizer, Optimizer::Sgd { .. })),
             second: zeros(matches!(optimizer, Optimizer::Adam { .. })),
-            parameters,
+            parameters: Arc::new(parameters),
             optimizer,
             steps: 0,
         }
@@ -76,7 +79,11 @@ impl Descent {
         self.steps += 1;
         let (words, _) = bytes.as_chunks::<FLOAT_BYTES>();
         let gradients = words.iter().map(|word| f32::from_le_bytes(*word) / divisor);
-        let parameters = self.parameters.iter_mut();
+        let parameters = Arc::make_mut(&mut self.parameters).iter_mut();
+        let (first, second) = (
+            Arc::make_mut(&mut self.first),
+            Arc::make_mut(&mut self.second),
+        );
         match self.optimizer {
             Optimizer::Sgd { rate } => {
                 for (parameter, gradient) in parameters.zip(gradients) {
@@ -84,9 +91,7 @@ impl Descent {
                 }
             }
             Optimizer::Momentum { rate, decay } => {
-                for ((parameter, gradient), velocity) in
-                    parameters.zip(gradients).zip(&mut self.first)
-                {
+                for ((parameter, gradient), velocity) in parameters.zip(gradients).zip(first) {
                     *velocity = finite(decay * *velocity + gradient);
                     *parameter = finite(*parameter - rate * *velocity);
                 }
@@ -101,8 +106,8 @@ impl Descent {
                     let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
                     (1.0 - f64::from(decay).powi(steps)) as f32
                 };
+                let state = first.iter_mut().zip(second);
                 let (first, second) = (correct(first_decay), correct(second_decay));
-                let state = self.first.iter_mut().zip(&mut self.second);
                 for ((parameter, gradient), (mean, square)) in parameters.zip(gradients).zip(state)
                 {
                     *mean = finite(first_decay * *mean + (1.0 - first_decay) * gradient);
@@ -117,20 +122,13 @@ impl Descent {
     }
 
     /// Its arrays, by the names that they are saved under.
-    fn arrays(&mut self) -> [(&'static str, &mut Vec<f32>); 3] {
+    fn arrays(&mut self) -> [(&'static str, &mut Arc<Vec<f32>>); 3] {
         [
             ("parameters", &mut self.parameters),
             ("first", &mut self.first),
             ("second", &mut self.second),
         ]
     }
-}
-
-fn to_bytes(floats: &[f32]) -> Vec<u8> {
-    floats
-        .iter()
-        .flat_map(|float| float.to_le_bytes())
-        .collect()
 }
 
 impl Model for Descent {
@@ -144,7 +142,7 @@ impl Model for Descent {
 
     fn write(&self, out: &mut [u8]) {
         let (words, _) = out.as_chunks_mut::<FLOAT_BYTES>();
-        for (word, parameter) in words.iter_mut().zip(&self.parameters) {
+        for (word, parameter) in words.iter_mut().zip(self.parameters.iter()) {
             *word = parameter.to_le_bytes();
         }
     }
@@ -154,36 +152,38 @@ impl Model for Descent {
     }
 
     fn save(&self) -> Vec<Part> {
-        let part = |name: &str, bytes| Part {
+        let part = |name: &str, content: Array| Part {
             name: name.into(),
-            bytes,
+            content,
         };
         vec![
-            part("parameters", to_bytes(&self.parameters)),
-            part("first", to_bytes(&self.first)),
-            part("second", to_bytes(&self.second)),
-            part("steps", self.steps.to_le_bytes().to_vec()),
+            part("parameters", Arc::clone(&self.parameters).into()),
+            part("first", Arc::clone(&self.first).into()),
+            part("second", Arc::clone(&self.second).into()),
+            part("steps", self.steps.to_le_bytes().to_vec().into()),
         ]
     }
 
     fn restore(&mut self, parts: &[Part]) -> Result<(), String> {
         let find = |name: &str| {
             let part = parts.iter().find(|part| part.name == name);
-            part.map(|part| &part.bytes[..])
+            part.map(|part| &part.content)
                 .ok_or(format!("it has no {name}"))
         };
         for (name, array) in self.arrays() {
-            let (words, rest) = find(name)?.as_chunks::<FLOAT_BYTES>();
-            if words.len() != array.len() || !rest.is_empty() {
-                let (found, expected) = (find(name)?.len(), array.len());
+            let (found, expected) = (find(name)?, array.len());
+            let floats = found.to_floats().filter(|floats| floats.len() == expected);
+            let Some(floats) = floats else {
+                let found = found.len();
                 return Err(format!("{found} bytes of {name} for {expected} floats"));
-            }
-            *array = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+            };
+            *array = floats;
             if !array.iter().all(|value| value.is_finite()) {
                 return Err(format!("a NaN or an infinity among its {name}"));
             }
         }
-        let steps = find("steps")?
+        let steps = find("steps")?.to_bytes();
+        let steps = steps
             .try_into()
             .map_err(|_| "its number of steps is none")?;
         self.steps = u64::from_le_bytes(steps);

@@ -35,12 +35,15 @@ pub trait Model: fmt::Debug + Send {
         "model"
     }
 
-    /// All of its state, for a checkpoint. By default the parameters.
+    /// All of its state, for a checkpoint. By default a copy of the
+    /// parameters. Rounds wait for it, so a large model should hand out
+    /// arrays that it shares, as [`Descent`] does, and not copies.
     fn save(&self) -> Vec<Part> {
         let mut bytes = vec![0; super::config::model_bytes(self.floats())];
         self.write(&mut bytes);
         let name = "parameters".into();
-        vec![Part { name, bytes }]
+        let content = bytes.into();
+        vec![Part { name, content }]
     }
 
     /// Takes back what [`save`](Self::save) gave. The lengths are to be
