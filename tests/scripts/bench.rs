@@ -14,6 +14,8 @@ use hetsync_probe::{sema, syntax};
 pub(crate) struct Bench {
     pub(crate) program: Program,
     pub(crate) world: World,
+    /// Whether the script needs what only fentry and fexit have.
+    pub(crate) only_traced: bool,
     firings: Vec<(u64, Firing)>,
 }
 
@@ -47,6 +49,7 @@ impl Bench {
                 cpus: 2,
                 ..World::default()
             },
+            only_traced: false,
             firings: Vec::new(),
         }
     }
@@ -78,14 +81,18 @@ impl Bench {
         let contents = store.contents().clone();
         let plain = Options {
             percpu_lookup: true,
+            tai_clock: true,
             cpus: world.cpus as u32,
             ..Options::plain()
         };
-        assert_eq!(self.compiled(&plain), contents, "by kprobes");
+        if !self.only_traced {
+            assert_eq!(self.compiled(&plain), contents, "by kprobes");
+        }
         let traced = |probe: usize, point: usize| self.traced(probe, point);
         let options = Options {
             lower: &traced,
             atomic_fetch: true,
+            socket_cookie: true,
             ..plain
         };
         assert_eq!(self.compiled(&options), contents, "by fentry and fexit");

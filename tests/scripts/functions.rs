@@ -127,6 +127,20 @@ fn texts_are_compared_searched_and_measured() {
         ("strcontains(str(arg0, 32), \"hello wo\")", 1),
         ("strcontains(str(arg0, 32), \"\")", 1),
         ("strcontains(str(arg3, 32), \"a\")", 0),
+        ("strcontains(str(arg0, 32), \"hello wor\")", 1),
+        ("strcontains(str(arg0, 32), \"ello world\")", 1),
+        ("strcontains(str(arg0, 32), \"hello world\")", 1),
+        ("strcontains(str(arg0, 32), \"hello worls\")", 0),
+        ("strcontains(str(arg0, 32), \"hallo world\")", 0),
+        ("strcontains(str(arg0, 32), \"hello world \")", 0),
+        ("strcontains(str(arg0, 11), \"hello world\")", 0),
+        ("strcontains(str(uptr(arg2)), \"user text\")", 1),
+        ("strcontains(\"aaaaaaaaaaaaaaaaaab\", \"aaaaaaaaaaaaaaaaab\")", 1),
+        ("strcontains(\"aaaaaaaaaaaaaaaaaa\", \"aaaaaaaaaaaaaaaaab\")", 0),
+        (
+            "strcontains(\"xx01234567890123456789012345678901234567890123456789012345678901\", \"01234567890123456789012345678901234567890123456789012345678901\")",
+            1,
+        ),
         ("strlen(str(arg0, 32))", 11),
         ("strlen(str(arg3, 32))", 0),
         ("strlen(str(arg0))", 11),
@@ -136,6 +150,62 @@ fn texts_are_compared_searched_and_measured() {
         ("strlen(comm)", 6),
     ] {
         assert_eq!(number(&format!("@r = {expr};")), expected, "{expr}");
+    }
+}
+
+#[test]
+fn bytes_are_compared_in_order() {
+    for (expr, expected) in [
+        ("memcmp(\"abc\", \"abd\", 2)", 0),
+        ("memcmp(\"abc\", \"abd\", 3)", -1),
+        ("memcmp(\"abz\", \"abd\", 3)", 22),
+        ("memcmp(\"abc\", \"abcd\", 4)", -100),
+        ("memcmp(\"\", \"\", 1024)", 0),
+        ("memcmp(\"a\", \"b\", 0)", 0),
+        ("memcmp(str(arg0, 32), \"hello world\", 12)", 0),
+        ("memcmp(str(arg0, 32), \"hello worlD\", 12)", 0x64 - 0x44),
+        ("memcmp(comm, \"worker\", 16)", 0),
+        ("memcmp(pton(\"10.0.0.1\"), pton(\"10.0.0.200\"), 4)", 1 - 200),
+        ("memcmp(pton(\"10.0.0.1\"), pton(\"10.0.0.200\"), 3)", 0),
+        ("memcmp(pton(\"2001:db8::1\"), pton(\"2001:db8::1\"), 16)", 0),
+        ("memcmp(buf(arg1, 9), buf(arg1 + 1, 9), 9)", -1),
+        ("memcmp(buf(arg1, 9), buf(arg1, 10), 9)", 0),
+        // What is behind a buffer's length is zeros.
+        ("memcmp(buf(arg1, 9), buf(arg1, 10), 10)", -9),
+        ("memcmp(kptr(arg1), kptr(arg1), 20)", 0),
+        ("memcmp(kptr(arg1), kptr(arg1 + 1), 20)", -1),
+        ("memcmp(uptr(arg2), \"user text\", 10)", 0),
+        // What cannot be read is zeros.
+        ("memcmp(kptr(arg3), pton(\"0.0.0.0\"), 4)", 0),
+    ] {
+        assert_eq!(number(&format!("@r = {expr};")), expected, "{expr}");
+    }
+}
+
+#[test]
+fn a_socket_has_a_number() {
+    let cookie = |argument: &str| {
+        let records = "struct sock { int a; }; struct tcp_sock { int a; };";
+        let mut bench = Bench::new(&format!("{records} kprobe:f {{ {argument} }}"));
+        bench.only_traced = true;
+        let mut firing = Firing::default();
+        firing.args[0] = TEXT;
+        bench.fire("kprobe:f", 0, firing);
+        bench.run().value("r", &[])
+    };
+    for (body, expected) in [
+        ("@r = socket_cookie((struct sock *)arg0);", 4097),
+        (
+            "$sk = (struct sock *)arg0; @r = socket_cookie($sk) + pid;",
+            4197,
+        ),
+        (
+            "$sk = (struct tcp_sock *)arg0; if (arg1 == 0) { @r = socket_cookie($sk); }",
+            4097,
+        ),
+        ("@r = socket_cookie((struct sock *)arg1);", 0),
+    ] {
+        assert_eq!(cookie(body), Some(expected), "{body}");
     }
 }
 
@@ -229,6 +299,7 @@ fn registers_are_read_by_name() {
         ("is_err(-2)", 1),
         ("is_err(arg0)", 0),
         ("nsecs(boot) - nsecs(monotonic)", 0),
+        ("nsecs(tai) - nsecs(sw_tai)", 0),
     ] {
         assert_eq!(number(&format!("@r = {expr};")), expected, "{expr}");
     }

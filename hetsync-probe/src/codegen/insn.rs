@@ -141,6 +141,7 @@ pub mod helper {
     pub const KTIME_GET_NS: i32 = 5;
     pub const MAP_LOOKUP_PERCPU_ELEM: i32 = 195;
     pub const GET_PRANDOM_U32: i32 = 7;
+    pub const GET_SOCKET_COOKIE: i32 = 46;
     pub const GET_SMP_PROCESSOR_ID: i32 = 8;
     pub const GET_CURRENT_PID_TGID: i32 = 14;
     pub const GET_CURRENT_UID_GID: i32 = 15;
@@ -162,6 +163,7 @@ pub mod helper {
     pub const RINGBUF_DISCARD: i32 = 133;
     pub const GET_ATTACH_COOKIE: i32 = 174;
     pub const GET_FUNC_ARG: i32 = 183;
+    pub const KTIME_GET_TAI_NS: i32 = 208;
 }
 
 /// `BPF_NOEXIST`: create, never overwrite.

@@ -44,6 +44,10 @@ pub struct Options<'a> {
     pub atomic_fetch: bool,
     /// Whether a program can look at what other CPUs keep in a map (5.19 on).
     pub percpu_lookup: bool,
+    /// Whether a program can ask for International Atomic Time (6.1 on).
+    pub tai_clock: bool,
+    /// Whether a program of fentry or fexit can ask for a socket's number (5.12 on).
+    pub socket_cookie: bool,
     /// Bytes of the events' ring buffer: a power of two, whole pages.
     pub ring_bytes: u32,
     /// By map of the script: whether it has a front ([`crate::layout::front`]); no map has one that is not named here.
@@ -64,6 +68,8 @@ impl Options<'_> {
             percpu_bytes: u64::MAX,
             atomic_fetch: false,
             percpu_lookup: false,
+            tai_clock: false,
+            socket_cookie: false,
             ring_bytes: 1 << 20,
             fronts: &[],
             shorter_loops: 0,
@@ -205,6 +211,8 @@ fn lower_with(
         kind,
         atomic_fetch: options.atomic_fetch,
         percpu_lookup: options.percpu_lookup,
+        tai_clock: options.tai_clock,
+        socket_cookie: options.socket_cookie,
         fronts: options.fronts,
         arg_bytes: &|n| (options.arg_bytes)(function, n),
         cpus: options.cpus,

@@ -84,6 +84,8 @@ pub struct Firing {
     pub numa_node: u32,
     /// Numbers of the stacks of calls in the kernel and in the process.
     pub stacks: [u64; 2],
+    /// The kernel's number of every socket.
+    pub cookie: u64,
     /// Arguments of the function.
     pub args: [u64; 10],
     /// Return value of the function.
@@ -108,6 +110,7 @@ impl Default for Firing {
             jiffies: 4_294_967_300,
             numa_node: 0,
             stacks: [5, 9],
+            cookie: 4097,
             args: [0; 10],
             retval: 0,
             record: Vec::new(),
@@ -134,6 +137,14 @@ impl Firing {
         all[AX] = self.retval;
         all[SP] = KERNEL_STACK;
         all
+    }
+
+    /// The kernel's number of the socket at an address: there is none at 0.
+    pub fn cookie_of(&self, socket: u64) -> u64 {
+        match socket {
+            0 => 0,
+            _ => self.cookie,
+        }
     }
 
     /// The same firing at another point.

@@ -204,6 +204,8 @@ pub(crate) fn helper_name(helper: i32) -> &'static str {
         helper::PROBE_READ_USER => "probe_read_user",
         helper::PROBE_READ_KERNEL => "probe_read_kernel",
         helper::KTIME_GET_BOOT_NS => "ktime_get_boot_ns",
+        helper::KTIME_GET_TAI_NS => "ktime_get_tai_ns",
+        helper::GET_SOCKET_COOKIE => "get_socket_cookie",
         helper::RINGBUF_OUTPUT => "ringbuf_output",
         helper::RINGBUF_RESERVE => "ringbuf_reserve",
         helper::RINGBUF_SUBMIT => "ringbuf_submit",

@@ -175,6 +175,34 @@ pub fn percpu_lookup() -> bool {
     Program::load("try", ProgramType::Kprobe, &program, &[]).is_ok()
 }
 
+/// Whether a program can ask for International Atomic Time (6.1 on).
+pub fn tai_clock() -> bool {
+    let [zero, exit] = nothing();
+    let program = [call(helper::KTIME_GET_TAI_NS), zero, exit];
+    Program::load("try", ProgramType::Kprobe, &program, &[]).is_ok()
+}
+
+/// Whether an fentry program can ask for the number of the socket that is the first argument of its function (5.12 on).
+pub fn socket_cookie(btf_id: u32) -> bool {
+    let [zero, exit] = nothing();
+    let socket = Insn {
+        code: op::LDX | op::MEM | op::DW,
+        dst: reg::R1,
+        src: reg::R1,
+        ..Insn::default()
+    };
+    let program = [socket, call(helper::GET_SOCKET_COOKIE), zero, exit];
+    Program::load("try", ProgramType::Fentry(btf_id), &program, &[]).is_ok()
+}
+
+fn call(helper: i32) -> Insn {
+    Insn {
+        code: op::JMP | op::CALL,
+        imm: helper,
+        ..Insn::default()
+    }
+}
+
 /// Whether the kernel has atomic fetch-and-add (5.12 on).
 pub fn atomic_fetch() -> bool {
     let [zero, exit] = nothing();

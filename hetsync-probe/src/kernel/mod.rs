@@ -59,6 +59,12 @@ pub trait Kernel {
         None
     }
 
+    /// How far International Atomic Time is ahead of the time since boot, in nanoseconds; 0 where it is not known, as on
+    /// another machine.
+    fn tai_ahead_ns(&self) -> u64 {
+        0
+    }
+
     /// Tracepoints (`category:name`) that match a glob, sorted.
     ///
     /// # Errors

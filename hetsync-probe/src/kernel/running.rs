@@ -32,6 +32,8 @@ pub struct Running {
     formats: Mutex<HashMap<String, Option<Arc<Format>>>>,
     prototypes: Mutex<HashMap<String, Option<Prototype>>>,
     symbols: OnceLock<Symbols>,
+    #[cfg(feature = "kernel")]
+    tai_ahead_ns: OnceLock<u64>,
     /// Whether the script may be for another kernel: what this one lacks is not known then.
     one_of_many: bool,
 }
@@ -139,6 +141,11 @@ impl Kernel for Running {
     fn address(&self, symbol: &str) -> Option<Option<u64>> {
         let symbols = self.symbols.get_or_init(Symbols::read);
         (!symbols.is_empty()).then(|| symbols.address(symbol))
+    }
+
+    #[cfg(feature = "kernel")]
+    fn tai_ahead_ns(&self) -> u64 {
+        *self.tai_ahead_ns.get_or_init(crate::load::sys::tai_ahead_ns)
     }
 
     fn btf(&self) -> Option<&Btf> {

@@ -74,6 +74,17 @@ pub trait Facts {
         false
     }
 
+    /// Whether a program can ask for International Atomic Time (6.1 on).
+    fn tai_clock(&self) -> bool {
+        false
+    }
+
+    /// Whether an fentry program can ask for the number of the socket that is the first argument of the function with this
+    /// BTF id (5.12 on).
+    fn socket_cookie(&self, _btf_id: u32) -> bool {
+        false
+    }
+
     /// Whether one program can be attached to many functions at once (5.18 on).
     fn kprobe_multi(&self) -> bool {
         false
@@ -106,6 +117,14 @@ impl Facts for Tried {
 
     fn percpu_lookup(&self) -> bool {
         crate::kernel::features::percpu_lookup()
+    }
+
+    fn tai_clock(&self) -> bool {
+        crate::kernel::features::tai_clock()
+    }
+
+    fn socket_cookie(&self, btf_id: u32) -> bool {
+        crate::kernel::features::socket_cookie(btf_id)
     }
 
     fn kprobe_multi(&self) -> bool {
@@ -153,6 +172,10 @@ pub struct Plan {
     pub atomic_fetch: bool,
     /// Whether code may look at what other CPUs keep in a map.
     pub percpu_lookup: bool,
+    /// Whether code may ask for International Atomic Time.
+    pub tai_clock: bool,
+    /// Whether code of fentry and fexit may ask for a socket's number.
+    pub socket_cookie: bool,
     /// Possible CPUs.
     pub cpus: u32,
     /// Bytes that one statistics map may take on all CPUs together; see [`Options::percpu_bytes`].
@@ -180,6 +203,8 @@ impl Plan {
             arg_bytes: &arg_bytes,
             atomic_fetch: self.atomic_fetch,
             percpu_lookup: self.percpu_lookup,
+            tai_clock: self.tai_clock,
+            socket_cookie: self.socket_cookie,
             cpus: self.cpus,
             percpu_bytes: self.percpu_bytes,
             fronts: &self.fronts,
@@ -189,14 +214,22 @@ impl Plan {
     }
 }
 
-/// Whether a statistic is read as a value; only then the kernel has to be asked whether it can.
-fn reads_statistics(program: &hir::Program) -> bool {
-    let mut reads = false;
+/// Whether there is such an expression in a script: only then the kernel is asked whether it can do it.
+fn asks(program: &hir::Program, what: impl Fn(&hir::ExprKind) -> bool) -> bool {
+    let mut asks = false;
     for probe in &program.probes {
-        probe.each_expr(&mut |expr| reads |= matches!(expr.kind, hir::ExprKind::Statistic { .. }));
+        probe.each_expr(&mut |expr| asks |= what(&expr.kind));
     }
-    reads
+    asks
 }
+
+fn is_socket_cookie(kind: &hir::ExprKind) -> bool {
+    let function = hir::Function::SocketCookie;
+    matches!(kind, hir::ExprKind::Call { function: known, .. } if *known == function)
+}
+
+/// A function of every kernel with TCP whose first argument is a socket.
+const OF_A_SOCKET: &str = "tcp_sendmsg";
 
 impl Planned {
     /// A point that our own loader attaches, of a kind still to be said.
@@ -278,7 +311,15 @@ pub fn plan(
             false => Vec::new(),
         },
         atomic_fetch: facts.atomic_fetch(),
-        percpu_lookup: reads_statistics(program) && facts.percpu_lookup(),
+        percpu_lookup: asks(program, |kind| {
+            matches!(kind, hir::ExprKind::Statistic { .. })
+        }) && facts.percpu_lookup(),
+        tai_clock: asks(program, |kind| {
+            matches!(kind, hir::ExprKind::Builtin(hir::Builtin::Tai))
+        }) && facts.tai_clock(),
+        socket_cookie: asks(program, is_socket_cookie)
+            && (kernel.prototype(OF_A_SOCKET))
+                .is_some_and(|prototype| facts.socket_cookie(prototype.btf_id)),
         cpus,
         shorter_loops: options.shorter_loops,
         percpu_bytes: (options.percpu_bytes)

@@ -56,13 +56,11 @@ pub(super) const FUNCTIONS: [&str; 24] = [
 ];
 
 /// Functions of bpftrace, and of ours, that are still to come.
-pub(super) const LATER_FUNCTIONS: [&str; 19] = [
+pub(super) const LATER_FUNCTIONS: [&str; 17] = [
     "len",
-    "socket_cookie",
     "uaddr",
     "strstr",
     "strcap",
-    "memcmp",
     "override",
     "path",
     "unwatch",
@@ -104,6 +102,7 @@ pub(super) fn builtin_shape(builtin: Builtin) -> Shape {
         | Builtin::Jiffies
         | Builtin::Numaid
         | Builtin::Monotonic
+        | Builtin::Tai
         | Builtin::Register(_)
         | Builtin::Retval => Shape::UNSIGNED,
     }
@@ -144,6 +143,7 @@ pub(super) fn builtin_name(builtin: Builtin) -> String {
         Builtin::Jiffies => "jiffies".into(),
         Builtin::Numaid => "numaid".into(),
         Builtin::Monotonic => "nsecs(monotonic)".into(),
+        Builtin::Tai => "nsecs(tai)".into(),
         Builtin::Register(offset) => format!("reg({offset})"),
     }
 }

@@ -36,7 +36,10 @@ pub enum Function {
     Whole,
     /// 1 where the first bytes, this many, of two strings differ up to the end of either; else 0.
     Differ(u32),
-    /// 1 where the string contains these bytes, at most 8 and none of them NUL.
+    /// How the first bytes, this many, of two values compare: the difference of the first two bytes that differ, else 0. What
+    /// a value has no more bytes for is zeros.
+    Order(u32),
+    /// 1 where the string contains these bytes, none of them NUL.
     Contains(Arc<[u8]>),
     /// Bytes of a string before its NUL.
     Length,
@@ -54,6 +57,9 @@ pub enum Function {
     },
     /// Sends the current thread's process a signal; 0 once it is on its way.
     Signal,
+    /// The kernel's number of the socket whose `struct sock` is at an address, which is made where there is none yet; 0 for no
+    /// socket.
+    SocketCookie,
 }
 
 impl Function {
@@ -67,6 +73,7 @@ impl Function {
             Function::Buffer { .. } | Function::Whole => "buf",
             Function::Text { .. } => "str",
             Function::Differ(_) => "strncmp",
+            Function::Order(_) => "memcmp",
             Function::Contains(_) => "strcontains",
             Function::Length => "strlen",
             Function::HasKey(_) => "has_key",
@@ -74,6 +81,7 @@ impl Function {
             Function::Stack { user: false, .. } => "kstack",
             Function::Stack { user: true, .. } => "ustack",
             Function::Signal => "signal",
+            Function::SocketCookie => "socket_cookie",
         }
     }
 

@@ -51,8 +51,12 @@ impl Run<'_> {
                 let (map, key) = self.map_and_key(number)?;
                 status(self.maps[map].delete(&key))
             }
-            helper::KTIME_GET_NS | helper::KTIME_GET_BOOT_NS => {
+            helper::KTIME_GET_NS | helper::KTIME_GET_BOOT_NS | helper::KTIME_GET_TAI_NS => {
                 Ok(Word::scalar(self.world.read_clock_ns()))
+            }
+            helper::GET_SOCKET_COOKIE => {
+                let socket = self.number(number, 1)?;
+                Ok(Word::scalar(self.firing.cookie_of(socket)))
             }
             helper::GET_SMP_PROCESSOR_ID => Ok(Word::scalar(u64::from(cpu))),
             helper::GET_CURRENT_TASK => Ok(Word::scalar(self.firing.task)),

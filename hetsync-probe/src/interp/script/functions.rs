@@ -64,6 +64,17 @@ impl Body<'_> {
                 let right = self.text(&args[1]);
                 Value::Int(u64::from(start(left) != start(right)))
             }
+            Function::Order(bytes) => {
+                let [left, right] = [&args[0], &args[1]].map(|side| {
+                    let mut all = Vec::new();
+                    self.eval(side).write(&side.ty, &mut all);
+                    all.resize(*bytes as usize, 0);
+                    all
+                });
+                let differing = left.iter().zip(&right).find(|(l, r)| l != r);
+                let order = differing.map_or(0, |(l, r)| i64::from(*l) - i64::from(*r));
+                Value::Int(order as u64)
+            }
             Function::Contains(needle) => {
                 let text = self.text(&args[0]);
                 let found = needle.is_empty() || text.windows(needle.len()).any(|w| w == &**needle);
@@ -97,6 +108,10 @@ impl Body<'_> {
             Function::Signal => {
                 self.bits(&args[0]);
                 Value::Int(0)
+            }
+            Function::SocketCookie => {
+                let socket = self.bits(&args[0]);
+                Value::Int(self.firing.cookie_of(socket))
             }
         }
     }

@@ -366,7 +366,7 @@ impl Body<'_> {
             Builtin::Ncpus => self.world.cpus as u64,
             Builtin::Jiffies => self.firing.jiffies,
             Builtin::Numaid => self.firing.numa_node.into(),
-            Builtin::Monotonic => self.world.read_clock_ns(),
+            Builtin::Monotonic | Builtin::Tai => self.world.read_clock_ns(),
             Builtin::Register(offset) => {
                 let at = usize::from(offset) / 8;
                 self.firing.registers().get(at).copied().unwrap_or(0)

@@ -4,7 +4,7 @@ use super::super::{Address, Alu, Arg, Op, Unary, Val, Width};
 use super::Lowerer;
 use crate::codegen::insn::helper;
 use crate::image::{Cookie, ProgramKind};
-use crate::sema::hir::{Builtin, Space, Type};
+use crate::sema::hir::{Builtin, Expr, Space, Type};
 
 /// Where `struct pt_regs` keeps what probes read: one table an architecture (arch/x86/include/asm/ptrace.h).
 #[cfg(not(target_arch = "aarch64"))]
@@ -28,7 +28,7 @@ mod registers {
     pub(super) const STACK_ARGS: i32 = 0;
 }
 
-impl Lowerer<'_> {
+impl<'a> Lowerer<'a> {
     /// Argument `n` of the function.
     pub(super) fn argument(&mut self, n: u8) -> Val {
         match self.cx.kind {
@@ -85,6 +85,51 @@ impl Lowerer<'_> {
             | ProgramKind::Sampled(_) => self.context_word(i32::from(offset)),
             _ => self.not_here("reg", "kprobes, uprobes and samples"),
         }
+    }
+
+    /// International Atomic Time.
+    pub(super) fn atomic_time(&mut self) -> Val {
+        if !self.cx.tai_clock {
+            self.unavailable(
+                "`nsecs(tai)` needs Linux 6.1 or later; `nsecs(sw_tai)` is the same but for what clocks are set meanwhile"
+                    .into(),
+            );
+            return Val::Imm(0);
+        }
+        Val::Reg(self.b.call(helper::KTIME_GET_TAI_NS, vec![]))
+    }
+
+    /// The number of a socket. The verifier lets the kernel be asked only about an argument of the probe itself, whose type it
+    /// knows: not about an address that was read from memory.
+    pub(super) fn socket_cookie(&mut self, socket: &'a Expr) -> Val {
+        let socket = self.value(socket);
+        if !self.cx.socket_cookie {
+            self.unavailable(
+                "`socket_cookie()` needs Linux 5.12 or later, with BTF; `sk.__sk_common.skc_cookie.counter` is the same number, or 0                  while nobody has asked for it"
+                    .into(),
+            );
+            return Val::Imm(0);
+        }
+        let known = match (self.cx.kind, socket) {
+            (ProgramKind::Fentry { .. } | ProgramKind::Fexit { .. }, Val::Reg(v)) => {
+                match self.b.def(v) {
+                    Some(Op::Unary(Unary::Launder, pointer)) => Some(*pointer),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        let Some(pointer) = known else {
+            self.unavailable(
+                "`socket_cookie()` takes an argument of the function itself, in `fentry`, `fexit`, or a `kprobe` that becomes one;                  of other sockets `sk.__sk_common.skc_cookie.counter` is the same number, or 0 while nobody has asked for it"
+                    .into(),
+            );
+            return Val::Imm(0);
+        };
+        Val::Reg(
+            self.b
+                .call(helper::GET_SOCKET_COOKIE, vec![Arg::Reg(pointer, 0)]),
+        )
     }
 
     /// The name of the function, or of the probe.

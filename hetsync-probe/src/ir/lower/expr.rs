@@ -189,6 +189,7 @@ impl<'a> Lowerer<'a> {
             Builtin::Cgroup => self.asked(helper::GET_CURRENT_CGROUP_ID),
             Builtin::Numaid => self.asked(helper::GET_NUMA_NODE_ID),
             Builtin::Monotonic => Val::Reg(self.b.call(helper::KTIME_GET_NS, vec![])),
+            Builtin::Tai => self.atomic_time(),
             Builtin::Register(offset) => self.register(offset),
             Builtin::Rand => Val::Reg(self.b.call(helper::GET_PRANDOM_U32, vec![])),
             Builtin::Jiffies => Val::Reg(self.b.call(helper::JIFFIES64, vec![])),

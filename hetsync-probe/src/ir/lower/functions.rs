@@ -24,6 +24,7 @@ impl<'a> Lowerer<'a> {
                 self.swapped(value, *bytes)
             }
             Function::Differ(bytes) => self.differ(&args[0], &args[1], *bytes as usize),
+            Function::Order(bytes) => self.order(&args[0], &args[1], *bytes as usize),
             Function::Contains(needle) => self.contains(&args[0], needle),
             Function::Length => self.length(&args[0]),
             Function::HasKey(map) => {
@@ -37,6 +38,7 @@ impl<'a> Lowerer<'a> {
                 let signal = self.b.reg(signal);
                 Val::Reg(self.b.call(helper::SEND_SIGNAL, vec![Arg::Reg(signal, 0)]))
             }
+            Function::SocketCookie => self.socket_cookie(&args[0]),
             Function::Internet
             | Function::Constant(_)
             | Function::Buffer { .. }
@@ -109,7 +111,7 @@ impl<'a> Lowerer<'a> {
     }
 
     /// A value in memory of its own, which starts at a multiple of 8 and has at least this many bytes.
-    fn fresh_copy(&mut self, expr: &'a Expr, least: usize) -> Address {
+    pub(super) fn fresh_copy(&mut self, expr: &'a Expr, least: usize) -> Address {
         let size = expr.ty.size().max(least);
         let slot = self.b.slot(size, "an argument");
         let at = Address::slot(slot);
@@ -189,74 +191,6 @@ impl<'a> Lowerer<'a> {
             .call_only(read, vec![to.arg(), size, Arg::Reg(source, 0)]);
         self.b.jump(join);
         self.b.start(join);
-    }
-
-    /// 1 where the first bytes of two strings differ.
-    fn differ(&mut self, lhs: &'a Expr, rhs: &'a Expr, bytes: usize) -> Val {
-        let (l_size, r_size) = (lhs.ty.size(), rhs.ty.size());
-        let l = self.fresh_copy(lhs, 8);
-        let r = self.fresh_copy(rhs, 8);
-        let (different, join) = (self.b.block(), self.b.block());
-        let result = self.b.var(Val::Imm(0));
-        for offset in (0..bytes.min(l_size.max(r_size))).step_by(8) {
-            let mut word = |at: Address, size: usize| match offset < size {
-                true => self.b.load(Width::D, at.plus(offset as i32)),
-                false => Val::Imm(0),
-            };
-            let (a, b) = (word(l, l_size), word(r, r_size));
-            let mut changed = self.b.alu(Alu::Xor, a, b);
-            let left = bytes - offset;
-            if left < 8 {
-                let mask = (1i64 << (8 * left)) - 1;
-                changed = self.b.alu(Alu::And, changed, Val::Imm(mask));
-            }
-            let next = self.b.block();
-            self.b
-                .branch(Cond::Ne, changed, Val::Imm(0), different, next);
-            self.b.start(next);
-        }
-        self.b.jump(join);
-        self.b.start(different);
-        self.b.set_var(result, Val::Imm(1));
-        self.b.jump(join);
-        self.b.start(join);
-        self.b.pop(result)
-    }
-
-    /// Slides a window of the needle's length over the string, the newest byte lowest.
-    fn contains(&mut self, hay: &'a Expr, needle: &[u8]) -> Val {
-        if needle.is_empty() {
-            return Val::Imm(1);
-        }
-        let at = self.fresh_copy(hay, 8);
-        let wanted = needle
-            .iter()
-            .fold(0u64, |word, &b| word << 8 | u64::from(b));
-        let kept = u64::MAX >> (64 - 8 * needle.len().min(8));
-        let (found, join) = (self.b.block(), self.b.block());
-        let result = self.b.var(Val::Imm(0));
-        let mut window = Val::Imm(0);
-        for offset in 0..hay.ty.size() {
-            let byte = self.b.load(Width::B, at.plus(offset as i32));
-            let up = self.b.alu(Alu::Shl, window, Val::Imm(8));
-            window = self.b.alu(Alu::Or, up, byte);
-            if kept != u64::MAX {
-                window = self.b.alu(Alu::And, window, Val::Imm(kept as i64));
-            }
-            if offset + 1 < needle.len() {
-                continue;
-            }
-            let next = self.b.block();
-            self.b
-                .branch(Cond::Eq, window, Val::Imm(wanted as i64), found, next);
-            self.b.start(next);
-        }
-        self.b.jump(join);
-        self.b.start(found);
-        self.b.set_var(result, Val::Imm(1));
-        self.b.jump(join);
-        self.b.start(join);
-        self.b.pop(result)
     }
 
     /// Bytes before the NUL, of which there is one: the word that has it first, then its place in there.

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod bytes;
+mod compare;
 mod context;
 mod event;
 mod expr;
@@ -40,6 +41,10 @@ pub struct Context<'a> {
     pub atomic_fetch: bool,
     /// Whether a program can look at what other CPUs keep in a map (5.19 on).
     pub percpu_lookup: bool,
+    /// Whether a program can ask for International Atomic Time (6.1 on).
+    pub tai_clock: bool,
+    /// Whether a program of fentry or fexit can ask for a socket's number (5.12 on).
+    pub socket_cookie: bool,
     /// By map: whether it has a front.
     pub fronts: &'a [bool],
     /// Bytes of the function's argument of this number, for fentry and fexit: 1, 2, 4 or 8.

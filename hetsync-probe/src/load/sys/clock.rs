@@ -2,12 +2,29 @@
 
 /// Nanoseconds since boot, time asleep included (`CLOCK_BOOTTIME`).
 pub fn boot_ns() -> u64 {
+    clock_ns(libc::CLOCK_BOOTTIME)
+}
+
+/// How far International Atomic Time is ahead of the time since boot now: the other clock is read between two readings of one,
+/// a few times, and the closest pair is taken.
+pub fn tai_ahead_ns() -> u64 {
+    let reading = |_| {
+        let before = boot_ns();
+        let tai = clock_ns(libc::CLOCK_TAI);
+        let between = boot_ns().saturating_sub(before);
+        (between, tai.saturating_sub(before + between / 2))
+    };
+    let closest = (0..8).map(reading).min();
+    closest.map_or(0, |(_, ahead)| ahead)
+}
+
+fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: `time` is a valid place; the clock exists on every kernel that has bpf(2).
-    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
+    // SAFETY: `time` is a valid place; both clocks exist on every kernel that has bpf(2).
+    unsafe { libc::clock_gettime(clock, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 

@@ -23,7 +23,7 @@ mod verifier;
 
 pub use btf::{load_btf, vmlinux_btf};
 pub use call::errno_name;
-pub use clock::{boot_ns, booted_at_ns, time_of_day};
+pub use clock::{boot_ns, booted_at_ns, tai_ahead_ns, time_of_day};
 pub use cpus::possible_cpus;
 pub use link::{attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, kprobe_multi_missed};
 pub use loader::SysLoader;

@@ -54,7 +54,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "nsecs",
         args: 1..=1,
-        usage: "nsecs(boot) or nsecs(monotonic)",
+        usage: "nsecs(boot) or nsecs(monotonic) or nsecs(tai) or nsecs(sw_tai)",
         check: nsecs,
     },
     Row {
@@ -289,18 +289,16 @@ fn nsecs(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
     match &call.args[0].bare().kind {
         ast::ExprKind::Name(name) if name == "boot" => clock(hir::Builtin::Nsecs),
         ast::ExprKind::Name(name) if name == "monotonic" => clock(hir::Builtin::Monotonic),
-        ast::ExprKind::Name(name) if name == "tai" || name == "sw_tai" => this.fail(
-            Diagnostic::error(
-                "E0210",
-                span,
-                format!("`nsecs({name})` is not supported yet"),
-            )
-            .with_label("not supported yet"),
-        ),
+        ast::ExprKind::Name(name) if name == "tai" => clock(hir::Builtin::Tai),
+        ast::ExprKind::Name(name) if name == "sw_tai" => {
+            let ahead = super::super::expr::int(this.options.kernel.tai_ahead_ns(), call.span);
+            let boot = clock(hir::Builtin::Nsecs)?;
+            Some(integers(hir::BinaryOp::Add, boot, ahead, call.span))
+        }
         _ => this.fail(
             Diagnostic::error("E0413", span, "there is no clock of this name")
                 .with_label("unknown clock")
-                .with_help("the clocks are `boot`, which is `nsecs` alone, and `monotonic`"),
+                .with_help("the clocks are `boot`, which is `nsecs` alone, `monotonic`, `tai` and `sw_tai`"),
         ),
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::super::checker::{Checker, Typed};
 use super::super::expr::int;
 use super::super::hir::{Function, Type};
+use super::super::shape::Shape;
 use super::{Call, Row, bytes, computed};
 use crate::diagnostic::Diagnostic;
 use crate::layout::{FAMILY_V4, FAMILY_V6};
@@ -27,6 +28,12 @@ pub(super) const ROWS: &[Row] = &[
         args: 1..=1,
         usage: "macaddr(array)",
         check: macaddr,
+    },
+    Row {
+        name: "socket_cookie",
+        args: 1..=1,
+        usage: "socket_cookie(sock)",
+        check: socket_cookie,
     },
     Row {
         name: "bswap",
@@ -58,6 +65,15 @@ pub(super) const ROWS: &[Row] = &[
         usage: "htonl(n)",
         check: |this, call| swap(this, call, 4),
     },
+];
+
+/// Records that begin with a `struct sock`, or with what that begins with.
+const SOCKETS: [&str; 5] = [
+    "struct sock",
+    "struct sock_common",
+    "struct inet_sock",
+    "struct tcp_sock",
+    "struct udp_sock",
 ];
 
 /// Bytes of an array or a record; none of anything else.
@@ -126,6 +142,26 @@ fn macaddr(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
             call.span,
         )),
         _ => this.unfit(call, &value, "an array of 6 bytes"),
+    }
+}
+
+/// The kernel's own number of a socket.
+fn socket_cookie(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
+    let value = this.expr(&call.args[0])?;
+    let is_socket = |to: &Type| match to {
+        Type::Incomplete(name) => SOCKETS.contains(&&*name.name),
+        Type::Record(record) => SOCKETS.contains(&&*record.name.name),
+        _ => false,
+    };
+    match &value.shape {
+        Shape::Is(Type::Pointer { to, .. }) if is_socket(to) => Some(computed(
+            Function::SocketCookie,
+            vec![value.expr],
+            Type::UINT,
+            call.span,
+        )),
+        Shape::Unknown => Some(int(0, call.span)),
+        _ => this.unfit(call, &value, "a pointer to a `struct sock`"),
     }
 }
 

@@ -1,15 +1,15 @@
 //! Functions of strings, and numbers shown in words.
 
 use super::super::checker::{Checker, Typed};
-use super::super::hir::{Function, MapId, Shown, Type};
+use super::super::hir::{self, ExprKind, Function, MapId, Shown, Type};
 use super::super::shape::Shape;
-use super::{Call, Row, as_shown, computed};
+use super::{Call, Row, as_shown, bytes, computed};
 use crate::diagnostic::Diagnostic;
 use crate::limits;
 use crate::syntax::ast;
 
-/// Most bytes `strcontains` looks for: they are compared as one word.
-const NEEDLE: usize = 8;
+/// Most bytes `strcontains` looks for: as many words are held in registers while a string is gone through.
+const NEEDLE: usize = 64;
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -17,6 +17,12 @@ pub(super) const ROWS: &[Row] = &[
         args: 3..=3,
         usage: "strncmp(a, b, n)",
         check: strncmp,
+    },
+    Row {
+        name: "memcmp",
+        args: 3..=3,
+        usage: "memcmp(a, b, n)",
+        check: memcmp,
     },
     Row {
         name: "strcontains",
@@ -99,6 +105,85 @@ fn strncmp(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
         Type::INT,
         call.span,
     ))
+}
+
+fn memcmp(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
+    let bytes = this.constant(&call.args[2], "the length of `memcmp()`")?;
+    let most = limits::STRING_BYTES as i64;
+    if !(0..=most).contains(&bytes) {
+        return this.fail(
+            Diagnostic::error(
+                "E0403",
+                call.args[2].span,
+                format!("`memcmp()` compares 0 to {most} bytes, not {bytes}"),
+            )
+            .with_label("out of range"),
+        );
+    }
+    let bytes = bytes as u32;
+    let sides = [0, 1].map(|arg| this.memory(call, arg, bytes));
+    let [Some(left), Some(right)] = sides else {
+        return None;
+    };
+    let ty = Type::Int {
+        bits: 32,
+        signed: true,
+    };
+    Some(computed(
+        Function::Order(bytes),
+        vec![left, right],
+        ty,
+        call.span,
+    ))
+}
+
+impl Checker<'_> {
+    /// An argument as the bytes it is or points to, at least this many but for strings and buffers, which go on as zeros.
+    fn memory(&mut self, call: &Call<'_>, arg: usize, least: u32) -> Option<hir::Expr> {
+        let value = self.expr(&call.args[arg])?;
+        let span = value.span();
+        let raw = |kind, len| hir::Expr {
+            kind,
+            ty: bytes(len),
+            span,
+        };
+        match value.expr.ty.clone() {
+            _ if value.shape == Shape::Unknown => Some(raw(ExprKind::Str(Vec::new()), 8)),
+            Type::Str { .. } => Some(value.expr),
+            Type::Buffer { capacity } => {
+                let (offset, bytes) = (8, u32::from(capacity));
+                let of = Box::new(value.expr);
+                Some(raw(ExprKind::Part { of, offset, bytes }, bytes))
+            }
+            Type::Pointer { space, .. } => {
+                let address = Box::new(value.expr);
+                // What is read is never nothing.
+                let bytes = least.max(1);
+                let kind = ExprKind::Read {
+                    address,
+                    bytes,
+                    space,
+                };
+                Some(raw(kind, bytes))
+            }
+            ty @ (Type::Array { .. } | Type::Record(_)) => {
+                let has = ty.memory_size();
+                if has >= least as usize {
+                    return Some(value.expr);
+                }
+                self.fail(
+                    Diagnostic::error(
+                        "E0403",
+                        call.args[2].span,
+                        format!("`memcmp()` compares {least} bytes, and a value has {has}"),
+                    )
+                    .with_label("goes past its end")
+                    .with_place(span, format!("{has} bytes")),
+                )
+            }
+            _ => self.unfit(call, &value, "strings, buffers, arrays, records or pointers"),
+        }
+    }
 }
 
 fn strcontains(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {

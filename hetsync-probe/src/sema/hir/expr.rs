@@ -188,6 +188,8 @@ pub enum Builtin {
     Numaid,
     /// Nanoseconds since boot in which the machine did not sleep.
     Monotonic,
+    /// Nanoseconds of International Atomic Time since 1970.
+    Tai,
     /// The register so many bytes from the start of those that the probe fires with.
     Register(u16),
     /// Argument `n` of the function, 0 to 9, as the 64-bit register or stack slot holds it (kprobe).
