@@ -9,5 +9,7 @@ mod examples;
 mod functions;
 #[path = "scripts/language.rs"]
 mod language;
+#[path = "scripts/latency.rs"]
+mod latency;
 #[path = "scripts/shipped.rs"]
 mod shipped;

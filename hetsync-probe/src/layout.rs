@@ -71,6 +71,7 @@ pub fn aggregate_size(aggregation: &Aggregation) -> usize {
         Aggregation::Sum { .. }
         | Aggregation::Avg { .. }
         | Aggregation::Slo { .. }
+        | Aggregation::Rate { .. }
         | Aggregation::Stats { .. }
         | Aggregation::Min { .. }
         | Aggregation::Max { .. } => 16,
@@ -193,6 +194,7 @@ pub fn record(aggregation: &Aggregation, value: &mut [u8], sample: u64) {
         Aggregation::Sum { .. }
         | Aggregation::Avg { .. }
         | Aggregation::Slo { .. }
+        | Aggregation::Rate { .. }
         | Aggregation::Stats { .. } => {
             add(value, 0, 1);
             add(value, 1, sample);

@@ -70,6 +70,11 @@ impl Bench {
         self
     }
 
+    /// Fires one point of one probe.
+    pub(crate) fn fire_at(&mut self, probe: usize, point: usize, after_ns: u64, firing: Firing) {
+        self.firings.push((after_ns, firing.at(probe, point)));
+    }
+
     /// Runs what was fired: by meaning, and compiled both ways a function can be probed.
     pub(crate) fn run(&self) -> Left<'_> {
         let mut world = self.world.clone();

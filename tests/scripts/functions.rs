@@ -341,3 +341,125 @@ fn an_assertion_that_fails_ends_the_body() {
         "@r = 1; assert(arg3 == 0, \"so far\"); @r = 2; assert(arg3 != 0, \"%d\", 5); @r = 3;";
     assert_eq!(number(body), 2);
 }
+
+/// What `flow()` knows of sockets and packets.
+const RECORDS: &str = "struct sock_common { uint32 skc_daddr; uint32 skc_rcv_saddr; uint16 skc_dport; uint16 skc_num; \
+    uint16 skc_family; uint8 skc_v6_daddr[16]; uint8 skc_v6_rcv_saddr[16]; };
+    struct sock { struct sock_common __sk_common; };
+    struct inet_sock { struct sock sk; };
+    struct sk_buff { uint16 network_header; unsigned char *head; };";
+
+/// The flow of a socket or packet whose bytes these are, as the report writes it.
+fn flow(expr: &str, pieces: &[(u64, Vec<u8>)]) -> String {
+    let mut bench = Bench::new(&format!("{RECORDS} kprobe:f {{ @r[{expr}] = count(); }}"));
+    for (address, bytes) in pieces {
+        bench.world.kernel.add(*address, bytes.clone());
+    }
+    let mut firing = Firing::default();
+    firing.args[0] = TEXT;
+    bench.fire("kprobe:f", 0, firing);
+    let left = bench.run();
+    let map = left.contents.map(hetsync_probe::sema::hir::MapId(0));
+    let (key, _) = map.first_key_value().expect("a key");
+    let ty = hetsync_probe::sema::hir::Type::Flow;
+    let names: &[String] = &[];
+    let found = hetsync_probe::report::value::Scalar::decode(&ty, key, names);
+    found.expect("a whole flow").to_string()
+}
+
+fn socket(family: u16, v4: [[u8; 4]; 2], v6: [&str; 2]) -> Vec<(u64, Vec<u8>)> {
+    let [own, peer] = v4;
+    let [own6, peer6] = v6.map(|text| text.parse::<std::net::Ipv6Addr>().unwrap().octets());
+    let mut bytes = [peer, own].concat();
+    bytes.extend(80u16.to_be_bytes());
+    bytes.extend(40_000u16.to_le_bytes());
+    bytes.extend(family.to_le_bytes());
+    bytes.extend(peer6);
+    bytes.extend(own6);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    vec![(TEXT, bytes)]
+}
+
+#[test]
+fn the_flow_of_a_socket_is_its_own_end_and_the_peers() {
+    let (own, peer) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+    let sock = "flow((struct sock *)arg0)";
+    let of = |family, v6| flow(sock, &socket(family, [own, peer], v6));
+    assert_eq!(of(2, ["::", "::"]), "10.0.0.1:40000 -> 10.0.0.2:80");
+    assert_eq!(
+        of(10, ["2001:db8::1", "2001:db8::2"]),
+        "[2001:db8::1]:40000 -> [2001:db8::2]:80"
+    );
+    // A socket of version 6 that speaks version 4.
+    assert_eq!(
+        of(10, ["::ffff:10.0.0.1", "::ffff:10.0.0.2"]),
+        "10.0.0.1:40000 -> 10.0.0.2:80"
+    );
+    assert_eq!(of(1, ["::", "::"]), "-");
+    for way in [
+        "flow((struct sock_common *)arg0)",
+        "flow((struct inet_sock *)arg0)",
+    ] {
+        let found = flow(way, &socket(2, [own, peer], ["::", "::"]));
+        assert_eq!(found, "10.0.0.1:40000 -> 10.0.0.2:80", "{way}");
+    }
+}
+
+fn packet(header: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let mut skb = 32u16.to_le_bytes().to_vec();
+    skb.resize(8, 0);
+    skb.extend(BYTES.to_le_bytes());
+    let mut head = vec![0xee; 32];
+    head.extend(header);
+    head.resize(128, 0);
+    vec![(TEXT, skb), (BYTES, head)]
+}
+
+#[test]
+fn the_flow_of_a_packet_is_in_its_headers() {
+    let of = |header: &[u8]| flow("flow((struct sk_buff *)arg0)", &packet(header));
+    let v4 = |words: u8, fragment: u16, protocol: u8| {
+        let mut header = vec![0x40 | words, 0, 0, 0, 0, 0];
+        header.extend(fragment.to_be_bytes());
+        header.extend([64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        header.resize(4 * usize::from(words), 0xcc);
+        header.extend([0x9c, 0x40, 0, 80]);
+        header
+    };
+    assert_eq!(of(&v4(5, 0, 6)), "10.0.0.1:40000 -> 10.0.0.2:80");
+    // With options; the first of several pieces; not the first; a protocol without ports.
+    assert_eq!(of(&v4(7, 0, 17)), "10.0.0.1:40000 -> 10.0.0.2:80");
+    assert_eq!(of(&v4(5, 0x2000, 17)), "10.0.0.1:40000 -> 10.0.0.2:80");
+    assert_eq!(of(&v4(5, 0x2001, 17)), "10.0.0.1:0 -> 10.0.0.2:0");
+    assert_eq!(of(&v4(5, 0, 1)), "10.0.0.1:0 -> 10.0.0.2:0");
+    let mut v6 = vec![0x60, 0, 0, 0, 0, 20, 6, 64];
+    for address in ["fe80::1", "fe80::2"] {
+        v6.extend(address.parse::<std::net::Ipv6Addr>().unwrap().octets());
+    }
+    v6.extend([0x9c, 0x40, 0, 80]);
+    assert_eq!(of(&v6), "[fe80::1]:40000 -> [fe80::2]:80");
+    // Where the header is not yet written.
+    assert_eq!(of(&[0; 40]), "-");
+}
+
+#[test]
+fn flows_are_compared_and_kept() {
+    let body = "$a = flow((struct sock *)arg0); $b = flow((struct sock *)arg0); @f = $a; @same[$a == $b, @f == $a] += 1;";
+    let mut bench = Bench::new(&format!("{RECORDS} kprobe:f {{ {body} @n[flow((struct sock *)arg0)] += 2; }}"));
+    for (address, bytes) in socket(2, [[10, 0, 0, 1], [10, 0, 0, 2]], ["::", "::"]) {
+        bench.world.kernel.add(address, bytes);
+    }
+    let mut firing = Firing::default();
+    firing.args[0] = TEXT;
+    bench.fire("kprobe:f", 0, firing);
+    let left = bench.run();
+    assert_eq!(left.value("same", &[Part::Int(1), Part::Int(1)]), Some(1));
+    assert_eq!(left.keys("n"), 1);
+}
+
+#[test]
+fn rates_are_sums() {
+    let sum = |body: &str| run(body, |left| left.word("r", &[], 0, 1));
+    assert_eq!(sum("@r = rate(); @r = rate();"), Some(2));
+    assert_eq!(sum("@r = rate(tid); @r = rate(tid - 1);"), Some(201));
+}

@@ -40,7 +40,7 @@ pub(super) fn matching(
 ) -> Result<Vec<String>, Diagnostic> {
     let mut found = named(request, name, span)?;
     // A function that is named is tried all the same: its kprobe may become fentry, which goes where kprobes may not.
-    if is_pattern(name) && request.provider.name.starts_with('k') {
+    if is_pattern(name) && matches!(request.provider.name, "kprobe" | "kretprobe" | "latency") {
         let before = found.len();
         found.retain(|function| !request.kernel.is_forbidden(function));
         request.forbidden.set(before - found.len());

@@ -15,10 +15,12 @@ pub(crate) use functions::too_many;
 mod interval;
 mod kprobe;
 mod kretprobe;
+mod latency;
 mod rawtracepoint;
 mod sampled;
 mod tracepoint;
 mod uprobe;
+pub(crate) use latency::LATENCY;
 pub(crate) use sampled::{HARDWARE_EVENTS, SOFTWARE_EVENTS};
 
 use std::cell::Cell;
@@ -66,7 +68,7 @@ pub struct Point {
 }
 
 /// Every kind there is.
-pub static ALL: [&Provider; 14] = [
+pub static ALL: [&Provider; 15] = [
     &begin_end::BEGIN,
     &begin_end::END,
     &kprobe::KPROBE,
@@ -81,15 +83,15 @@ pub static ALL: [&Provider; 14] = [
     &sampled::HARDWARE,
     &uprobe::UPROBE,
     &uprobe::URETPROBE,
+    &latency::LATENCY,
 ];
 
 /// Kinds of bpftrace that are still to come, each with its short names.
-pub const LATER: [&[&str]; 11] = [
+pub const LATER: [&[&str]; 10] = [
     &["usdt", "U"],
     &["iter", "it"],
     &["watchpoint", "w"],
     &["asyncwatchpoint", "aw"],
-    &["latency", "lat"],
     &["self"],
     &["bench"],
     &["test"],

@@ -11,7 +11,7 @@ use crate::report::account::Account;
 use crate::report::form::{Form, Output};
 use crate::report::map::MapReport;
 use crate::report::summary::Number;
-use crate::report::value::{Scalar, Value, share};
+use crate::report::value::{Scalar, Value, per_second, share};
 
 /// Writer of the CSV form.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +51,7 @@ impl Form for Csv {
             columns(&first.value)
                 .into_iter()
                 .map(|name| match map.unit() {
-                    Some(unit) if !matches!(name.as_str(), "count" | "within" | "share") => {
+                    Some(unit) if !matches!(name.as_str(), "count" | "within" | "share" | "seconds") => {
                         format!("{name} ({unit})")
                     }
                     _ => name,
@@ -88,6 +88,7 @@ fn columns(value: &Value) -> Vec<String> {
         Value::Histogram(_) => &["low", "high", "count"],
         Value::Cdf(_) => &["low", "high", "count", "share"],
         Value::Share { .. } => &["count", "within", "limit", "share"],
+        Value::Rate { .. } => &["total", "seconds", "rate"],
         Value::Summary(summary) => {
             return summary
                 .statistics()
@@ -140,6 +141,11 @@ fn rows(value: &Value) -> Vec<Vec<String>> {
             within.to_string(),
             limit.to_string(),
             share(*within, *count).to_string(),
+        ]],
+        Value::Rate { total, ns } => vec![vec![
+            total.to_string(),
+            (*ns as f64 / 1e9).to_string(),
+            per_second(total, *ns).to_string(),
         ]],
         Value::Summary(summary) => {
             let cell = |number| match number {

@@ -10,6 +10,7 @@
 //! | `hist`, `lhist` | `{"type": "hist", "data": {"@x": [{"min": 2, "max": 3, "count": 1}]}}`, no `min` or `max` at an open end |
 //! | `cdf` | `{"type": "cdf", "data": {"@x": [{"min": 2, "max": 3, "count": 1, "share": 0.25}]}}`, both up to the row's end |
 //! | `slo` | `{"type": "slo", "data": {"@x": {"count": 4, "within": 3, "limit": 10, "share": 0.75}}}` |
+//! | `rate` | `{"type": "rate", "data": {"@x": {"total": 8, "seconds": 2.0, "rate": 4.0}}}` |
 //! | `summary` | `{"type": "summary", "data": {"@x": {"count": 2, "mean": .., "std": .., "min": .., "25%": .., "max": ..}}}` |
 //! | end | `{"type": "account", "data": {"events": 0, "full_maps": [], "missed": []}}` |
 //!
@@ -24,7 +25,7 @@ use crate::report::form::{Form, Output};
 use crate::report::histogram::{Histogram, Row};
 use crate::report::map::{Entry, MapReport};
 use crate::report::summary::{Number, Summary};
-use crate::report::value::{Scalar, Value, readable, share};
+use crate::report::value::{Scalar, Value, per_second, readable, share};
 
 /// Writer of the JSON form.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,6 +53,7 @@ impl Form for Json {
             Value::Histogram(_) => "hist",
             Value::Cdf(_) => "cdf",
             Value::Share { .. } => "slo",
+            Value::Rate { .. } => "rate",
             Value::Summary(_) => "summary",
             _ => "map",
         };
@@ -160,9 +162,11 @@ impl Serialize for Scalar {
             Scalar::Enum(n, None) => serializer.serialize_i64(*n),
             Scalar::Pointer(address) => serializer.serialize_u64(*address),
             Scalar::Text(bytes) => serializer.serialize_str(&readable(bytes)),
-            Scalar::Enum(_, Some(_)) | Scalar::Bytes(_) | Scalar::Mac(_) | Scalar::Inet(_) => {
-                serializer.collect_str(self)
-            }
+            Scalar::Enum(_, Some(_))
+            | Scalar::Bytes(_)
+            | Scalar::Mac(_)
+            | Scalar::Inet(_)
+            | Scalar::Flow(_) => serializer.collect_str(self),
             Scalar::Tuple(items) | Scalar::Array(items) => {
                 // bpftrace writes these, and these alone, without spaces.
                 let items: Vec<String> = items.iter().map(compact).collect();
@@ -216,6 +220,13 @@ impl Serialize for Value {
                 map.serialize_entry("within", within)?;
                 map.serialize_entry("limit", limit)?;
                 map.serialize_entry("share", &share(*within, *count))?;
+                map.end()
+            }
+            Value::Rate { total, ns } => {
+                let mut map = serializer.serialize_map(Some(3))?;
+                map.serialize_entry("total", total)?;
+                map.serialize_entry("seconds", &(*ns as f64 / 1e9))?;
+                map.serialize_entry("rate", &per_second(total, *ns))?;
                 map.end()
             }
             Value::Summary(summary) => summary.serialize(serializer),

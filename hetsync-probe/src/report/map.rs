@@ -97,6 +97,16 @@ impl<'a> MapReport<'a> {
         arranged
     }
 
+    /// The same contents, gathered in this time: what `rate()` is of.
+    pub fn over(mut self, ns: u64) -> Self {
+        for entry in &mut self.entries {
+            if let Value::Rate { ns: time, .. } = &mut entry.value {
+                *time = ns;
+            }
+        }
+        self
+    }
+
     /// `@name`.
     pub fn name(&self) -> String {
         format!("@{}", self.map.name)
@@ -163,6 +173,10 @@ impl Value {
             Value::Histogram(histogram) => Value::Histogram(histogram.divided(div)),
             Value::Cdf(histogram) => Value::Cdf(histogram.divided(div)),
             Value::Share { .. } => self.clone(),
+            Value::Rate { total, ns } => Value::Rate {
+                total: total.divided(div),
+                ns: *ns,
+            },
             Value::Summary(summary) => Value::Summary(summary.divided(div)),
         }
     }
@@ -177,7 +191,8 @@ fn by_value(a: &Value, b: &Value) -> Ordering {
         | (Sum(a), Sum(b))
         | (Avg(a), Avg(b))
         | (Min(a), Min(b))
-        | (Max(a), Max(b)) => scalars(a, b),
+        | (Max(a), Max(b))
+        | (Rate { total: a, .. }, Rate { total: b, .. }) => scalars(a, b),
         (Stats { average: a, .. }, Stats { average: b, .. }) => scalars(a, b),
         (Count(a), Count(b)) => a.cmp(b),
         (

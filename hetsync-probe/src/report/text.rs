@@ -11,7 +11,7 @@ use crate::report::form::{Form, Output};
 use crate::report::histogram::Histogram;
 use crate::report::map::MapReport;
 use crate::report::table;
-use crate::report::value::{Scalar, Value};
+use crate::report::value::{Scalar, Value, per_second};
 
 /// Columns of a histogram's bar.
 const BAR: u64 = 52;
@@ -107,6 +107,10 @@ impl Form for Text {
                     let unit = map.unit().unwrap_or_default();
                     let space = if unit.is_empty() { "" } else { " " };
                     line!(out, " {percent} % of {count} within {limit}{space}{unit}");
+                }
+                Value::Rate { total, ns } => {
+                    let unit = map.unit().unwrap_or_default();
+                    line!(out, " {:.2} {unit}/s", per_second(total, *ns));
                 }
                 Value::Summary(_) => {}
             }

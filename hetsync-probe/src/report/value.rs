@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::layout::{self, bias, word};
 use crate::report::histogram::{Histogram, Scale};
@@ -34,6 +34,8 @@ pub enum Scalar {
     Mac([u8; 6]),
     /// An internet address; `None` where none was put in.
     Inet(Option<IpAddr>),
+    /// The two ends of a connection, its own first; `None` for what is none of the internet's.
+    Flow(Option<(SocketAddr, SocketAddr)>),
     /// The parts of a tuple.
     Tuple(Vec<Scalar>),
     /// The elements of an array.
@@ -79,6 +81,7 @@ impl Scalar {
             }
             Type::Shown(shown) => Scalar::Text(names.shown(shown, bytes)),
             Type::Inet => Scalar::Inet(internet_address(bytes)),
+            Type::Flow => Scalar::Flow(flow(bytes)),
             Type::Buffer { capacity } => {
                 let len = (layout::word(bytes, 0) as usize).min(usize::from(*capacity));
                 Scalar::Bytes(bytes[8..8 + len].to_vec())
@@ -173,6 +176,8 @@ impl fmt::Display for Scalar {
             }),
             Scalar::Inet(Some(address)) => address.fmt(f),
             Scalar::Inet(None) => Ok(()),
+            Scalar::Flow(Some((own, peer))) => write!(f, "{own} -> {peer}"),
+            Scalar::Flow(None) => f.write_str("-"),
             Scalar::Tuple(parts) => {
                 f.write_str("(")?;
                 list(f, parts, ", ")?;
@@ -193,6 +198,20 @@ impl fmt::Display for Scalar {
             }
         }
     }
+}
+
+/// The ends in 40 bytes of [`Type::Flow`].
+fn flow(bytes: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+    let head = layout::word(bytes, 0);
+    let end = |address: usize, port: u32| {
+        let mut inet = (head & 0xffff).to_le_bytes().to_vec();
+        inet.extend_from_slice(bytes.get(address..address + 16)?);
+        Some(SocketAddr::new(
+            internet_address(&inet)?,
+            (head >> port) as u16,
+        ))
+    };
+    Some((end(8, 16)?, end(24, 32)?))
 }
 
 /// The address in 24 bytes of [`Type::Inet`].
@@ -259,6 +278,13 @@ pub enum Value {
         /// The limit.
         limit: i64,
     },
+    /// `rate()`.
+    Rate {
+        /// The sum of the samples, wrapped to 64 bits.
+        total: Scalar,
+        /// The time they came in, in nanoseconds; 0 where it is not known.
+        ns: u64,
+    },
     /// `summary()`.
     Summary(Summary),
 }
@@ -268,6 +294,15 @@ pub fn share(part: u64, whole: u64) -> f64 {
     match whole {
         0 => 0.0,
         whole => part as f64 / whole as f64,
+    }
+}
+
+/// A sum for each second of a time; 0 for no time.
+pub fn per_second(total: &Scalar, ns: u64) -> f64 {
+    let total = total.as_integer().unwrap_or(0);
+    match ns {
+        0 => 0.0,
+        ns => total as f64 * 1e9 / ns as f64,
     }
 }
 
@@ -370,6 +405,10 @@ fn merge(aggregation: &Aggregation, per_cpu: &[&[u8]]) -> (u64, Value) {
         Aggregation::Count => Value::Count(n),
         Aggregation::Sum { signed } => Value::Sum(Scalar::int(total(1), *signed)),
         Aggregation::Avg { signed } => Value::Avg(mean(total(1), n, *signed)),
+        Aggregation::Rate { signed } => Value::Rate {
+            total: Scalar::int(total(1), *signed),
+            ns: 0,
+        },
         // A reading may see a sample's second word before its first.
         Aggregation::Slo { limit } => Value::Share {
             count: n.max(total(1)),
@@ -422,9 +461,10 @@ fn merge(aggregation: &Aggregation, per_cpu: &[&[u8]]) -> (u64, Value) {
     };
     // A reading may see a sample's sum before its count.
     let samples = match aggregation {
-        Aggregation::Sum { .. } | Aggregation::Avg { .. } | Aggregation::Stats { .. } => {
-            n | total(1)
-        }
+        Aggregation::Sum { .. }
+        | Aggregation::Avg { .. }
+        | Aggregation::Rate { .. }
+        | Aggregation::Stats { .. } => n | total(1),
         _ => n,
     };
     (samples, value)

@@ -47,6 +47,16 @@ impl Checker<'_> {
         }
     }
 
+    /// A member of what a pointer leads to, by the names on the way; none where the record has no such member.
+    pub(super) fn member_of(&mut self, pointer: &Typed, path: &[&str]) -> Option<Typed> {
+        let span = pointer.span();
+        path.iter().try_fold(pointer.clone(), |value, name| {
+            let (record, at) = self.record_of(&value)?;
+            let member = self.types.member(&record, name)?;
+            Some(load(member, at?, span))
+        })
+    }
+
     /// The record behind a pointer or in a value, and its place unless it is in a variable or a map.
     fn record_of(&mut self, value: &Typed) -> Option<(Arc<Record>, Option<Location>)> {
         match &value.shape {

@@ -3,6 +3,7 @@
 use super::checker::{Checker, Typed};
 use super::config::Declared;
 use super::hir::{self, Aggregation, MapValue};
+use super::expr::int;
 use super::operator::integers;
 use super::shape::Shape;
 use super::tables::Value;
@@ -34,6 +35,7 @@ pub(super) fn is_name(function: &str) -> bool {
             | "lhist"
             | "cdf"
             | "slo"
+            | "rate"
             | "summary"
     )
 }
@@ -62,6 +64,7 @@ pub(super) fn name(aggregation: &Aggregation) -> &'static str {
         Aggregation::Hist { .. } => "hist",
         Aggregation::Cdf { .. } => "cdf",
         Aggregation::Slo { .. } => "slo",
+        Aggregation::Rate { .. } => "rate",
         Aggregation::Lhist { .. } => "lhist",
         Aggregation::Summary { .. } => "summary",
     }
@@ -79,6 +82,7 @@ fn usage(function: &str) -> (&'static str, usize, usize) {
             1,
             1 + MAX_PERCENTILES,
         ),
+        "rate" => ("rate() or rate(n)", 0, 1),
         "sum" => ("sum(n)", 1, 1),
         "avg" => ("avg(n)", 1, 1),
         "min" => ("min(n)", 1, 1),
@@ -98,7 +102,11 @@ impl Checker<'_> {
         let (usage, least, most) = usage(function);
         self.arguments(function, args, least..=most, usage, span)?;
         let Some((sample, rest)) = args.split_first() else {
-            return Some((Aggregation::Count, None));
+            let signed = false;
+            return Some(match function {
+                "rate" => (Aggregation::Rate { signed }, Some(int(1, span))),
+                _ => (Aggregation::Count, None),
+            });
         };
         let sample = self
             .integer(sample, &format!("`{function}()`"))
@@ -110,6 +118,7 @@ impl Checker<'_> {
             "min" => Aggregation::Min { signed },
             "max" => Aggregation::Max { signed },
             "stats" => Aggregation::Stats { signed },
+            "rate" => Aggregation::Rate { signed },
             "slo" => {
                 let limit = self.constant(&rest[0], "the limit of `slo()`")?;
                 return Some((
@@ -316,6 +325,7 @@ fn with_sign(aggregation: &Aggregation, shape: &Shape) -> Aggregation {
         Aggregation::Min { .. } => Aggregation::Min { signed },
         Aggregation::Max { .. } => Aggregation::Max { signed },
         Aggregation::Stats { .. } => Aggregation::Stats { signed },
+        Aggregation::Rate { .. } => Aggregation::Rate { signed },
         other => other.clone(),
     }
 }

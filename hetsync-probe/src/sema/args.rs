@@ -88,7 +88,10 @@ impl Checker<'_> {
 
     fn argument_at(&mut self, kind: &PointKind, name: &str) -> Result<Argument, Missing> {
         match kind {
-            PointKind::Fentry { function, .. } | PointKind::Fexit { function, .. } => {
+            PointKind::Kretprobe { .. } if !self.is_latency() => Err(Missing::Kind),
+            PointKind::Fentry { function, .. }
+            | PointKind::Fexit { function, .. }
+            | PointKind::Kretprobe { function } => {
                 let kernel = self.options.kernel;
                 let (btf, of) = kernel.typed_function(function).ok_or(Missing::Types)?;
                 let params = btf.params(of.proto).map(|p| (p.name.to_owned(), p.ty));
@@ -232,7 +235,7 @@ impl Checker<'_> {
 
     /// A built-in whose type the kernel tells.
     fn typed_builtin(&mut self, builtin: Builtin, ty: Type, span: Span) -> Typed {
-        let raw = Typed::new(ExprKind::Builtin(builtin), Shape::UNSIGNED, span);
+        let raw = Typed::new(self.builtin_kind(builtin), Shape::UNSIGNED, span);
         if ty.memory_size() == 8 {
             return Typed {
                 expr: raw.into_type(&ty),
@@ -248,8 +251,10 @@ impl Checker<'_> {
         let kernel = self.options.kernel;
         let mut types = Vec::new();
         for point in self.written.iter().flat_map(|written| &written.points) {
-            let PointKind::Fexit { function, .. } = &point.kind else {
-                return None;
+            let function = match &point.kind {
+                PointKind::Fexit { function, .. } => function,
+                PointKind::Kretprobe { function } if self.is_latency() => function,
+                _ => return None,
             };
             types.push(kernel.typed_function(function)?.1.returns);
         }
@@ -279,7 +284,7 @@ impl Checker<'_> {
             )
             .with_label("not available here")
             .with_place(point, "because of this")
-            .with_help("typed arguments are known in `fentry`, `fexit`, `tracepoint` and `rawtracepoint`; a `kprobe` has `arg0` and on"),
+            .with_help("typed arguments are known in `fentry`, `fexit`, `latency`, `tracepoint` and `rawtracepoint`; a `kprobe` has `arg0` and on"),
             Missing::Types => Diagnostic::error(
                 "E0224",
                 args_span,

@@ -7,6 +7,7 @@ use super::Options;
 use super::config::Declared;
 use super::ctypes::Types;
 use super::hir::{self, NameId, Type, Unit};
+use super::latency::Latency;
 use super::macros::Macros;
 use super::points::{Resolved, Written};
 use super::shape::Shape;
@@ -97,7 +98,7 @@ pub(super) struct Checker<'a> {
     pub(super) program: hir::Program,
     names: HashMap<String, NameId>,
     /// Index of the probe being checked, and its attach points.
-    probe: usize,
+    pub(super) probe: usize,
     pub(super) written: Rc<[Written]>,
     /// Names in scope, innermost block last.
     pub(super) scopes: Vec<HashMap<String, usize>>,
@@ -114,6 +115,8 @@ pub(super) struct Checker<'a> {
     /// Members of `args` that the body uses, and whether some are not the same in all its attach points.
     pub(super) args: Vec<String>,
     pub(super) args_differ: bool,
+    /// What the body asks for if it is that of a latency probe.
+    pub(super) latency: Option<Latency>,
     /// Names that `getopt()` asks for.
     pub(super) asked: Vec<String>,
     /// Declarations of maps, by name.
@@ -149,6 +152,7 @@ impl<'a> Checker<'a> {
             macros,
             args: Vec::new(),
             args_differ: false,
+            latency: None,
             asked: Vec::new(),
             map_kinds,
         }
@@ -192,7 +196,10 @@ impl<'a> Checker<'a> {
         );
         self.args.clear();
         self.args_differ = false;
-        self.check_body(probe);
+        let points = (self.written.iter())
+            .map(|written| written.points.len())
+            .sum();
+        self.check_body(probe, points);
         if !self.args_differ {
             return;
         }
@@ -204,7 +211,7 @@ impl<'a> Checker<'a> {
         let all = self.written.clone();
         for written in self.alike(&all) {
             self.written = written;
-            self.check_body(probe);
+            self.check_body(probe, points);
         }
         self.written = all;
         // Each body has the same mistakes but for those of its layout.
@@ -217,11 +224,13 @@ impl<'a> Checker<'a> {
         self.diagnostics.extend(told);
     }
 
-    fn check_body(&mut self, probe: &ast::Probe) {
+    /// Checks the body for those attach points that are set, of `points` that the probe has.
+    fn check_body(&mut self, probe: &ast::Probe, points: usize) {
         self.next_local = 0;
         self.declared.clear();
         self.scopes = vec![HashMap::new()];
         let widened = self.tables.widened.len();
+        self.begin_latency(probe, points);
         let predicate = probe
             .predicate
             .as_ref()
@@ -266,17 +275,28 @@ impl<'a> Checker<'a> {
             if points.is_empty() {
                 continue;
             }
-            let predicate = match filter {
-                Some(pid) => Some(with_pid(pid, predicate.clone(), probe.span)),
-                None => predicate.clone(),
+            // What a latency probe wants is asked on return, but whom it is about already on entry.
+            let (wanted, first) = match self.is_latency() {
+                true => (predicate.clone(), None),
+                false => (None, predicate.clone()),
             };
-            self.program.probes.push(hir::Probe {
+            let predicate = match filter {
+                Some(pid) => Some(with_pid(pid, first, probe.span)),
+                None => first,
+            };
+            let checked = hir::Probe {
                 points,
                 predicate,
                 body: body.clone(),
                 locals: locals.clone(),
                 span: probe.span,
-            });
+            };
+            if self.is_latency() {
+                let pair = self.latency_probes(checked, wanted);
+                self.program.probes.extend(pair);
+            } else {
+                self.program.probes.push(checked);
+            }
         }
     }
 

@@ -55,6 +55,7 @@ fn describe_aggregation(aggregation: &Aggregation) -> String {
         | Aggregation::Avg { signed }
         | Aggregation::Min { signed }
         | Aggregation::Max { signed }
+        | Aggregation::Rate { signed }
         | Aggregation::Stats { signed } => {
             format!("{name}({})", if *signed { "int64" } else { "uint64" })
         }

@@ -141,7 +141,14 @@ impl Shows {
             (Shows::Text, shape) if shape.is_text() => true,
             (
                 Shows::Text,
-                Shape::Is(Type::Shown(_) | Type::Inet | Type::Mac | Type::Enum(_) | Type::Bool),
+                Shape::Is(
+                    Type::Shown(_)
+                    | Type::Inet
+                    | Type::Flow
+                    | Type::Mac
+                    | Type::Enum(_)
+                    | Type::Bool,
+                ),
             )
             | (Shows::Bytes, Shape::Unknown | Shape::Is(Type::Buffer { .. })) => true,
             _ => false,

@@ -117,11 +117,8 @@ impl Checker<'_> {
         {
             return Some(typed);
         }
-        Some(Typed::new(
-            ExprKind::Builtin(builtin),
-            self.builtin_shape(builtin),
-            span,
-        ))
+        let kind = self.builtin_kind(builtin);
+        Some(Typed::new(kind, self.builtin_shape(builtin), span))
     }
 
     fn builtin_shape(&mut self, builtin: Builtin) -> Shape {

@@ -24,6 +24,7 @@ mod expr;
 mod format;
 mod functions;
 pub mod hir;
+mod latency;
 mod later;
 mod locals;
 mod lookup;

@@ -49,14 +49,14 @@ pub(super) const LATER_BUILTINS: [&str; 7] = [
 ];
 
 /// Functions there are.
-pub(super) const FUNCTIONS: [&str; 24] = [
-    "cdf", "slo", "assert", "fail", "printf", "print", "clear", "zero", "delete", "exit", "count",
+pub(super) const FUNCTIONS: [&str; 25] = [
+    "cdf", "slo", "rate", "assert", "fail", "printf", "print", "clear", "zero", "delete", "exit", "count",
     "sum", "avg", "min", "max", "stats", "hist", "lhist", "summary", "us", "ms", "ns", "s",
     "bytes",
 ];
 
 /// Functions of bpftrace, and of ours, that are still to come.
-pub(super) const LATER_FUNCTIONS: [&str; 17] = [
+pub(super) const LATER_FUNCTIONS: [&str; 15] = [
     "len",
     "uaddr",
     "strstr",
@@ -65,8 +65,6 @@ pub(super) const LATER_FUNCTIONS: [&str; 17] = [
     "path",
     "unwatch",
     "tseries",
-    "rate",
-    "flow",
     "find",
     "container_of",
     "skboutput",

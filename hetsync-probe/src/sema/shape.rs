@@ -160,6 +160,7 @@ impl Shape {
                 Type::Mac => "a hardware address".into(),
                 Type::Str { .. } => "a string".into(),
                 Type::Inet => "an internet address".into(),
+                Type::Flow => "a flow".into(),
                 Type::Shown(shown) => shown.describe().into(),
                 Type::Buffer { .. } => "a buffer".into(),
                 Type::Record(_) => format!("a `{ty}`"),

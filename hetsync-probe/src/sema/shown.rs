@@ -15,6 +15,9 @@ pub enum Function {
     /// An internet address from its family and the bytes as they are sent: an integer whose low four are version 4, or an array
     /// of 4 or 16 of which the family says how many count.
     Internet,
+    /// A flow from its family, its own port and the peer's in the host's byte order, and both addresses as of
+    /// [`Function::Internet`].
+    Flow,
     /// A hardware address from an array of at least 6 bytes.
     Hardware,
     /// The low 2, 4 or 8 bytes of an integer in the other order.
@@ -67,6 +70,7 @@ impl Function {
     pub fn name(&self) -> &'static str {
         match self {
             Function::Internet => "ntop",
+            Function::Flow => "flow",
             Function::Hardware => "macaddr",
             Function::Swap(_) => "bswap",
             Function::Constant(_) => "pton",

@@ -254,7 +254,7 @@ impl Checker<'_> {
         let (key, mut value) = (key?, value?);
         let id = MapId(map as u32);
         if let Some(op) = op {
-            if let Some(effect) = key.iter().find(|part| part.has_effect()) {
+            if let Some(effect) = key.iter().find(|part| !part.can_be_repeated()) {
                 return self.fail(
                     Diagnostic::error(
                         "E0312",

@@ -45,6 +45,9 @@ pub enum Type {
     Tuple(Arc<[Type]>),
     /// An internet address: its family (`AF_INET`, `AF_INET6`; 0 is none) as a word, then 16 bytes, of which version 4 fills the first four.
     Inet,
+    /// The two ends of a connection: a word of its family (as of [`Type::Inet`]) in the low 16 bits, its own port in the next and
+    /// the peer's in the third 16, both in the host's byte order; then 16 bytes of each address.
+    Flow,
     /// Bytes of a length known when the script runs: the length as a word, then `capacity` bytes, zero past the length.
     Buffer {
         /// Most bytes, a multiple of 8.
@@ -160,6 +163,7 @@ impl Type {
             Type::Str { capacity } => usize::from(*capacity),
             Type::Tuple(parts) => parts.iter().map(Type::size).sum(),
             Type::Inet => 24,
+            Type::Flow => 40,
             Type::Shown(shown) => shown.size(),
             Type::Buffer { capacity } => 8 + usize::from(*capacity),
             Type::Record(_) | Type::Array { .. } => self.memory_size().next_multiple_of(8),
@@ -195,6 +199,7 @@ impl Type {
             Type::Str { .. }
             | Type::Tuple(_)
             | Type::Inet
+            | Type::Flow
             | Type::Buffer { .. }
             | Type::Record(_)
             | Type::Array { .. }
@@ -250,6 +255,7 @@ impl fmt::Display for Type {
                 f.write_str(")")
             }
             Type::Inet => f.write_str("inet"),
+            Type::Flow => f.write_str("flow"),
             Type::Shown(shown) => shown.fmt(f),
             Type::Buffer { capacity } => write!(f, "buffer[{capacity}]"),
             Type::Record(record) => f.write_str(&record.name.name),

@@ -76,6 +76,34 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// Whether evaluating it once more gives the same and changes nothing else: besides what has no effect, a block that only
+    /// puts values into variables which those do not depend on.
+    pub fn can_be_repeated(&self) -> bool {
+        let own = match &self.kind {
+            ExprKind::Increment { .. } => false,
+            ExprKind::Call { function, .. } => !function.has_effect(),
+            ExprKind::Block { body, value } => {
+                let puts = |stmt: &Stmt| match &stmt.kind {
+                    StmtKind::Assign {
+                        place: Place::Local(id),
+                        value,
+                    } => {
+                        let itself = |e: &Expr| matches!(e.kind, ExprKind::Local(of) if of == *id);
+                        value.can_be_repeated() && !value.any(&itself)
+                    }
+                    _ => false,
+                };
+                return body.iter().all(puts) && value.can_be_repeated();
+            }
+            _ => true,
+        };
+        let mut parts = true;
+        self.each_part(&mut |part| parts = parts && part.can_be_repeated());
+        own && parts
+    }
+}
+
 impl Place {
     /// The parts of the key of a map's place.
     pub fn key(&self) -> &[Expr] {

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use super::RunError;
 use super::words::Words;
 use crate::load::Session;
+use crate::load::sys::boot_ns;
 use crate::report::baseline;
 use crate::report::map::MapReport;
 use crate::report::names::Names;
@@ -26,6 +27,10 @@ type Parts = Vec<Vec<u8>>;
 pub(super) struct Contents<'a> {
     program: &'a Program,
     maps: Vec<Cleared>,
+    /// When everything was attached, in nanoseconds since boot.
+    started_ns: u64,
+    /// When everything was detached.
+    ended_ns: Option<u64>,
 }
 
 /// What was taken from one map.
@@ -39,8 +44,10 @@ struct Cleared {
     base: HashMap<Vec<u8>, Base>,
     /// What keys had when they left the kernel, and nobody has seen yet.
     carry: HashMap<Vec<u8>, Parts>,
-    /// The kernel's values as last printed, while the events at hand are handled.
-    shown: Option<HashMap<Vec<u8>, Parts>>,
+    /// The kernel's values as last printed, and when, while the events at hand are handled.
+    shown: Option<(HashMap<Vec<u8>, Parts>, u64)>,
+    /// When it was cleared last.
+    since_ns: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -78,7 +85,22 @@ impl<'a> Contents<'a> {
                 }
             });
         }
-        Contents { program, maps }
+        Contents {
+            program,
+            maps,
+            started_ns: boot_ns(),
+            ended_ns: None,
+        }
+    }
+
+    /// Everything is attached: rates are over the time from here on.
+    pub(super) fn started(&mut self) {
+        self.started_ns = boot_ns();
+    }
+
+    /// Nothing is attached any more: rates are over the time up to here.
+    pub(super) fn ended(&mut self) {
+        self.ended_ns = Some(boot_ns());
     }
 
     /// A map's contents now, unarranged; a `clear` before [`Contents::forget_shown`] takes away just these.
@@ -92,6 +114,7 @@ impl<'a> Contents<'a> {
         map: usize,
     ) -> Result<MapReport<'a>, RunError> {
         let declared = &self.program.maps[map];
+        let read_ns = self.ended_ns.unwrap_or_else(boot_ns);
         let now = values(session, map)?;
         let cleared = &mut self.maps[map];
         let mut visible = Vec::with_capacity(now.len());
@@ -117,8 +140,9 @@ impl<'a> Contents<'a> {
         visible.extend(gone.map(|(key, parts)| (key.clone(), parts.clone())));
         let zeroed = declared.key.is_empty() && cleared.base.values().any(|base| base.stays);
         if cleared.subtracts {
-            cleared.shown = Some(now);
+            cleared.shown = Some((now, read_ns));
         }
+        let over_ns = read_ns.saturating_sub(cleared.since_ns.unwrap_or(self.started_ns));
         let lookups = words.of(session);
         let names = Names {
             strings: &self.program.names,
@@ -128,7 +152,7 @@ impl<'a> Contents<'a> {
             true => value::decode_zeroed,
             false => value::decode,
         };
-        Ok(MapReport::decode_with(declared, names, visible, decode))
+        Ok(MapReport::decode_with(declared, names, visible, decode).over(over_ns))
     }
 
     /// From now on a `clear` takes away what is counted by then.
@@ -147,13 +171,15 @@ impl<'a> Contents<'a> {
             return Ok(session.clear(map)?);
         };
         if !cleared.subtracts {
+            cleared.since_ns = Some(boot_ns());
             cleared.base.clear();
             return Ok(session.clear(map)?);
         }
-        let seen = match cleared.shown.take() {
+        let (seen, seen_ns) = match cleared.shown.take() {
             Some(shown) => shown,
-            None => values(session, map)?,
+            None => (values(session, map)?, boot_ns()),
         };
+        cleared.since_ns = Some(seen_ns);
         cleared.carry.clear();
         cleared.base.clear();
         let declared = &self.program.maps[map];
@@ -185,6 +211,7 @@ impl<'a> Contents<'a> {
         let declared = &self.program.maps[map];
         let unkeyed = declared.key.is_empty();
         if !cleared.subtracts {
+            cleared.since_ns = Some(boot_ns());
             return match (&declared.value, unkeyed) {
                 (_, false) => Ok(session.zero(map)?),
                 (MapValue::Scalar(ty), true) => zero_assigned(session, map, ty.size()),
@@ -199,10 +226,11 @@ impl<'a> Contents<'a> {
                 }
             };
         }
-        let seen = match cleared.shown.take() {
+        let (seen, seen_ns) = match cleared.shown.take() {
             Some(shown) => shown,
-            None => values(session, map)?,
+            None => (values(session, map)?, boot_ns()),
         };
+        cleared.since_ns = Some(seen_ns);
         let old = std::mem::take(&mut cleared.base);
         cleared.base = baselines(seen, |(key, value)| match old.get(key) {
             // A key that `clear` took and nothing came back to is still gone.

@@ -72,6 +72,16 @@ impl<'a> Events<'a> {
         }
     }
 
+    /// Everything is attached.
+    pub(super) fn started(&mut self) {
+        self.sink.contents.started();
+    }
+
+    /// Nothing is attached any more.
+    pub(super) fn ended(&mut self) {
+        self.sink.contents.ended();
+    }
+
     /// The code of the script's `exit()`, once it was called.
     pub(super) fn exit(&self) -> Option<u8> {
         self.sink.exit
@@ -126,7 +136,9 @@ impl<'a> Events<'a> {
         quiet: bool,
     ) -> Result<Vec<MapReport<'a>>, RunError> {
         let sink = &mut self.sink;
-        let mut order: Vec<usize> = (0..sink.program.maps.len()).collect();
+        let mut order: Vec<usize> = (0..sink.program.maps.len())
+            .filter(|map| !sink.program.maps[*map].is_hidden())
+            .collect();
         order.sort_by(|a, b| sink.program.maps[*a].name.cmp(&sink.program.maps[*b].name));
         if !quiet {
             sink.form.last_maps(&mut sink.writer.out);

@@ -275,6 +275,7 @@ impl<'a> Job<'a> {
         if events.exit().is_none() {
             let child = child.map(StoppedChild::start).transpose()?;
             attach(&mut session, program.config.missing)?;
+            events.started();
             notify_attached(&mut events)?;
             if args.verbose {
                 announce(&session, &program);
@@ -288,6 +289,7 @@ impl<'a> Job<'a> {
                 }
             }
         }
+        events.ended();
         session.detach();
         events.drain_all(&session)?;
         session.end()?;

@@ -10,12 +10,15 @@ impl Body<'_> {
             Function::Internet => {
                 let family = self.bits(&args[0]);
                 let mut bytes = family.to_le_bytes().to_vec();
-                let address = &args[1];
-                match self.eval(address) {
-                    Value::Int(word) => bytes.extend((word as u32).to_le_bytes()),
-                    value => value.write(&address.ty, &mut bytes),
-                }
-                bytes.resize(ty.size(), 0);
+                bytes.extend(self.address(&args[1]));
+                Value::Raw(bytes)
+            }
+            Function::Flow => {
+                let [family, own, peer] = [0, 1, 2].map(|part| self.bits(&args[part]) & 0xffff);
+                let head = family | own << 16 | peer << 32;
+                let mut bytes = head.to_le_bytes().to_vec();
+                bytes.extend(self.address(&args[3]));
+                bytes.extend(self.address(&args[4]));
                 Value::Raw(bytes)
             }
             Function::Hardware => {
@@ -114,6 +117,17 @@ impl Body<'_> {
                 Value::Int(self.firing.cookie_of(socket))
             }
         }
+    }
+
+    /// The 16 bytes of an internet address.
+    fn address(&mut self, address: &Expr) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.eval(address) {
+            Value::Int(word) => bytes.extend((word as u32).to_le_bytes()),
+            value => value.write(&address.ty, &mut bytes),
+        }
+        bytes.resize(16, 0);
+        bytes
     }
 
     /// The bytes of an array or a record.

@@ -142,6 +142,7 @@ impl<'a> Lowerer<'a> {
             Aggregation::Sum { .. }
             | Aggregation::Avg { .. }
             | Aggregation::Slo { .. }
+            | Aggregation::Rate { .. }
             | Aggregation::Stats { .. } => {
                 self.add_word(base, 0, Val::Imm(1));
                 self.add_word(base, 8, sample);

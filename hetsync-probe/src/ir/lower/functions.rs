@@ -40,6 +40,7 @@ impl<'a> Lowerer<'a> {
             }
             Function::SocketCookie => self.socket_cookie(&args[0]),
             Function::Internet
+            | Function::Flow
             | Function::Constant(_)
             | Function::Buffer { .. }
             | Function::Text { .. }
@@ -57,7 +58,23 @@ impl<'a> Lowerer<'a> {
         args: &'a [Expr],
     ) {
         match function {
-            Function::Internet => self.internet(to, &args[0], &args[1]),
+            Function::Internet => {
+                let family = self.value(&args[0]);
+                self.b.store(Width::D, to, family);
+                self.address(to.plus(8), &args[1]);
+            }
+            Function::Flow => {
+                let parts = [0, 1, 2].map(|part| {
+                    let word = self.value(&args[part]);
+                    let low = self.b.alu(Alu::And, word, Val::Imm(0xffff));
+                    self.b.alu(Alu::Shl, low, Val::Imm(16 * part as i64))
+                });
+                let head = self.b.alu(Alu::Or, parts[0], parts[1]);
+                let head = self.b.alu(Alu::Or, head, parts[2]);
+                self.b.store(Width::D, to, head);
+                self.address(to.plus(8), &args[3]);
+                self.address(to.plus(24), &args[4]);
+            }
             Function::Constant(bytes) => {
                 for offset in (0..ty.size()).step_by(8) {
                     let mut word = [0; 8];
@@ -120,17 +137,16 @@ impl<'a> Lowerer<'a> {
         at
     }
 
-    fn internet(&mut self, to: Address, family: &'a Expr, address: &'a Expr) {
-        let family = self.value(family);
-        self.b.store(Width::D, to, family);
+    /// The 16 bytes of an internet address.
+    fn address(&mut self, to: Address, address: &'a Expr) {
         if address.ty.is_word() {
             let word = self.value(address);
             let word = self.b.unary(super::super::Unary::Low32, word);
-            self.b.store(Width::D, to.plus(8), word);
-            self.b.store(Width::D, to.plus(16), Val::Imm(0));
+            self.b.store(Width::D, to, word);
+            self.b.store(Width::D, to.plus(8), Val::Imm(0));
         } else {
-            self.write(to.plus(8), &address.ty, address);
-            self.clear_bytes(to.plus(8), address.ty.size(), 16);
+            self.write(to, &address.ty, address);
+            self.clear_bytes(to, address.ty.size(), 16);
         }
     }
 

@@ -5,7 +5,7 @@ use plotters::prelude::DrawingBackend;
 use crate::report::histogram::{Histogram, Row, Scale};
 use crate::report::map::{Entry, MapReport};
 use crate::report::summary::{Summary, percentile_name};
-use crate::report::value::{Scalar, Value, share};
+use crate::report::value::{Scalar, Value, per_second, share};
 
 use super::axis::{Axis, human};
 use super::canvas::{ACCENT, BAR, BOX, Canvas, Drawn, EDGE, GRID, INK, MUTED, Style};
@@ -406,6 +406,9 @@ fn quantity(map: &MapReport<'_>) -> String {
     if let Some(Value::Share { .. }) = map.entries.first().map(|entry| &entry.value) {
         return "percent within the limit".to_owned();
     }
+    if let Some(Value::Rate { .. }) = map.entries.first().map(|entry| &entry.value) {
+        return format!("{} a second", map.unit().unwrap_or("count"));
+    }
     let unit = match map.unit() {
         Some("ns") => "nanoseconds",
         Some("us") => "microseconds",
@@ -442,6 +445,7 @@ fn number(value: &Value) -> Option<f64> {
         }
         Value::Stats { average, .. } => scalar(average),
         Value::Share { count, within, .. } => Some(100.0 * share(*within, *count)),
+        Value::Rate { total, ns } => Some(per_second(total, *ns)),
         Value::Histogram(_) | Value::Cdf(_) | Value::Summary(_) => None,
     }
 }

@@ -3,6 +3,7 @@
 //! What is computed when the probe fires is [`hir::Function`]; much needs no computing there and becomes a constant, a read of memory,
 //! or a number that user space puts into words ([`hir::Shown`]).
 
+mod flow;
 mod memory;
 mod network;
 mod output;
@@ -35,7 +36,8 @@ pub(super) struct Call<'a> {
     span: Span,
 }
 
-const FAMILIES: [&[Row]; 5] = [
+const FAMILIES: [&[Row]; 6] = [
+    flow::ROWS,
     memory::ROWS,
     network::ROWS,
     params::ROWS,

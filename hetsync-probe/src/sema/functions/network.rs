@@ -76,6 +76,15 @@ const SOCKETS: [&str; 5] = [
     "struct udp_sock",
 ];
 
+/// Whether a pointer to this leads to a socket.
+pub(super) fn is_socket(to: &Type) -> bool {
+    match to {
+        Type::Incomplete(name) => SOCKETS.contains(&&*name.name),
+        Type::Record(record) => SOCKETS.contains(&&*record.name.name),
+        _ => false,
+    }
+}
+
 /// Bytes of an array or a record; none of anything else.
 fn array_bytes(ty: &Type) -> Option<usize> {
     matches!(ty, Type::Array { .. } | Type::Record(_)).then(|| ty.memory_size())
@@ -148,11 +157,6 @@ fn macaddr(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
 /// The kernel's own number of a socket.
 fn socket_cookie(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
     let value = this.expr(&call.args[0])?;
-    let is_socket = |to: &Type| match to {
-        Type::Incomplete(name) => SOCKETS.contains(&&*name.name),
-        Type::Record(record) => SOCKETS.contains(&&*record.name.name),
-        _ => false,
-    };
     match &value.shape {
         Shape::Is(Type::Pointer { to, .. }) if is_socket(to) => Some(computed(
             Function::SocketCookie,

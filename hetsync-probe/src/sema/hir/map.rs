@@ -23,6 +23,13 @@ pub struct Map {
     pub span: Span,
 }
 
+impl Map {
+    /// Whether the compiler made it for itself: its name is none that a script could write.
+    pub fn is_hidden(&self) -> bool {
+        self.name.contains('#')
+    }
+}
+
 /// The unit of a number, for headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Unit {
@@ -113,6 +120,11 @@ pub enum Aggregation {
     Slo {
         /// The most that is within.
         limit: i64,
+    },
+    /// Their sum for each second since the map was attached or last cleared.
+    Rate {
+        /// Whether samples are signed.
+        signed: bool,
     },
     /// Count, mean, standard deviation, minimum, percentiles, maximum of signed samples.
     Summary {
