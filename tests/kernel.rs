@@ -14,6 +14,8 @@ mod lab;
 mod lines;
 #[path = "kernel/members.rs"]
 mod members;
+#[path = "kernel/network.rs"]
+mod network;
 #[path = "kernel/values.rs"]
 mod values;
 

@@ -7,6 +7,7 @@ use crate::endings;
 use crate::lab::{LIMIT, Lab, Report, rows};
 use crate::lines;
 use crate::members;
+use crate::network;
 use crate::values;
 
 /// A named check.
@@ -47,6 +48,14 @@ pub(crate) const ALL: &[Check] = &[
     ),
     ("values are worked out as they are written", values::values),
     ("statistics are values", values::statistics_as_values),
+    ("a latency has both ends, lowered", network::latency_lowered),
+    (
+        "a latency has both ends, not lowered",
+        network::latency_not_lowered,
+    ),
+    ("flows and rates are what they are", network::flows),
+    ("sockets have numbers", network::cookies),
+    ("clocks agree", network::clocks),
     ("a wildcard counts each of its functions", wildcard),
     ("bpftrace counts the same", bpftrace_agrees),
     ("what is printed and cleared adds up", printed_and_cleared),

@@ -135,8 +135,14 @@ fn texts_are_compared_searched_and_measured() {
         ("strcontains(str(arg0, 32), \"hello world \")", 0),
         ("strcontains(str(arg0, 11), \"hello world\")", 0),
         ("strcontains(str(uptr(arg2)), \"user text\")", 1),
-        ("strcontains(\"aaaaaaaaaaaaaaaaaab\", \"aaaaaaaaaaaaaaaaab\")", 1),
-        ("strcontains(\"aaaaaaaaaaaaaaaaaa\", \"aaaaaaaaaaaaaaaaab\")", 0),
+        (
+            "strcontains(\"aaaaaaaaaaaaaaaaaab\", \"aaaaaaaaaaaaaaaaab\")",
+            1,
+        ),
+        (
+            "strcontains(\"aaaaaaaaaaaaaaaaaa\", \"aaaaaaaaaaaaaaaaab\")",
+            0,
+        ),
         (
             "strcontains(\"xx01234567890123456789012345678901234567890123456789012345678901\", \"01234567890123456789012345678901234567890123456789012345678901\")",
             1,
@@ -165,9 +171,15 @@ fn bytes_are_compared_in_order() {
         ("memcmp(str(arg0, 32), \"hello world\", 12)", 0),
         ("memcmp(str(arg0, 32), \"hello worlD\", 12)", 0x64 - 0x44),
         ("memcmp(comm, \"worker\", 16)", 0),
-        ("memcmp(pton(\"10.0.0.1\"), pton(\"10.0.0.200\"), 4)", 1 - 200),
+        (
+            "memcmp(pton(\"10.0.0.1\"), pton(\"10.0.0.200\"), 4)",
+            1 - 200,
+        ),
         ("memcmp(pton(\"10.0.0.1\"), pton(\"10.0.0.200\"), 3)", 0),
-        ("memcmp(pton(\"2001:db8::1\"), pton(\"2001:db8::1\"), 16)", 0),
+        (
+            "memcmp(pton(\"2001:db8::1\"), pton(\"2001:db8::1\"), 16)",
+            0,
+        ),
         ("memcmp(buf(arg1, 9), buf(arg1 + 1, 9), 9)", -1),
         ("memcmp(buf(arg1, 9), buf(arg1, 10), 9)", 0),
         // What is behind a buffer's length is zeros.
@@ -445,7 +457,9 @@ fn the_flow_of_a_packet_is_in_its_headers() {
 #[test]
 fn flows_are_compared_and_kept() {
     let body = "$a = flow((struct sock *)arg0); $b = flow((struct sock *)arg0); @f = $a; @same[$a == $b, @f == $a] += 1;";
-    let mut bench = Bench::new(&format!("{RECORDS} kprobe:f {{ {body} @n[flow((struct sock *)arg0)] += 2; }}"));
+    let mut bench = Bench::new(&format!(
+        "{RECORDS} kprobe:f {{ {body} @n[flow((struct sock *)arg0)] += 2; }}"
+    ));
     for (address, bytes) in socket(2, [[10, 0, 0, 1], [10, 0, 0, 2]], ["::", "::"]) {
         bench.world.kernel.add(address, bytes);
     }

@@ -62,7 +62,14 @@ fn a_return_has_what_was_there_on_entry() {
 
 #[test]
 fn threads_do_not_mix() {
-    let steps = one(&[In(7, 5), In(8, 6), Out(7, 1), In(7, 9), Out(8, 2), Out(7, 4)]);
+    let steps = one(&[
+        In(7, 5),
+        In(8, 6),
+        Out(7, 1),
+        In(7, 9),
+        Out(8, 2),
+        Out(7, 4),
+    ]);
     run(SCRIPT, &steps, |left| {
         assert_eq!(took(left, 7, 5), Some((20, 1 + 1005)));
         assert_eq!(took(left, 8, 6), Some((30, 2 + 1006)));

@@ -145,7 +145,9 @@ impl Kernel for Running {
 
     #[cfg(feature = "kernel")]
     fn tai_ahead_ns(&self) -> u64 {
-        *self.tai_ahead_ns.get_or_init(crate::load::sys::tai_ahead_ns)
+        *self
+            .tai_ahead_ns
+            .get_or_init(crate::load::sys::tai_ahead_ns)
     }
 
     fn btf(&self) -> Option<&Btf> {

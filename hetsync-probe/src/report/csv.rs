@@ -51,7 +51,9 @@ impl Form for Csv {
             columns(&first.value)
                 .into_iter()
                 .map(|name| match map.unit() {
-                    Some(unit) if !matches!(name.as_str(), "count" | "within" | "share" | "seconds") => {
+                    Some(unit)
+                        if !matches!(name.as_str(), "count" | "within" | "share" | "seconds") =>
+                    {
                         format!("{name} ({unit})")
                     }
                     _ => name,

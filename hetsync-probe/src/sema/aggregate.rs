@@ -2,8 +2,8 @@
 
 use super::checker::{Checker, Typed};
 use super::config::Declared;
-use super::hir::{self, Aggregation, MapValue};
 use super::expr::int;
+use super::hir::{self, Aggregation, MapValue};
 use super::operator::integers;
 use super::shape::Shape;
 use super::tables::Value;

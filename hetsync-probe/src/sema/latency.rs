@@ -221,11 +221,7 @@ impl Pair {
         let mut inner = vec![
             self.set(
                 frame,
-                self.get(
-                    self.maps.inner,
-                    self.inner_key(depth.clone()),
-                    self.frame(),
-                ),
+                self.get(self.maps.inner, self.inner_key(depth.clone()), self.frame()),
             ),
             self.set(START, self.part(frame, 0)),
         ];

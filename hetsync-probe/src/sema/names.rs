@@ -50,9 +50,9 @@ pub(super) const LATER_BUILTINS: [&str; 7] = [
 
 /// Functions there are.
 pub(super) const FUNCTIONS: [&str; 25] = [
-    "cdf", "slo", "rate", "assert", "fail", "printf", "print", "clear", "zero", "delete", "exit", "count",
-    "sum", "avg", "min", "max", "stats", "hist", "lhist", "summary", "us", "ms", "ns", "s",
-    "bytes",
+    "cdf", "slo", "rate", "assert", "fail", "printf", "print", "clear", "zero", "delete", "exit",
+    "count", "sum", "avg", "min", "max", "stats", "hist", "lhist", "summary", "us", "ms", "ns",
+    "s", "bytes",
 ];
 
 /// Functions of bpftrace, and of ours, that are still to come.

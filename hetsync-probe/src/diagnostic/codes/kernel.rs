@@ -67,7 +67,8 @@ pub(super) const CODES: &[Code] = &[
         code: "E0608",
         title: "a value this attach point does not have",
         explanation: "The script reads an argument that the function does not have, by the kernel's own type information, or a \
-                      value that this kind of probe cannot give.",
+                      value that this kind of probe cannot give, or one that this kernel has no way to ask for: `nsecs(tai)` before Linux 6.1, \
+                      `socket_cookie()` before 5.12, a statistic as a value before 5.19.",
         wrong: "",
         mended: "",
     },

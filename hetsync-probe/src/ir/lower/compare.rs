@@ -45,8 +45,7 @@ impl<'a> Lowerer<'a> {
             let difference = self.b.alu(Alu::Sub, a, b);
             self.b.set_var(result, difference);
             let next = self.b.block();
-            self.b
-                .branch(Cond::Ne, difference, Val::Imm(0), join, next);
+            self.b.branch(Cond::Ne, difference, Val::Imm(0), join, next);
             self.b.start(next);
         }
         self.b.jump(join);
@@ -128,8 +127,7 @@ impl<'a> Lowerer<'a> {
             }
             let next = self.b.block();
             let differs = differs.unwrap_or(Val::Imm(0));
-            self.b
-                .branch(Cond::Eq, differs, Val::Imm(0), found, next);
+            self.b.branch(Cond::Eq, differs, Val::Imm(0), found, next);
             self.b.start(next);
         }
         self.b.jump(join);

@@ -40,7 +40,13 @@ fn flow(this: &mut Checker<'_>, call: &Call<'_>) -> Option<Typed> {
         Shape::Is(Type::Pointer { to, .. }) if is_socket(to) => false,
         Shape::Is(Type::Pointer { to, .. }) if is_packet(to) => true,
         Shape::Unknown => return Some(Typed::new(value.expr.kind, Shape::Unknown, call.span)),
-        _ => return this.unfit(call, &value, "a pointer to a `struct sock` or a `struct sk_buff`"),
+        _ => {
+            return this.unfit(
+                call,
+                &value,
+                "a pointer to a `struct sock` or a `struct sk_buff`",
+            );
+        }
     };
     this.scoped(|this| {
         let mut body = Vec::new();
@@ -159,7 +165,12 @@ impl Checker<'_> {
         let protocol = self.kept("protocol#", protocol, body)?;
         let mut known = integers(BinaryOp::Eq, number(0), number(1), span);
         for protocol_number in WITH_PORTS {
-            let this = integers(BinaryOp::Eq, protocol.clone(), number(protocol_number), span);
+            let this = integers(
+                BinaryOp::Eq,
+                protocol.clone(),
+                number(protocol_number),
+                span,
+            );
             known = self.either(false, known, this, span)?;
         }
         // Only the first piece of a packet has them.

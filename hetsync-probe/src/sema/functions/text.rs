@@ -181,7 +181,11 @@ impl Checker<'_> {
                     .with_place(span, format!("{has} bytes")),
                 )
             }
-            _ => self.unfit(call, &value, "strings, buffers, arrays, records or pointers"),
+            _ => self.unfit(
+                call,
+                &value,
+                "strings, buffers, arrays, records or pointers",
+            ),
         }
     }
 }
