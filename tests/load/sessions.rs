@@ -49,6 +49,8 @@ pub(crate) fn plan_of(points: &[PointKind], loader: LoaderName) -> Plan {
         fronts: Vec::new(),
         atomic_fetch: false,
         percpu_lookup: false,
+        tai_clock: false,
+        socket_cookie: false,
         cpus: 1,
         percpu_bytes: u64::MAX,
         shorter_loops: 0,
