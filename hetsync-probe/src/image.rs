@@ -208,6 +208,20 @@ impl MapKind {
         )
     }
 
+    /// The kernel's number of it, of `enum bpf_map_type`.
+    pub fn number(self) -> u32 {
+        match self {
+            MapKind::Hash => 1,
+            MapKind::Array => 2,
+            MapKind::PercpuHash => 5,
+            MapKind::PercpuArray => 6,
+            MapKind::StackTrace => 7,
+            MapKind::LruHash => 9,
+            MapKind::LruPercpuHash => 10,
+            MapKind::Ringbuf => 27,
+        }
+    }
+
     /// Whether a full map drops a key for a new one.
     pub fn is_lru(self) -> bool {
         matches!(self, MapKind::LruHash | MapKind::LruPercpuHash)

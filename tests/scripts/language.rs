@@ -6,12 +6,7 @@ use hetsync_probe::layout::{self, EventKind};
 
 /// Runs a body in `begin` and returns the bench's result for the map `@r`.
 fn result(body: &str) -> i64 {
-    let mut bench = Bench::new(&format!("begin {{ {body} }}"));
-    let left = bench
-        .fire("begin", 0, Firing::default())
-        .run()
-        .value("r", &[]);
-    left.expect("@r has no keys")
+    with_macros("", body)
 }
 
 #[test]

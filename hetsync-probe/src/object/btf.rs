@@ -50,7 +50,7 @@ impl Default for Types {
 impl Types {
     /// Adds a map; the bytes its variable takes in the section.
     pub(super) fn map(&mut self, name: &str, map: &MapSpec) -> usize {
-        let mut numbers = vec![("type", kernel_type(map.kind))];
+        let mut numbers = vec![("type", map.kind.number())];
         if map.kind != MapKind::Ringbuf {
             numbers.push(("key_size", map.key_size));
             numbers.push(("value_size", map.value_size));
@@ -106,18 +106,4 @@ impl Types {
 /// The first `most` bytes of a text, or a few less where that would cut a character.
 pub(super) fn at_most(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
-}
-
-/// The kernel's number of a map kind (`enum bpf_map_type`).
-fn kernel_type(kind: MapKind) -> u32 {
-    match kind {
-        MapKind::Hash => 1,
-        MapKind::Array => 2,
-        MapKind::PercpuHash => 5,
-        MapKind::PercpuArray => 6,
-        MapKind::LruHash => 9,
-        MapKind::LruPercpuHash => 10,
-        MapKind::Ringbuf => 27,
-        MapKind::StackTrace => 7,
-    }
 }

@@ -45,7 +45,7 @@ impl Map {
         };
         let fd = call::with_memlock(|| {
             let mut attr = MapCreate {
-                map_type: kernel_type(spec.kind),
+                map_type: spec.kind.number(),
                 key_size: spec.key_size,
                 value_size: spec.value_size,
                 max_entries: spec.max_entries,
@@ -361,18 +361,4 @@ fn wrong_length(what: &str, got: usize, expected: usize) -> io::Error {
         io::ErrorKind::InvalidInput,
         format!("a {what} of {got} bytes for a map with {what}s of {expected}"),
     )
-}
-
-/// `BPF_MAP_TYPE_*`.
-fn kernel_type(kind: MapKind) -> u32 {
-    match kind {
-        MapKind::Hash => 1,
-        MapKind::Array => 2,
-        MapKind::PercpuHash => 5,
-        MapKind::PercpuArray => 6,
-        MapKind::LruHash => 9,
-        MapKind::LruPercpuHash => 10,
-        MapKind::Ringbuf => 27,
-        MapKind::StackTrace => 7,
-    }
 }
