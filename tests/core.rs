@@ -52,6 +52,8 @@ mod service;
 mod sockets;
 #[path = "core/support.rs"]
 mod support;
+#[path = "core/tls.rs"]
+mod tls;
 #[path = "core/v1_book.rs"]
 mod v1_book;
 #[path = "core/v1_cli.rs"]

@@ -1,13 +1,15 @@
 //! A worker's connection: the [`Worker`] machine on a socket.
 
 use std::fmt;
-use std::io::{self, IoSliceMut, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use async_io::{Async, Timer};
+use async_io::Timer;
 
-use super::socket;
+use super::link::Link;
+#[cfg(feature = "tls")]
+use super::tls::TlsClient;
 use crate::member::OutOfPlace;
 use crate::payload::Payload;
 use crate::time::{Span, Time};
@@ -28,6 +30,14 @@ pub enum ClientError {
         /// The server's address.
         address: SocketAddr,
         /// What the last attempt met with.
+        source: io::Error,
+    },
+    /// The server does not show who it is, or the two agree on no keys.
+    #[error("no TLS with {address}: {source}")]
+    Untrusted {
+        /// The server's address.
+        address: SocketAddr,
+        /// Why.
         source: io::Error,
     },
     /// Connections were accepted and then closed, time after time, before
@@ -104,7 +114,9 @@ pub struct Client {
     address: SocketAddr,
     retry: Retry,
     worker: Worker,
-    stream: Option<Async<TcpStream>>,
+    stream: Option<Link>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsClient>,
     decoder: v0::Decoder,
     clock: Instant,
     last_error: Option<io::Error>,
@@ -127,6 +139,8 @@ impl Client {
             retry,
             worker: Worker::new(retry),
             stream: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             decoder: v0::Decoder::new(MAX_RESULT_BYTES),
             clock: Instant::now(),
             last_error: None,
@@ -139,6 +153,13 @@ impl Client {
     /// before it is tried again: attempts go on for seconds.
     pub fn on_unreachable(mut self, tell: impl Fn(&io::Error) + Send + Sync + 'static) -> Self {
         self.trouble = Trouble(Some(Box::new(tell)));
+        self
+    }
+
+    /// Speaks TLS, and only with servers that are trusted.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsClient) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -187,6 +208,7 @@ impl Client {
                     self.worker.handle_connected();
                 }
                 Err(error) => {
+                    let error = super::member::untrusted(address, error)?;
                     self.was_up = false;
                     self.trouble.tell(&error);
                     self.fail(error);
@@ -239,17 +261,19 @@ impl Client {
         Ok(None)
     }
 
-    async fn open(&self) -> io::Result<Async<TcpStream>> {
-        let stream = Async::<TcpStream>::connect(self.address).await?;
-        socket::prepare(stream.get_ref())?;
-        Ok(stream)
+    async fn open(&self) -> io::Result<Link> {
+        #[cfg(feature = "tls")]
+        let session = self.tls.as_ref().map(TlsClient::session).transpose();
+        #[cfg(not(feature = "tls"))]
+        let session = Ok::<_, io::Error>(None);
+        super::member::open(self.address, session.map_err(io::Error::other)?).await
     }
 
     async fn send(&self, gradient: &Payload) -> io::Result<()> {
         let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let bytes = gradient.as_bytes();
         let header = v0::encode_header(bytes.len() as u64);
-        super::member::send(stream, &header, bytes).await
+        stream.send_all(&header, bytes).await
     }
 
     async fn receive(&mut self) -> io::Result<Result<Payload, WireError>> {
@@ -257,15 +281,9 @@ impl Client {
         loop {
             let [header, payload] = self.decoder.unfilled();
             let count = if header.is_empty() {
-                stream.read_with(|mut stream| stream.read(payload)).await?
+                stream.read_some(payload).await?
             } else {
-                stream
-                    .read_with(|mut stream| {
-                        let header = IoSliceMut::new(&mut *header);
-                        let payload = IoSliceMut::new(&mut *payload);
-                        stream.read_vectored(&mut [header, payload])
-                    })
-                    .await?
+                stream.read_both(header, payload).await?
             };
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());

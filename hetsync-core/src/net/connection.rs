@@ -9,13 +9,12 @@ pub(super) use owed::Owed;
 pub(super) use sending::FAREWELL;
 
 use std::future::poll_fn;
-use std::io::{self, IoSliceMut, Read};
-use std::net::{IpAddr, Shutdown, TcpStream};
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Shutdown};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use async_io::Async;
-
+use super::link::Link;
 use super::memory::Claim;
 use super::notice::Departure;
 use super::socket;
@@ -46,7 +45,7 @@ pub(super) enum ReadEnd {
 pub(super) struct Connection {
     pub(super) id: ConnId,
     pub(super) peer: IpAddr,
-    pub(super) stream: Async<TcpStream>,
+    pub(super) stream: Link,
     sending: Mutex<Sending>,
     /// When a byte last moved, in nanoseconds on the shell's clock.
     moved_ns: AtomicU64,
@@ -72,7 +71,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnId, stream: Async<TcpStream>, peer: IpAddr, now: Time) -> Self {
+    pub(super) fn new(id: ConnId, stream: Link, peer: IpAddr, now: Time) -> Self {
         Self {
             id,
             peer,
@@ -139,7 +138,7 @@ impl Connection {
             }
             self.is_mid_frame.store(true, Ordering::Relaxed);
             if quick_ack && decoder.at_payload_start() {
-                socket::acknowledge_now(self.stream.get_ref());
+                socket::acknowledge_now(self.stream.socket());
             }
             // A read that was cut short has emptied the socket.
             is_ready = may_be_more;
@@ -152,7 +151,7 @@ impl Connection {
         let [header, payload] = decoder.unfilled();
         let most = payload.len().min(READ_BYTES);
         let payload = &mut payload[..most];
-        let mut stream = self.stream.get_ref();
+        let stream = &self.stream;
         let room = header.len() + payload.len();
         let count = if header.is_empty() {
             stream.read(payload)
@@ -249,7 +248,7 @@ impl Connection {
     /// `has_come` not, of the time since its last answer.
     pub(super) fn signs(&self, now: Time, has_come: bool) -> Signs {
         let last = has_come.then(|| self.moved());
-        self.trace.signs(now, last, self.stream.get_ref())
+        self.trace.signs(now, last, self.stream.socket())
     }
 
     /// Bytes that came and went.
@@ -274,19 +273,15 @@ impl Connection {
     /// Waits for the first byte, and leaves it where it is. `None` if the
     /// peer ends its side instead.
     pub(super) async fn first_byte(&self) -> Result<Option<u8>, Departure> {
-        let mut first = [0];
-        match self.stream.peek(&mut first).await {
-            Ok(0) => Ok(None),
-            Ok(_) => Ok(Some(first[0])),
-            Err(error) => Err(self.write_failed(error)),
-        }
+        let first = self.stream.first().await;
+        first.map_err(|error| self.write_failed(error))
     }
 
     /// Ends the connection from the server's side; its task notices.
     pub(super) fn condemn(&self, why: Departure) {
         lock(&self.condemned).get_or_insert(why);
         // If it is gone already, all the better.
-        let _ = self.stream.get_ref().shutdown(Shutdown::Both);
+        let _ = self.stream.socket().shutdown(Shutdown::Both);
         if let Some(waker) = lock(&self.sending).waker.take() {
             waker.wake();
         }
@@ -302,7 +297,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::cell::Cell;
     use std::io::Write;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
+
+    use async_io::Async;
 
     use rustix::net::sockopt;
     use smol::future::{or, yield_now};
@@ -324,7 +321,8 @@ mod tests {
         sockopt::set_tcp_quickack(&stream, false).unwrap();
         assert!(!sockopt::tcp_quickack(&stream).unwrap());
 
-        let (stream, nobody) = (Async::new(stream).unwrap(), [0, 0, 0, 0].into());
+        let stream = Link::new(Async::new(stream).unwrap(), None);
+        let nobody = [0, 0, 0, 0].into();
         let connection = Connection::new(ConnId(0), stream, nobody, Time::ZERO);
         peer.write_all(&v0::encode_header(8)).unwrap();
         let has_read = Cell::new(false);
@@ -346,6 +344,6 @@ mod tests {
             }
         };
         smol::block_on(or(reading, watching));
-        assert!(sockopt::tcp_quickack(connection.stream.get_ref()).unwrap());
+        assert!(sockopt::tcp_quickack(connection.stream.socket()).unwrap());
     }
 }

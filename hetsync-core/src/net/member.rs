@@ -1,13 +1,19 @@
 //! A worker of protocol 1: the [`Member`] machine on a socket.
 
-use std::io::{self, IoSlice, Read};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use async_io::{Async, Timer};
 
+use smol::future::FutureExt;
+
 use super::client::{ClientError, MAX_RESULT_BYTES, Trouble};
+use super::link::Link;
 use super::socket;
+use super::tls::Session;
+#[cfg(feature = "tls")]
+use super::tls::{TlsClient, TlsError};
 use crate::member::{Answer, Identity, Member, Output};
 use crate::payload::Payload;
 use crate::time::{Span, Time};
@@ -15,6 +21,9 @@ use crate::wire::v1::message::{Leave, Push, Tensor};
 use crate::wire::v1::{self, Decoder, Dtype, Item, Limits, MAX_MESSAGE_BYTES, Message};
 use crate::worker::Retry;
 use crate::{Coder, Coding};
+
+/// How long a server may take to agree on keys.
+const GREETING: Span = Span::from_secs(10);
 
 /// A worker that speaks protocol 1: it has a name, is told what it missed,
 /// and survives the loss of its connection.
@@ -54,7 +63,9 @@ pub struct MemberClient {
     identity: Identity,
     retry: Retry,
     member: Member,
-    stream: Option<Async<TcpStream>>,
+    stream: Option<Link>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsClient>,
     decoder: Decoder,
     /// A frame whose tensors have not come yet.
     head: Option<Message>,
@@ -81,6 +92,8 @@ impl MemberClient {
             identity,
             retry,
             stream: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             decoder: Decoder::new(Limits {
                 message_bytes: MAX_MESSAGE_BYTES,
                 tensor_bytes: MAX_RESULT_BYTES,
@@ -98,6 +111,13 @@ impl MemberClient {
     /// if the server has them. To be called first of all.
     pub fn coding(mut self, coding: Coding) -> Self {
         self.coder = Coder::new(coding);
+        self
+    }
+
+    /// Speaks TLS, and only with servers that are trusted.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsClient) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -173,7 +193,9 @@ impl MemberClient {
     pub async fn leave(mut self) {
         if let Some(stream) = self.stream.take() {
             // If it is lost, the server knows already.
-            let _ = send(&stream, &v1::encode(&Message::Leave(Leave {})), &[]).await;
+            let leave = v1::encode(&Message::Leave(Leave {}));
+            let _ = stream.send_all(&leave, &[]).await;
+            let _ = stream.finish();
         }
     }
 
@@ -181,12 +203,13 @@ impl MemberClient {
     async fn step(&mut self) -> Result<Option<Answer>, ClientError> {
         let address = self.address;
         match self.member.poll_output() {
-            Some(Output::Connect) => match open(address).await {
+            Some(Output::Connect) => match self.open().await {
                 Ok(stream) => {
                     self.stream = Some(stream);
                     self.member.handle_connected();
                 }
                 Err(error) => {
+                    let error = untrusted(address, error)?;
                     self.trouble.tell(&error);
                     self.fail(error);
                 }
@@ -232,6 +255,14 @@ impl MemberClient {
         }
     }
 
+    async fn open(&self) -> io::Result<Link> {
+        #[cfg(feature = "tls")]
+        let session = self.tls.as_ref().map(TlsClient::session).transpose();
+        #[cfg(not(feature = "tls"))]
+        let session = Ok::<_, io::Error>(None);
+        open(self.address, session.map_err(io::Error::other)?).await
+    }
+
     async fn push(&mut self, mut push: Push, payload: &Payload) {
         let dtype = self.coder.coding().push;
         if dtype == Dtype::TopK && push.tensors.is_empty() {
@@ -255,7 +286,7 @@ impl MemberClient {
 
     async fn send(&mut self, head: &[u8], body: &[u8]) {
         let sent = match &self.stream {
-            Some(stream) => send(stream, head, body).await,
+            Some(stream) => stream.send_all(head, body).await,
             None => return,
         };
         // If the server has refused it, why is there to be read.
@@ -274,7 +305,7 @@ impl MemberClient {
         };
         let [tensors, ahead] = self.decoder.unfilled();
         let place = if tensors.is_empty() { ahead } else { tensors };
-        match stream.read_with(|mut stream| stream.read(place)).await {
+        match stream.read_some(place).await {
             Ok(0) => {
                 self.fail(io::ErrorKind::UnexpectedEof.into());
                 return Ok(());
@@ -325,22 +356,36 @@ impl MemberClient {
     }
 }
 
-async fn open(address: SocketAddr) -> io::Result<Async<TcpStream>> {
+/// Opens a connection, and agrees on keys if there is to be TLS.
+pub(super) async fn open(address: SocketAddr, tls: Option<Session>) -> io::Result<Link> {
     let stream = Async::<TcpStream>::connect(address).await?;
     socket::prepare(stream.get_ref())?;
-    Ok(stream)
+    let link = Link::new(stream, tls);
+    let greeting = async {
+        link.greet().await?;
+        Ok(())
+    };
+    let patience = async {
+        Timer::after(GREETING.into()).await;
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the server did not answer when TLS began; does it speak TLS?",
+        ))
+    };
+    greeting.or(patience).await?;
+    Ok(link)
 }
 
-/// Sends head and body as one.
-pub(super) async fn send(stream: &Async<TcpStream>, head: &[u8], body: &[u8]) -> io::Result<()> {
-    let mut written = 0;
-    while written < head.len() + body.len() {
-        let rest_of_head = &head[written.min(head.len())..];
-        let rest_of_body = &body[written.saturating_sub(head.len())..];
-        let slices = [IoSlice::new(rest_of_head), IoSlice::new(rest_of_body)];
-        written += stream
-            .write_with(|stream| socket::send(stream, &slices))
-            .await?;
+/// A server that is not trusted will not be trusted the next time; any other
+/// failure is given back, to try again.
+pub(super) fn untrusted(address: SocketAddr, error: io::Error) -> Result<io::Error, ClientError> {
+    #[cfg(feature = "tls")]
+    if error.get_ref().is_some_and(|inner| inner.is::<TlsError>()) {
+        return Err(ClientError::Untrusted {
+            address,
+            source: error,
+        });
     }
-    Ok(())
+    let _ = address;
+    Ok(error)
 }

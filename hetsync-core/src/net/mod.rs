@@ -13,6 +13,7 @@ mod connection;
 mod handle;
 mod hub;
 mod keeper;
+mod link;
 mod member;
 mod memory;
 mod metrics;
@@ -21,6 +22,11 @@ mod server;
 mod session;
 mod socket;
 mod tcp_info;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod trace;
 mod watch;
 
@@ -31,3 +37,5 @@ pub use member::MemberClient;
 pub use notice::{Departure, Notice};
 pub use server::{Builder, Server};
 pub use socket::listen;
+#[cfg(feature = "tls")]
+pub use tls::{TlsClient, TlsError, TlsServer};

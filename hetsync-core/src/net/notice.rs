@@ -139,6 +139,18 @@ pub enum Departure {
         "too slow to read its result, which another round has followed, while memory is short (--max-memory)"
     )]
     SlowReader,
+    /// It speaks TLS with a server that has no certificate.
+    #[error("it speaks TLS, and this server does not (--tls-cert)")]
+    SpeaksTls,
+    /// It does not speak TLS, and the server speaks nothing else.
+    #[error("it speaks no TLS, and this server does (give it --tls-ca)")]
+    SpeaksPlain,
+    /// The two agreed on no keys.
+    #[error("no TLS with it: {0}")]
+    NoTls(#[source] io::Error),
+    /// Agreeing on keys took too long.
+    #[error("its TLS handshake took longer than {0} (--hello)")]
+    SlowGreeting(Span),
     /// Turned away before a machine had to do with it.
     #[error("turned away: {0}")]
     Denied(#[source] Denial),

@@ -11,15 +11,19 @@ use smol::Executor;
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
-use super::connection::{Connection, Owed, ReadEnd};
+use super::connection::{Connection, FAREWELL, Owed, ReadEnd};
 use super::handle::{Handle, Life, Running};
 use super::hub::{Hub, Observer};
 use super::keeper::{Checkpoints, Keeper};
+use super::link::Link;
 use super::memory::{Claim, Memory};
 use super::metrics;
 use super::notice::{Departure, Notice};
 use super::session::Session;
 use super::socket;
+use super::tls;
+#[cfg(feature = "tls")]
+use super::tls::TlsServer;
 use crate::Name;
 use crate::aggregate::Aggregate;
 use crate::policy::Policy;
@@ -28,7 +32,7 @@ use crate::server::{
 };
 use crate::stats::Stats;
 use crate::time::{Span, Time};
-use crate::wire::v1::Dtype;
+use crate::wire::v1::{Dtype, ErrorCode};
 use crate::wire::{v0, v1};
 
 /// A server that is ready to run.
@@ -65,6 +69,8 @@ pub struct Server {
     observer: Observer,
     metrics: Option<Async<TcpListener>>,
     checkpoints: Option<Checkpoints>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsServer>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +95,8 @@ pub struct Builder {
     observer: Observer,
     metrics: Option<Async<TcpListener>>,
     checkpoints: Option<Checkpoints>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsServer>,
 }
 
 impl Builder {
@@ -254,6 +262,14 @@ impl Builder {
         self
     }
 
+    /// Serves workers by TLS, and by nothing else. A handshake may take as
+    /// long as [`hello`](Self::hello) says. By default there is no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsServer) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// The server.
     pub fn build(self) -> Server {
         Server {
@@ -268,6 +284,8 @@ impl Builder {
             observer: self.observer,
             metrics: self.metrics,
             checkpoints: self.checkpoints,
+            #[cfg(feature = "tls")]
+            tls: self.tls,
         }
     }
 }
@@ -291,6 +309,8 @@ impl Server {
             observer: Box::new(|_, _| {}),
             metrics: None,
             checkpoints: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -346,6 +366,12 @@ impl Server {
         let address = listener.get_ref().local_addr()?;
         hub.tell(&Notice::Listening { address });
 
+        #[cfg(feature = "tls")]
+        let session = || self.tls.as_ref().map(TlsServer::session).transpose();
+        #[cfg(not(feature = "tls"))]
+        let session = || Ok::<_, io::Error>(None);
+        let session = || session().map_err(io::Error::other);
+
         let executor = Executor::new();
         let timer_hub = Arc::clone(&hub);
         let timer = executor.spawn(async move { timer_hub.keep_time().await });
@@ -365,7 +391,7 @@ impl Server {
         let acceptor =
             executor.spawn(async move { accept_all(&accept_hub, &listener, &arrivals).await });
         let serve = async {
-            let welcome = welcome_all(&executor, &hub, &memory, &arrived, limits);
+            let welcome = welcome_all(&executor, &hub, &memory, &arrived, limits, &session);
             welcome.or(shutdown).or(handle.stopped()).await;
             // Closes the listener.
             acceptor.cancel().await;
@@ -445,9 +471,17 @@ async fn welcome_all(
     memory: &Arc<Memory>,
     arrived: &Receiver<Arrival>,
     limits: Limits,
+    session: &impl Fn() -> io::Result<Option<tls::Session>>,
 ) {
     // The acceptor, which holds the other end, is there for as long.
     while let Ok((stream, peer)) = arrived.recv().await {
+        let stream = match session() {
+            Ok(session) => Link::new(stream, session),
+            Err(error) => {
+                hub.tell(&Notice::AcceptFailed { error });
+                continue;
+            }
+        };
         let make = |id, now| (Connection::new(id, stream, peer.ip(), now), peer);
         match hub.admit(limits.max_connections, limits.hello, make) {
             Some(connection) => {
@@ -468,7 +502,14 @@ async fn welcome_all(
 /// One connection's life, in the protocol that its first byte tells.
 async fn attend(hub: &Hub, connection: &Connection, claim: Claim, limits: Limits) {
     let conn = connection.id;
-    let (why, worker, claim) = match connection.first_byte().await {
+    let greeted = greet(connection, limits.hello).await;
+    let first = match greeted {
+        Ok(()) => connection.first_byte().await,
+        Err(why) => Err(connection.departure(why)),
+    };
+    let (why, worker, claim) = match first {
+        // No frame of either protocol begins so.
+        Ok(Some(tls::FIRST_BYTE)) => (Departure::SpeaksTls, conn, claim),
         Ok(Some(first)) if first == v1::MAGIC[0] => {
             hub.change(|jobs, now| jobs.handle_new(now, conn));
             let session = Session {
@@ -487,6 +528,43 @@ async fn attend(hub: &Hub, connection: &Connection, claim: Claim, limits: Limits
         Err(why) => (why, conn, claim),
     };
     hub.dismiss(conn, why, worker, claim);
+}
+
+/// Agrees on keys with a peer, if there is TLS, and is plain with one that
+/// does not speak it.
+async fn greet(connection: &Connection, most: Span) -> Result<(), Departure> {
+    let stream = &connection.stream;
+    if !stream.is_tls() {
+        return Ok(());
+    }
+    let greeting = async {
+        match stream.first_of_socket().await {
+            Ok(Some(tls::FIRST_BYTE)) => stream.greet().await.map_err(Departure::NoTls),
+            Ok(Some(first)) => {
+                if first == v1::MAGIC[0] {
+                    let text = "this server speaks TLS, and this worker does not (--tls-ca)";
+                    let why = v1::encode(&v1::Message::Error(v1::message::Error {
+                        code: ErrorCode::Unauthorized.into(),
+                        text: text.into(),
+                    }));
+                    let patience = async {
+                        Timer::after(FAREWELL.into()).await;
+                        Ok(())
+                    };
+                    // Whether it reads that or not, it is to go.
+                    let _ = stream.turn_away(&why).or(patience).await;
+                }
+                Err(Departure::SpeaksPlain)
+            }
+            Ok(None) => Err(Departure::Closed),
+            Err(error) => Err(Departure::Failed(error)),
+        }
+    };
+    let patience = async {
+        Timer::after(most.into()).await;
+        Err(Departure::SlowGreeting(most))
+    };
+    greeting.or(patience).await
 }
 
 /// A connection that speaks protocol 0: gradient in, result out, until it

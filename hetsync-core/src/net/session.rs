@@ -6,8 +6,7 @@
 //! does, it makes the server hold one gradient and the results on their way
 //! to it.
 
-use std::io::{self, IoSliceMut, Read};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, IoSliceMut};
 use std::sync::atomic::Ordering;
 
 use async_io::Timer;
@@ -15,6 +14,7 @@ use smol::future::FutureExt;
 
 use super::connection::{Connection, FAREWELL};
 use super::hub::Hub;
+use super::link::Link;
 use super::memory::Claim;
 use super::notice::Departure;
 use crate::server::ConnId;
@@ -160,7 +160,7 @@ impl Session<'_> {
             return Ok(());
         }
         let at_start = decoder.at_start();
-        match read_into(connection.stream.get_ref(), decoder) {
+        match read_into(&connection.stream, decoder) {
             Ok(0) => Err(match at_start {
                 true => Departure::Closed,
                 false => Departure::MidFrame,
@@ -192,9 +192,9 @@ impl Session<'_> {
             }
             let stream = &connection.stream;
             // If it is gone already, all the better.
-            let _ = stream.get_ref().shutdown(Shutdown::Write);
+            let _ = stream.finish();
             let mut scratch = vec![0; 64 * 1024];
-            while let Ok(1..) = stream.read_with(|mut s| s.read(&mut scratch)).await {}
+            while let Ok(1..) = stream.read_some(&mut scratch).await {}
         };
         let patience = async {
             Timer::after(FAREWELL.into()).await;
@@ -204,7 +204,7 @@ impl Session<'_> {
     }
 }
 
-fn read_into(mut stream: &TcpStream, decoder: &mut Decoder) -> io::Result<usize> {
+fn read_into(stream: &Link, decoder: &mut Decoder) -> io::Result<usize> {
     let [tensors, ahead] = decoder.unfilled();
     if tensors.is_empty() {
         return stream.read(ahead);

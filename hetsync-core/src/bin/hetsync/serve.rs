@@ -68,6 +68,9 @@ fn serve(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
     if let Some(token) = token {
         builder = builder.token(token);
     }
+    if let Some(tls) = args.tls().map_err(|(_, text)| text)? {
+        builder = builder.tls(tls);
+    }
     if let Some(folder) = &args.checkpoint {
         builder = builder.checkpoints(Checkpoints {
             folder: folder.clone(),

@@ -46,7 +46,8 @@ enum Speaker {
 
 impl Speaker {
     fn new(args: &WorkerArgs, index: usize, is_told: &Arc<AtomicBool>) -> Result<Self, Failure> {
-        let (address, is_told) = (args.connect, Arc::clone(is_told));
+        let (address, is_told) = (args.connect.address, Arc::clone(is_told));
+        let tls = args.tls()?;
         let tell = move |error: &std::io::Error| {
             if !is_told.swap(true, Ordering::Relaxed) {
                 say(format!(
@@ -55,7 +56,11 @@ impl Speaker {
             }
         };
         if args.protocol == 0 {
-            let client = Client::new(args.connect).on_unreachable(tell);
+            let client = Client::new(address).on_unreachable(tell);
+            let client = match tls {
+                Some(tls) => client.tls(tls),
+                None => client,
+            };
             return Ok(Self::Old(Box::new(client)));
         }
         let worker = match args.count {
@@ -78,7 +83,11 @@ impl Speaker {
             result: args.dtype,
             ..Coding::default()
         };
-        let client = MemberClient::new(args.connect, identity).coding(coding);
+        let client = MemberClient::new(address, identity).coding(coding);
+        let client = match tls {
+            Some(tls) => client.tls(tls),
+            None => client,
+        };
         Ok(Self::New(Box::new(client.on_unreachable(tell))))
     }
 

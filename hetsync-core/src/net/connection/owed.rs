@@ -95,8 +95,8 @@ impl Connection {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.write_failed(error))),
                 Poll::Ready(Ok(())) => {}
             }
-            match self.stream.get_ref().peek(&mut [0]) {
-                Ok(0) => {
+            match self.stream.peek() {
+                Ok(None) => {
                     *watch = Watch::Ended;
                     drop(watch);
                     return Poll::Ready(match self.knock(sending) {
@@ -104,7 +104,7 @@ impl Connection {
                         Err(error) => Err(self.write_failed(error)),
                     });
                 }
-                Ok(_) => *watch = Watch::BySweep,
+                Ok(Some(_)) => *watch = Watch::BySweep,
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
                     _ => return Poll::Ready(Err(self.write_failed(error))),
@@ -123,7 +123,7 @@ impl Connection {
             return Ok(());
         }
         let first = &v0::encode_header(0)[..1];
-        match socket::send(self.stream.get_ref(), &[IoSlice::new(first)]) {
+        match self.stream.send(&[IoSlice::new(first)]) {
             Ok(count) => {
                 self.trace.went(count);
                 sending.early = count;
@@ -141,7 +141,7 @@ impl Connection {
     /// has turned out to be gone altogether. `None` if none is owed now.
     pub(in crate::net) fn is_lost(&self) -> Option<bool> {
         let is_owed = self.is_patient.load(Ordering::Relaxed);
-        is_owed.then(|| socket::end_of(self.stream.get_ref()) == socket::End::Lost)
+        is_owed.then(|| socket::end_of(self.stream.socket()) == socket::End::Lost)
     }
 
     /// Looks for a departure that no watch reports. True if the peer has
@@ -152,7 +152,7 @@ impl Connection {
         if *watch == Watch::Closely || !self.is_patient.load(Ordering::Relaxed) {
             return false;
         }
-        let end = socket::end_of(self.stream.get_ref());
+        let end = socket::end_of(self.stream.socket());
         if end == socket::End::Lost {
             drop((watch, sending));
             self.condemn(Departure::Failed(io::ErrorKind::ConnectionReset.into()));

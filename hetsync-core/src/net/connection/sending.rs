@@ -7,13 +7,12 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
+use super::super::link::Link;
 use super::super::notice::Departure;
-use super::super::socket;
 use super::{Connection, lock};
 use crate::server::{Frame, RoundResult};
 use crate::time::{Span, Time};
@@ -112,7 +111,7 @@ impl Connection {
 
     fn write_some(&self, outgoing: Outgoing, most: usize) -> (Reply, bool) {
         let tell = |bytes| self.trace.went(bytes);
-        write_some(self.stream.get_ref(), outgoing, most, tell)
+        write_some(&self.stream, outgoing, most, tell)
     }
 
     /// Waits until all is sent that is to be sent and, if `reads`, there is
@@ -233,7 +232,7 @@ impl Connection {
 /// Writes until the socket is full, the reply is out, or `most` bytes are.
 /// Also whether it was the socket that is full.
 fn write_some(
-    stream: &TcpStream,
+    stream: &Link,
     mut outgoing: Outgoing,
     mut most: usize,
     tell: impl Fn(usize),
@@ -247,7 +246,7 @@ fn write_some(
             let from = outgoing.written.saturating_sub(outgoing.frame.head().len());
             let until = stop.saturating_sub(outgoing.frame.head().len());
             let slices = [IoSlice::new(head), IoSlice::new(&body[from..until])];
-            match socket::send(stream, &slices) {
+            match stream.send(&slices) {
                 Ok(count) => {
                     tell(count);
                     outgoing.written += count;
@@ -268,7 +267,17 @@ fn write_some(
                 outgoing.frame = frame;
                 outgoing.written = 0;
             }
-            None => return (Reply::Sent, false),
+            None => {
+                return match stream.flush() {
+                    Ok(()) => (Reply::Sent, false),
+                    Err(error) => match error.kind() {
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {
+                            (Reply::Sending(outgoing), true)
+                        }
+                        _ => (Reply::Failed(error), false),
+                    },
+                };
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use hetsync_core::aggregate::Combine;
+use hetsync_core::net::TlsServer;
 use hetsync_core::policy::Rule;
 use hetsync_core::server::{Late, Optimizer, WaitFor};
 use hetsync_core::wire::v1::Dtype;
@@ -13,7 +14,7 @@ use hetsync_core::{Name, Span};
 
 use super::rule::rule;
 use super::value::{
-    address, bytes, parameters, positive, result_form, some_time, time, token, whole_floats,
+    address, bytes, parameters, pem, positive, result_form, some_time, time, token, whole_floats,
 };
 
 /// Whom rounds wait for, of the workers that have taken part and are still
@@ -132,6 +133,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
 
+    /// Speak TLS with workers, and show them the certificate in this PEM
+    /// file, with those that lead to its authority behind it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate, in PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+
     /// Listen on other addresses than those of this machine alone although
     /// there is no token.
     #[arg(long)]
@@ -240,6 +250,30 @@ impl ServeArgs {
         )
     }
 
+    /// What to show to workers, if there is to be TLS; the settings that are
+    /// wrong, and how.
+    pub(crate) fn tls(&self) -> Result<Option<TlsServer>, (&'static [&'static str], String)> {
+        let (certificates, key) = match (&self.tls_cert, &self.tls_key) {
+            (None, None) => return Ok(None),
+            (Some(certificates), Some(key)) => (certificates, key),
+            (Some(_), None) => {
+                let text = "--tls-cert is nothing without its key: give it with --tls-key";
+                return Err((&["tls-cert"], text.into()));
+            }
+            (None, Some(_)) => {
+                let text = "--tls-key is nothing without its certificate: give it with --tls-cert";
+                return Err((&["tls-key"], text.into()));
+            }
+        };
+        let read = |path| pem(path).map_err(|text| (&["tls-cert", "tls-key"][..], text));
+        let server = TlsServer::from_pem(&read(certificates)?, &read(key)?);
+        server.map(Some).map_err(|error| {
+            let (certificates, key) = (certificates.display(), key.display());
+            let text = format!("--tls-cert {certificates} with --tls-key {key}: {error}");
+            (&["tls-cert", "tls-key"][..], text)
+        })
+    }
+
     /// The rule that rounds close by.
     pub(crate) fn rule(&self) -> Result<Rule, String> {
         rule(self.policy.as_ref(), self.deadline)
@@ -344,6 +378,9 @@ impl ServeArgs {
         }
         if let Err(text) = self.rule() {
             say(&["deadline", "policy"], text);
+        }
+        if let Err((keys, text)) = self.tls() {
+            say(keys, text);
         }
         if let Some(Err(text)) = self.token_file.as_deref().map(token) {
             say(&["token-file"], text);

@@ -1,5 +1,6 @@
 //! Values of flags, read from text.
 
+use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
@@ -21,6 +22,33 @@ pub(crate) fn token(path: &Path) -> Result<Token, String> {
         )),
     }
 }
+
+/// What is in a file of certificates or keys.
+pub(crate) fn pem(path: &Path) -> Result<Vec<u8>, String> {
+    /// Bytes of such a file, at most.
+    const MOST: u64 = 1 << 20;
+    let name = path.display();
+    let read = std::fs::File::open(path).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(MOST).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    read.map_err(|error| format!("cannot read {name}: {error}"))
+}
+
+/// The server that a worker is to reach: how it was called, and where it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) host: String,
+    pub(crate) address: SocketAddr,
+}
+
+pub(super) fn target(text: &str) -> Result<Target, String> {
+    let address = address(text)?;
+    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']').into();
+    Ok(Target { host, address })
+}
+
 /// A form of tensors.
 pub(super) fn form(text: &str) -> Result<Dtype, String> {
     let named = Dtype::ALL[1..].iter().find(|dtype| dtype.name() == text);

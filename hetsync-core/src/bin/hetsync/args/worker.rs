@@ -1,19 +1,19 @@
 //! The flags of `hetsync worker`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use hetsync_core::net::TlsClient;
 use hetsync_core::wire::v1::Dtype;
 use hetsync_core::{Name, Span};
 
-use super::value::{address, form, percent, positive, time};
+use super::value::{Target, form, pem, percent, positive, target, time};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WorkerArgs {
     /// The server's address or name, and port.
-    #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:9999", value_parser = address)]
-    pub(crate) connect: SocketAddr,
+    #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:9999", value_parser = target)]
+    pub(crate) connect: Target,
 
     /// Workers to run in this process, each with its own connection.
     #[arg(short = 'n', long, value_name = "N", default_value = "1", value_parser = positive)]
@@ -35,6 +35,16 @@ pub(crate) struct WorkerArgs {
     /// The server's secret is in this file; for protocol 1.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+
+    /// Speak TLS, with a server whose certificate is signed by an authority in
+    /// this PEM file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// Who the server's certificate is to be for; by default the name or the
+    /// address that --connect says.
+    #[arg(long, value_name = "NAME", requires = "tls_ca")]
+    pub(crate) tls_name: Option<String>,
 
     /// Send gradients as f32, f64, bf16, f16, int8 or topk, by protocol 1, and
     /// take results in the same form if the server has them so. topk sends
@@ -84,6 +94,17 @@ pub(crate) struct WorkerArgs {
     pub(crate) quiet: bool,
 }
 impl WorkerArgs {
+    /// Whom to trust, if there is to be TLS.
+    pub(crate) fn tls(&self) -> Result<Option<TlsClient>, String> {
+        let Some(path) = &self.tls_ca else {
+            return Ok(None);
+        };
+        let name = self.tls_name.as_ref().unwrap_or(&self.connect.host);
+        let client = TlsClient::from_pem(&pem(path)?, name);
+        let client = client.map_err(|error| format!("--tls-ca {}: {error}", path.display()));
+        client.map(Some)
+    }
+
     /// What no flag can see by itself.
     pub(crate) fn check(&self) -> Result<(), String> {
         let named =
