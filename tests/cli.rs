@@ -4,6 +4,8 @@
 mod bad_input;
 #[path = "cli/facts.rs"]
 mod facts;
+#[path = "cli/markers.rs"]
+mod markers;
 #[path = "cli/modes.rs"]
 mod modes;
 #[cfg(feature = "kernel")]

@@ -12,6 +12,8 @@ mod endings;
 mod lab;
 #[path = "kernel/lines.rs"]
 mod lines;
+#[path = "kernel/markers.rs"]
+mod markers;
 #[path = "kernel/members.rs"]
 mod members;
 #[path = "kernel/network.rs"]

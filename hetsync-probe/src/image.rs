@@ -112,6 +112,8 @@ pub enum ProgramKind {
         path: String,
         /// Where in the file.
         offset: u64,
+        /// Where in the file a counter is that the kernel raises while the probe is there; 0 for none.
+        semaphore: u64,
     },
     /// uretprobe: `struct pt_regs`.
     Uretprobe {

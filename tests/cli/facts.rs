@@ -83,7 +83,7 @@ fn what_needs_no_kernel_is_listed_everywhere() {
         "{}",
         all.all()
     );
-    hetsync_probe(&["list", "usdt:x"]).fails(1, &["no probe kind"]);
+    hetsync_probe(&["list", "iter:x"]).fails(1, &["no probe kind"]);
 }
 
 #[test]

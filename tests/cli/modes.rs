@@ -208,7 +208,7 @@ fn list_shows_this_kernels_functions_or_says_why_not() {
         );
         println!("list was only seen to refuse: {}", done.stderr.trim());
     }
-    hetsync_probe(&["list", "usdt:x"]).fails(1, &["no probe kind"]);
+    hetsync_probe(&["list", "iter:x"]).fails(1, &["no probe kind"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::endings;
 use crate::lab::{LIMIT, Lab, Report, rows};
 use crate::lines;
+use crate::markers;
 use crate::members;
 use crate::network;
 use crate::values;
@@ -56,6 +57,8 @@ pub(crate) const ALL: &[Check] = &[
     ("flows and rates are what they are", network::flows),
     ("sockets have numbers", network::cookies),
     ("clocks agree", network::clocks),
+    ("markers are what they are", markers::markers),
+    ("markers of one process", markers::of_a_process),
     ("a wildcard counts each of its functions", wildcard),
     ("bpftrace counts the same", bpftrace_agrees),
     ("what is printed and cleared adds up", printed_and_cleared),

@@ -240,7 +240,6 @@ fn later_constructs_are_named() {
             "#if LINUX_VERSION_CODE > 5\n#endif\nbegin { exit(); }",
             "`LINUX_VERSION_CODE` in a condition is",
         ),
-        ("usdt:/bin/bash:a:b { exit(); }", "`usdt` probes are"),
         ("iter:task { exit(); }", "`iter` probes are"),
         ("kprobe:f { print(path(arg0)); }", "`path()` is"),
     ] {

@@ -7,7 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::script::complain;
 use crate::kernel::btf::{Btf, Space};
 use crate::kernel::tracepoint::FormatField;
-use crate::kernel::{Kernel, glob};
+use crate::kernel::{Kernel, elf, glob, usdt};
 use crate::provider::{self, HARDWARE_EVENTS, SOFTWARE_EVENTS};
 
 /// Runs `list`.
@@ -20,9 +20,10 @@ pub(super) fn main(args: &ListArgs) -> Exit {
         reasons: Vec::new(),
     };
     let pattern = args.pattern.as_deref().unwrap_or("*");
-    match type_pattern(pattern) {
-        Some((space, word, name)) => list.types(space, word, name),
-        None => {
+    match (type_pattern(pattern), marker_pattern(pattern)) {
+        (Some((space, word, name)), _) => list.types(space, word, name),
+        (None, Some(rest)) => list.markers(rest),
+        (None, None) => {
             let written = Written::new(pattern);
             if !written.names_a_kind() {
                 complain(&format!(
@@ -84,6 +85,12 @@ fn type_pattern(pattern: &str) -> Option<(Space, &str, &str)> {
         _ => return None,
     };
     Some((space, word, name.trim()))
+}
+
+/// What stands behind `usdt:`.
+fn marker_pattern(pattern: &str) -> Option<&str> {
+    let (kind, rest) = pattern.split_once(':').unwrap_or((pattern, ""));
+    matches!(kind, "usdt" | "U").then_some(rest)
 }
 
 /// A pattern, taken apart.
@@ -323,6 +330,53 @@ impl List<'_> {
             {
                 self.line(&format!("    {}", btf.declaration(param.ty, param.name)));
             }
+        }
+    }
+
+    /// The markers of a file: `FILE`, `FILE:NAME` or `FILE:PROVIDER:NAME`.
+    fn markers(&mut self, written: &str) {
+        let mut parts = written.splitn(3, ':');
+        let (file, second, third) = (parts.next().unwrap_or(""), parts.next(), parts.next());
+        let (provider, name) = match (second, third) {
+            (Some(provider), Some(name)) => (provider, name),
+            (name, _) => ("*", name.unwrap_or("*")),
+        };
+        let [provider, name] =
+            [provider, name].map(|glob| if glob.is_empty() { "*" } else { glob });
+        let Some(path) = elf::find(file) else {
+            return self.cannot(match file {
+                "" => "markers are those of a file: `usdt:FILE:*`".to_owned(),
+                file => format!("there is no file `{file}`"),
+            });
+        };
+        let markers = match usdt::markers(&path) {
+            Ok(markers) => markers,
+            Err(error) => return self.cannot(error.to_string()),
+        };
+        let mut last = None;
+        for marker in markers {
+            let matches =
+                glob::matches(provider, &marker.provider) && glob::matches(name, &marker.name);
+            let shown = format!("usdt:{file}:{}:{}", marker.provider, marker.name);
+            // One that was inlined has several places.
+            if !matches || last.as_ref() == Some(&shown) {
+                continue;
+            }
+            self.line(&shown);
+            if self.verbose {
+                for (at, (word, argument)) in usdt::arguments(&marker.args).iter().enumerate() {
+                    let ty = match argument {
+                        Some(argument) => format!(
+                            "{}int{}",
+                            if argument.signed { "" } else { "u" },
+                            8 * argument.bytes
+                        ),
+                        None => format!("({word})"),
+                    };
+                    self.line(&format!("    {ty} arg{at}"));
+                }
+            }
+            last = Some(shown);
         }
     }
 

@@ -101,7 +101,7 @@ pub fn section(kind: &ProgramKind) -> String {
         ProgramKind::Tracepoint { category, name } => format!("tracepoint/{category}/{name}"),
         ProgramKind::RawTracepoint { name } => format!("raw_tp/{name}"),
         ProgramKind::Sampled(_) => "perf_event".into(),
-        ProgramKind::Uprobe { path, offset } => format!("uprobe/{path}:{offset:#x}"),
+        ProgramKind::Uprobe { path, offset, .. } => format!("uprobe/{path}:{offset:#x}"),
         ProgramKind::Uretprobe { path, offset } => format!("uretprobe/{path}:{offset:#x}"),
     }
 }

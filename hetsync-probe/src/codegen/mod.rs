@@ -106,6 +106,17 @@ pub fn plain_kind(point: &PointKind) -> ProgramKind {
         PointKind::Uprobe { path, offset } => ProgramKind::Uprobe {
             path: path.clone(),
             offset: *offset,
+            semaphore: 0,
+        },
+        PointKind::Usdt {
+            path,
+            offset,
+            semaphore,
+            ..
+        } => ProgramKind::Uprobe {
+            path: path.clone(),
+            offset: *offset,
+            semaphore: *semaphore,
         },
         PointKind::Uretprobe { path, offset } => ProgramKind::Uretprobe {
             path: path.clone(),

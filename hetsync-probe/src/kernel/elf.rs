@@ -41,15 +41,8 @@ pub struct ElfFunction {
     pub bytes: u64,
 }
 
-/// The functions a file defines, by its full and its dynamic symbol table, sorted by name; each name once.
-///
-/// # Errors
-/// The file cannot be read or is no 64-bit ELF file.
-pub fn functions(path: &Path) -> Result<Vec<ElfFunction>, ElfError> {
-    let broken = |error: object::Error| ElfError::Elf {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
+/// Opens a regular file.
+pub(super) fn open(path: &Path) -> Result<File, ElfError> {
     let read = |source| ElfError::Read {
         path: path.to_owned(),
         source,
@@ -61,7 +54,19 @@ pub fn functions(path: &Path) -> Result<Vec<ElfFunction>, ElfError> {
             reason: "not a regular file".to_owned(),
         });
     }
-    let file = File::open(path).map_err(read)?;
+    File::open(path).map_err(read)
+}
+
+/// The functions a file defines, by its full and its dynamic symbol table, sorted by name; each name once.
+///
+/// # Errors
+/// The file cannot be read or is no 64-bit ELF file.
+pub fn functions(path: &Path) -> Result<Vec<ElfFunction>, ElfError> {
+    let broken = |error: object::Error| ElfError::Elf {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let file = open(path)?;
     let cache = ReadCache::new(file);
     let elf = ElfFile64::<Endianness, _>::parse(&cache).map_err(broken)?;
     let endian = elf.endian();

@@ -11,6 +11,7 @@ pub(crate) use names::nearest;
 pub mod running;
 pub mod symbols;
 pub mod tracepoint;
+pub mod usdt;
 
 use btf::{Btf, Function};
 use std::sync::Arc;

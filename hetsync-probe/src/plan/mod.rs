@@ -396,6 +396,7 @@ impl Planner<'_> {
             | hir::PointKind::RawTracepoint { .. }
             | hir::PointKind::Sampled(_)
             | hir::PointKind::Uprobe { .. }
+            | hir::PointKind::Usdt { .. }
             | hir::PointKind::Uretprobe { .. } => {
                 planned.kind = codegen::plain_kind(&point.kind);
                 planned.loader = self.options.loader.unwrap_or(LoaderName::Sys);

@@ -20,6 +20,7 @@ mod rawtracepoint;
 mod sampled;
 mod tracepoint;
 mod uprobe;
+mod usdt;
 pub(crate) use latency::LATENCY;
 pub(crate) use sampled::{HARDWARE_EVENTS, SOFTWARE_EVENTS};
 
@@ -68,7 +69,7 @@ pub struct Point {
 }
 
 /// Every kind there is.
-pub static ALL: [&Provider; 15] = [
+pub static ALL: [&Provider; 16] = [
     &begin_end::BEGIN,
     &begin_end::END,
     &kprobe::KPROBE,
@@ -83,12 +84,12 @@ pub static ALL: [&Provider; 15] = [
     &sampled::HARDWARE,
     &uprobe::UPROBE,
     &uprobe::URETPROBE,
+    &usdt::USDT,
     &latency::LATENCY,
 ];
 
 /// Kinds of bpftrace that are still to come, each with its short names.
-pub const LATER: [&[&str]; 10] = [
-    &["usdt", "U"],
+pub const LATER: [&[&str]; 9] = [
     &["iter", "it"],
     &["watchpoint", "w"],
     &["asyncwatchpoint", "aw"],
@@ -109,6 +110,8 @@ struct Request<'a> {
     /// The whole attach point.
     span: Span,
     kernel: &'a dyn Kernel,
+    /// The process that probes are restricted to.
+    pid: Option<u32>,
     /// How many functions a pattern matches that the kernel forbids to probe.
     forbidden: Cell<usize>,
 }
@@ -131,11 +134,13 @@ pub struct Resolved {
     pub forbidden: usize,
 }
 
-/// Reads one attach point: its kind and the places it stands for. `$1`.. in it are replaced first.
+/// Reads one attach point: its kind and the places it stands for. `$1`.. in it are replaced first; `pid` is the process that
+/// probes are restricted to.
 pub fn resolve(
     point: &ast::AttachPoint,
     params: &[String],
     kernel: &dyn Kernel,
+    pid: Option<u32>,
 ) -> Result<Resolved, Diagnostic> {
     let mut pieces = Vec::new();
     let mut at = point.span.start as usize;
@@ -151,6 +156,7 @@ pub fn resolve(
         parts: pieces,
         span: point.span,
         kernel,
+        pid,
         forbidden: Cell::new(0),
     };
     let points = (provider.expand)(&request)?;

@@ -3,15 +3,18 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::cast::cast_word;
 use super::checker::{Checker, Typed};
 use super::ctypes::pointer;
 use super::hir::{BinaryOp, Builtin, ExprKind, PointKind, Space, Type};
 use super::operator;
 use super::points::Written;
+use super::registers;
 use super::shape::Shape;
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::kernel::btf::TypeId;
 use crate::kernel::tracepoint::{FieldShape, FormatField};
+use crate::kernel::usdt;
 use crate::limits;
 use crate::span::Span;
 use crate::syntax::ast::Ident;
@@ -23,6 +26,8 @@ enum Argument {
     Number(u8, Type),
     /// In a tracepoint's record: where, and what is there.
     Record(u32, Type),
+    /// Of a marker.
+    Marker(usdt::Argument),
     /// In a tracepoint's record, a word that says where the data are; from the end of the word on if `true`.
     Elsewhere(u32, Type, bool),
 }
@@ -35,6 +40,8 @@ enum Missing {
     Types,
     /// It has others.
     Name(Vec<String>),
+    /// It is somewhere that cannot be read from: the marker's own words.
+    Place(String),
 }
 
 impl Checker<'_> {
@@ -119,8 +126,39 @@ impl Checker<'_> {
                 };
                 Ok(self.of_record(field, space))
             }
+            PointKind::Usdt { args, .. } => {
+                let args = usdt::arguments(args);
+                let number = name
+                    .strip_prefix("arg")
+                    .and_then(|n| n.parse::<usize>().ok());
+                match number.and_then(|number| args.get(number)) {
+                    Some((_, Some(argument))) => Ok(Argument::Marker(argument.clone())),
+                    Some((word, None)) => Err(Missing::Place((*word).to_owned())),
+                    None => Err(Missing::Name(
+                        (0..args.len())
+                            .map(|number| format!("arg{number}"))
+                            .collect(),
+                    )),
+                }
+            }
             _ => Err(Missing::Kind),
         }
+    }
+
+    /// `argN` in probes at markers, of which each has its own.
+    pub(super) fn marker_argument(&mut self, name: &str, span: Span) -> Option<Option<Typed>> {
+        let mut points = self.written.iter().flat_map(|written| &written.points);
+        let is_argument = name.strip_prefix("arg").is_some_and(|number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        if !is_argument || !points.any(|point| matches!(point.kind, PointKind::Usdt { .. })) {
+            return None;
+        }
+        let name = Ident {
+            text: name.to_owned(),
+            span,
+        };
+        Some(self.argument(&name, span, span))
     }
 
     fn by_number(
@@ -190,6 +228,7 @@ impl Checker<'_> {
     fn fetch(&mut self, argument: Argument, span: Span) -> Typed {
         match argument {
             Argument::Number(number, ty) => self.typed_builtin(Builtin::Arg(number), ty, span),
+            Argument::Marker(argument) => marked(&argument, span),
             Argument::Record(offset, ty) => {
                 let bytes = ty.memory_size() as u32;
                 let ty = match ty {
@@ -292,6 +331,13 @@ impl Checker<'_> {
             )
             .with_place(point, "of this")
             .with_help("they are read from the kernel's BTF, or from tracefs, which needs root"),
+            Missing::Place(word) => Diagnostic::error(
+                "E0224",
+                name.span,
+                format!("`{}` of `{of}` is somewhere that cannot be read", name.text),
+            )
+            .with_label(format!("the marker says `{word}`"))
+            .with_help("integers in registers, in memory by registers, and constants can"),
             Missing::Name(known) => {
                 let near = suggest::nearest(&name.text, known.iter().map(String::as_str));
                 let diagnostic = Diagnostic::error(
@@ -307,6 +353,47 @@ impl Checker<'_> {
             }
         };
         self.fail(diagnostic)
+    }
+}
+
+/// An argument of a marker, fetched from where it is.
+fn marked(argument: &usdt::Argument, span: Span) -> Typed {
+    let ty = Type::Int {
+        bits: 8 * argument.bytes,
+        signed: argument.signed,
+    };
+    let register = |name: &str| {
+        let kind = match registers::offset(name) {
+            Some(offset) => ExprKind::Builtin(Builtin::Register(offset)),
+            None => ExprKind::Int(0),
+        };
+        Typed::new(kind, Shape::UNSIGNED, span)
+    };
+    let number = |n: u64| super::expr::int(n, span);
+    match &argument.place {
+        usdt::Place::Register(name) => cast_word(ty, register(name), span),
+        usdt::Place::Constant(n) => cast_word(ty, number(*n as u64), span),
+        usdt::Place::Memory {
+            base,
+            index,
+            distance,
+        } => {
+            let mut address = number(*distance as u64);
+            if let Some(base) = base {
+                address = operator::integers(BinaryOp::Add, register(base), address, span);
+            }
+            if let Some((name, scale)) = index {
+                let scale = number(u64::from(*scale));
+                let index = operator::integers(BinaryOp::Mul, register(name), scale, span);
+                address = operator::integers(BinaryOp::Add, address, index, span);
+            }
+            let kind = ExprKind::Read {
+                address: Box::new(address.expr),
+                bytes: u32::from(argument.bytes),
+                space: Space::User,
+            };
+            Typed::new(kind, Shape::Is(ty), span)
+        }
     }
 }
 

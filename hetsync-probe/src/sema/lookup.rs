@@ -72,6 +72,9 @@ impl Checker<'_> {
         if let Some(derived) = self.derived(name, span) {
             return derived;
         }
+        if let Some(argument) = self.marker_argument(name, span) {
+            return argument;
+        }
         let Some(builtin) = names::builtin(name) else {
             if let Some((value, of)) = self.types.constant(name) {
                 let kind = ExprKind::Int(value as u64);

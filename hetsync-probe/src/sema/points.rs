@@ -44,7 +44,7 @@ pub(super) fn resolve(
         let mut written = Vec::new();
         let mut absent = Vec::new();
         for point in &probe.points {
-            match provider::resolve(point, &params, options.kernel) {
+            match provider::resolve(point, &params, options.kernel, options.pid_filter) {
                 Ok(provider::Resolved {
                     provider,
                     points,

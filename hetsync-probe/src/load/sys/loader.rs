@@ -155,12 +155,16 @@ impl SysProgram {
                     Mechanism::Sampled { cpus },
                 ))
             }
-            ProgramKind::Uprobe { path, offset } => {
-                let probe = PerfProbe::uprobe(&self.program, path, *offset, false)?;
+            ProgramKind::Uprobe {
+                path,
+                offset,
+                semaphore,
+            } => {
+                let probe = PerfProbe::uprobe(&self.program, path, *offset, *semaphore)?;
                 Ok((Attached::Perf(probe), Mechanism::Uprobe))
             }
             ProgramKind::Uretprobe { path, offset } => {
-                let probe = PerfProbe::uprobe(&self.program, path, *offset, true)?;
+                let probe = PerfProbe::uretprobe(&self.program, path, *offset)?;
                 Ok((Attached::Perf(probe), Mechanism::Uretprobe))
             }
         }

@@ -118,28 +118,30 @@ impl PerfProbe {
             .collect()
     }
 
-    /// A uprobe (or uretprobe) `offset` bytes into a file, running `program`, in every process that maps the file.
+    /// A uprobe `offset` bytes into a file, running `program`, in every process that maps the file. The counter at `semaphore`
+    /// bytes into the file, unless that is 0, is raised in each of them meanwhile.
     ///
     /// # Errors
-    /// The kernel's reason.
+    /// The kernel's reason; `EINVAL` for a counter beyond the first 4 GiB.
     pub fn uprobe(
         program: &Program,
         path: &str,
         offset: u64,
-        on_return: bool,
+        semaphore: u64,
     ) -> io::Result<PerfProbe> {
-        let path = CString::new(path)?;
-        let event = open(&Attr {
-            kind: source_type("uprobe")?,
-            config: if on_return {
-                1 << return_bit("uprobe")?
-            } else {
-                0
-            },
-            config1: path.as_ptr() as u64,
-            config2: offset,
-            ..Attr::default()
-        })?;
+        let counter =
+            u32::try_from(semaphore).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+        // `ref_ctr_offset` is `config:32-63` since it is there (4.20).
+        let event = open_uprobe(path, offset, u64::from(counter) << 32)?;
+        PerfProbe::attach(event, program)
+    }
+
+    /// The same on return from the function that begins there.
+    ///
+    /// # Errors
+    /// The kernel's reason.
+    pub fn uretprobe(program: &Program, path: &str, offset: u64) -> io::Result<PerfProbe> {
+        let event = open_uprobe(path, offset, 1 << return_bit("uprobe")?)?;
         PerfProbe::attach(event, program)
     }
 
@@ -206,6 +208,17 @@ fn open_kprobe(function: &str, offset: u64, on_return: bool) -> io::Result<Owned
             0
         },
         config1: name.as_ptr() as u64,
+        config2: offset,
+        ..Attr::default()
+    })
+}
+
+fn open_uprobe(path: &str, offset: u64, config: u64) -> io::Result<OwnedFd> {
+    let path = CString::new(path)?;
+    open(&Attr {
+        kind: source_type("uprobe")?,
+        config,
+        config1: path.as_ptr() as u64,
         config2: offset,
         ..Attr::default()
     })

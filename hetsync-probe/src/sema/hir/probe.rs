@@ -101,6 +101,17 @@ pub enum PointKind {
         /// Where in the file the instruction is.
         offset: u64,
     },
+    /// At a marker in a program or library.
+    Usdt {
+        /// The file.
+        path: String,
+        /// Where in the file its instruction is.
+        offset: u64,
+        /// Where in the file the counter of its tracers is; 0 where it has none.
+        semaphore: u64,
+        /// Where its arguments are ([`crate::kernel::usdt::arguments`]).
+        args: String,
+    },
     /// On return from a function of a program or library.
     Uretprobe {
         /// The file.

@@ -7,6 +7,7 @@
 //! hetsync-workload accepts N              N threads blocked in accept(2) at once, then released
 //! hetsync-workload sleeps N MS            N sleeps of MS milliseconds from a thread named `sleeper`
 //! hetsync-workload flows                  TCP connections of every kind, see `flows.rs`; changes the network
+//! hetsync-workload marks N [wait]         passes each marker of `marks.rs` N times; once it is sent a line
 //! hetsync-workload under N COMMAND..      N sends while COMMAND traces them: what it costs
 //! ```
 //!
@@ -14,6 +15,7 @@
 //! `$HETSYNC_MEANWHILE` if that is set, and ends COMMAND with SIGINT.
 
 mod flows;
+mod marks;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const USAGE: &str = "usage: hetsync-workload sends N [SIZE|cycle|spread] | accepts N | sleeps N MS | flows | under N COMMAND..";
+const USAGE: &str = "usage: hetsync-workload sends N [SIZE|cycle|spread] | accepts N | sleeps N MS | flows | marks N [wait] | under N COMMAND..";
 const MOST_THREADS: usize = 512;
 /// The largest send: what a socket's buffers surely hold.
 const MOST_BYTES: usize = 16 << 10;
@@ -38,6 +40,10 @@ fn main() -> ExitCode {
         ["accepts", n] => accepts(n),
         ["sleeps", n, ms] => sleeps(n, ms),
         ["flows"] => flows::flows(),
+        ["marks", n] => marks::marks(n),
+        ["marks", n, "wait"] => (std::io::stdin().read_line(&mut String::new()))
+            .map_err(Into::into)
+            .and_then(|_| marks::marks(n)),
         ["under", n, program, arguments @ ..] => under(n, program, arguments),
         _ => Err(USAGE.into()),
     };
