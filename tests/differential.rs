@@ -25,12 +25,13 @@ mod opinions;
 #[path = "differential/third.rs"]
 mod third;
 
-use generate::{By, Case, Compiling, Flavour};
+use generate::{By, Case, Compiling, Each, Flavour};
 use hetsync_probe::codegen::regalloc::Pool;
 use hetsync_probe::codegen::{self, Options};
 use hetsync_probe::diagnostic::Diagnostic;
 use hetsync_probe::image::Image;
 use hetsync_probe::interp::{Contents, Firing};
+use hetsync_probe::sema::hir::StmtKind;
 use opinions::{Scene, difference};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
@@ -68,6 +69,8 @@ struct Account {
     compiled: Cell<u32>,
     /// Programs with a map that has a front.
     fronts: Cell<u32>,
+    /// Programs that go over a map's entries.
+    each: Cell<u32>,
     kernel: Cell<u32>,
     rbpf: Cell<u32>,
     events: Cell<usize>,
@@ -233,6 +236,17 @@ fn scene() -> Scene {
         },
         cpus: 2,
         atomic_fetch: true,
+        for_each: true,
+    }
+}
+
+fn count_each(case: &Case, account: &Account) {
+    let mut goes = false;
+    for probe in &case.program.probes {
+        probe.each_stmt(&mut |stmt| goes |= matches!(stmt.kind, StmtKind::Each { .. }));
+    }
+    if goes {
+        count(&account.each);
     }
 }
 
@@ -262,13 +276,24 @@ fn all_opinions_agree_on_random_programs() {
         kernel: with_kernel,
     };
     let outcome = TestRunner::new(config).run(&bytes(), |bytes| {
-        let case = generate::case(&bytes, Flavour::default());
+        let each = match (asked.kernel, scene.for_each) {
+            (true, false) => Each::Never,
+            (true, true) => Each::InAnyOrder,
+            (false, _) => Each::Any,
+        };
+        let flavour = Flavour {
+            each,
+            ..Flavour::default()
+        };
+        let case = generate::case(&bytes, flavour);
+        count_each(&case, &account);
         compare(&case, &scene, asked, &account)
     });
     let compiled = account.compiled.get();
     println!(
-        "{compiled} programs compiled, {} with fronts, {} compared with the kernel ({} were too long for it), {} with rbpf; {} events, {} losses; refused: {:#?}",
+        "{compiled} programs compiled, {} with fronts, {} with loops over maps, {} compared with the kernel ({} were too long for it), {} with rbpf; {} events, {} losses; refused: {:#?}",
         account.fronts.get(),
+        account.each.get(),
         account.kernel.get(),
         account.too_long.get(),
         account.rbpf.get(),
@@ -279,6 +304,10 @@ fn all_opinions_agree_on_random_programs() {
     agreed(outcome);
     assert!(compiled * 10 >= cases * 9, "too many programs are refused");
     assert!(account.fronts.get() * 20 >= cases, "too few fronts");
+    assert!(
+        account.each.get() * 20 >= cases || !scene.for_each,
+        "too few loops over maps"
+    );
     assert!(account.too_long.get() * 20 <= cases, "loops are too long");
     assert!(account.events.get() > 0 && account.losses.get() > 0);
     assert!(account.rbpf.get() > 0 || !asked.machines);
@@ -312,7 +341,8 @@ fn probes_of_functions_agree_by_kprobe_and_by_fentry() {
     without_kernel(Flavour {
         functions: true,
         clock: true,
-        memory: false,
+        each: Each::Any,
+        ..Flavour::default()
     });
 }
 
@@ -321,6 +351,7 @@ fn reads_of_memory_agree() {
     without_kernel(Flavour {
         functions: true,
         memory: true,
+        each: Each::Any,
         ..Flavour::default()
     });
 }

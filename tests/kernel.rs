@@ -8,6 +8,8 @@
 mod checks;
 #[path = "kernel/endings.rs"]
 mod endings;
+#[path = "kernel/entries.rs"]
+mod entries;
 #[path = "kernel/lab.rs"]
 mod lab;
 #[path = "kernel/lines.rs"]

@@ -50,6 +50,8 @@ pub struct Program {
     pub relocations: Vec<Relocation>,
     /// Place in the script of each instruction; as long as `insns`.
     pub spans: Vec<Span>,
+    /// Where each of its functions begins, rising: the program itself at 0, then those that the kernel calls for it.
+    pub functions: Vec<usize>,
 }
 
 /// How a program is attached and what its context register points to.
@@ -166,6 +168,8 @@ pub enum RelocationKind {
     Map(usize),
     /// The address of the one value of `maps[.0]` (an array), plus the offset `.1` in bytes; `src` becomes `PSEUDO_MAP_VALUE`.
     MapValue(usize, u32),
+    /// Where function number `.0` of the program begins, counted from behind the load; `src` becomes `PSEUDO_FUNC`.
+    Function(usize),
     /// `bpf_ktime_get_boot_ns()` at the moment of loading, for `elapsed`.
     StartNs,
 }
@@ -245,6 +249,11 @@ pub fn resolve(program: &Program, fds: &[i32], start_ns: u64) -> Result<Vec<Insn
             RelocationKind::MapValue(map, offset) => {
                 (op::PSEUDO_MAP_VALUE, fd(map)?, offset as i32)
             }
+            RelocationKind::Function(number) => {
+                let start = program.functions.get(number);
+                let start = *start.ok_or(ResolveError::Function { insn, number })?;
+                (op::PSEUDO_FUNC, (start as i64 - insn as i64 - 1) as i32, 0)
+            }
             RelocationKind::StartNs => (0, start_ns as i32, (start_ns >> 32) as i32),
         };
         match insns.get_mut(insn..insn.saturating_add(2)) {
@@ -265,6 +274,14 @@ pub enum ResolveError {
     Insn {
         /// Index of the instruction.
         insn: usize,
+    },
+    /// No such function.
+    #[error("relocation of instruction {insn} names function {number}, which does not exist")]
+    Function {
+        /// Index of the instruction.
+        insn: usize,
+        /// Number of the function.
+        number: usize,
     },
     /// No such map.
     #[error("relocation of instruction {insn} names map {map}, which does not exist")]

@@ -47,6 +47,9 @@ pub mod summary_word {
     pub const SQUARES_HIGH: usize = 6;
 }
 
+/// Added to the number of a name that stands among addresses of the kernel, none of which is so low.
+pub const NAME_AMONG_ADDRESSES: u64 = 1 << 32;
+
 /// Bytes of a map's key; 4 for a map without keys (an array index).
 pub fn key_size(map: &Map) -> usize {
     if map.key.is_empty() {

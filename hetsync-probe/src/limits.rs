@@ -22,6 +22,8 @@ pub const TYPE_ROUNDS: usize = 16;
 pub const MAPS: usize = 256;
 /// Most times that `unroll` repeats its body.
 pub const UNROLL: u32 = 100;
+/// Most loops over maps inside one another: each takes its part of the stack.
+pub const EACH_DEPTH: usize = 5;
 /// Most `$` variables in one probe body.
 pub const LOCALS: usize = 256;
 /// Most arguments of one `printf`.

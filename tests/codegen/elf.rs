@@ -49,12 +49,52 @@ fn an_object_has_programs_maps_and_relocations() {
             RelocationKind::Map(map) | RelocationKind::MapValue(map, _) => {
                 Some((8 * relocation.insn as u64, image.maps[map].name.clone()))
             }
-            RelocationKind::StartNs => None,
+            RelocationKind::StartNs | RelocationKind::Function(_) => None,
         })
         .collect();
     assert_eq!(targets, expected);
     let text = file.symbols().find(|s| s.name() == Ok("kr_tcp_sendmsg"));
     assert!(text.expect("a symbol").is_global());
+}
+
+#[test]
+fn bodies_of_loops_over_maps_are_functions_of_their_own() {
+    let script = "kprobe:f { @m[tid] = 1; for ($kv : @m) { for ($in : @m) { @n[$in.0] = $kv.1; } } } \
+        kprobe:g { @l = len(@m); }";
+    let (_, image) = compiled(script);
+    let bytes = elf::write(&image);
+    let file = ElfFile64::<Endianness>::parse(&*bytes).expect("an ELF file");
+    let text = file.section_by_name(".text").expect("their section");
+    let mut bodies: Vec<(u64, String)> = (file.symbols())
+        .filter(|s| s.section_index() == Some(text.index()) && !s.name().unwrap().is_empty())
+        .map(|s| {
+            assert!(!s.is_global());
+            (s.address(), s.name().unwrap().to_owned())
+        })
+        .collect();
+    bodies.sort();
+    let names: Vec<&str> = bodies.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["k_f_each1", "k_f_each2", "k_g_each1"]);
+    // The one around calls the one inside; libbpf finds it by the section and the distance in the instruction.
+    let code = text.data().unwrap();
+    let calls = |data: &[u8], section: &object::read::elf::ElfSection64<'_, '_, Endianness>| {
+        let mut found = Vec::new();
+        for (offset, relocation) in section.relocations() {
+            let RelocationTarget::Symbol(index) = relocation.target() else {
+                panic!("{relocation:?}");
+            };
+            if file.symbol_by_index(index).unwrap().section_index() == Some(text.index()) {
+                let at = offset as usize;
+                found.push(i32::from_le_bytes(data[at + 4..at + 8].try_into().unwrap()) as u64);
+            }
+        }
+        found
+    };
+    assert_eq!(calls(code, &text), [bodies[0].0]);
+    for (section, body) in [("kprobe/f", 1), ("kprobe/g", 2)] {
+        let section = file.section_by_name(section).unwrap();
+        assert_eq!(calls(section.data().unwrap(), &section), [bodies[body].0]);
+    }
 }
 
 #[test]

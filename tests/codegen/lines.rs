@@ -112,12 +112,43 @@ fn programs_are_functions_of_their_context() {
         let id = btf
             .find(Space::Function, &program.name)
             .expect(&program.name);
-        assert_eq!(id.0, described.function);
+        assert_eq!(
+            (id.0, 0),
+            (described.functions[0].ty, described.functions[0].insn)
+        );
         let Some(Kind::Func { proto }) = btf.kind(id) else {
             panic!("{:?}", btf.kind(id));
         };
         assert!(matches!(btf.kind(proto), Some(Kind::FuncProto { .. })));
     }
+}
+
+#[test]
+fn each_function_of_a_program_is_told_of_with_a_line_at_its_start() {
+    let script =
+        "begin { @m[1] = 1; for ($kv : @m) { for ($in : @m) { @n = $in.1; } } @l = len(@m); }";
+    let (_, mut image) = compiled(script);
+    let starts: Vec<u32> = image.programs[0]
+        .functions
+        .iter()
+        .map(|&at| at as u32)
+        .collect();
+    assert_eq!(starts.len(), 4);
+    let debug = object::debug(&image).expect("it knows its script");
+    let described = &debug.programs[0];
+    let told: Vec<u32> = described.functions.iter().map(|f| f.insn).collect();
+    assert_eq!(told, starts);
+    for start in starts {
+        assert!(
+            described.lines.iter().any(|line| line.insn == start),
+            "{start}"
+        );
+    }
+    // The kernel wants to know of the functions also where there is no script.
+    image.source = None;
+    let debug = object::debug(&image).expect("it has functions");
+    assert_eq!(debug.programs[0].functions.len(), 4);
+    assert!(debug.programs[0].lines.is_empty());
 }
 
 #[test]

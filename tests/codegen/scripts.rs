@@ -101,6 +101,14 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
          @at = &$p.text; @p[$p] = $p + 1; @eq = *$p == *($p + 1); @c = $p.text[1]; @task = curtask; if ($p.next) { @n++; } }",
     ),
     (
+        "names_among_symbols",
+        "kprobe:f, kprobe:g { @last[tid] = arg0 % 2 == 0 ? 1 : 2; @name[tid] = func; @name[7] = ksym(arg0); @n[@name[tid]] = count(); @k[ksym(arg1), 1] = 1; @k[func, 2] = 3; }",
+    ),
+    (
+        "integer_as_address",
+        "kprobe:f { $at = 0xffff888000100000 + arg0 % 70; @a = *$at; @b[*($at + 8)] = sizeof(*arg1); @none = *arg1; $x = (int32)arg2; @c = **$x; }",
+    ),
+    (
         "begin_end",
         "begin { printf(\"start %d\\n\", pid); @x = 1; } end { @x = 2; } interval:s:1 { print(@x); @n[cpu] = count(); }",
     ),
@@ -137,6 +145,22 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
     (
         "loops_of_many_ways",
         "kprobe:f { $n = arg0; $s = \"\"; while ($n > 3) { $s = $n & 1 ? \"odd\" : comm; @h[$s] = hist($n); $n = $n & 2 ? $n / 2 : $n - 1; if ($n == arg1 || $n == arg2 && arg3) { @x[$n, $s]++; printf(\"%d %s\", $n, $s); } @y[pid] = $n; } }",
+    ),
+    (
+        "each_entry",
+        "kprobe:f { @m[arg0 % 5] = arg1; $sum = 0; $most = 0; for ($kv : @m) { $sum += $kv.1; if ($kv.1 > $most) { $most = $kv.1; @at = $kv.0; } @n[$kv.0, $sum]++; } @r[$sum] = $most; @len = len(@m); }",
+    ),
+    (
+        "each_left",
+        "kprobe:f { @m[arg0 % 7, comm] = arg1; @k[pid] = comm; $n = 0; for ($kv : @m) { if ($kv.0.1 == \"a\") { continue; } if ($kv.0.0 == 5) { break; } $n++; for ($in : @k) { $n += $in.0; if ($n > 60) { return; } if (arg2 == $n) { exit($n); } printf(\"%s %s %d\\n\", $in.1, $kv.0.1, $n); } } @n[$n] = count(); }",
+    ),
+    (
+        "each_changes",
+        "kprobe:f { @m[arg0 % 4] = comm; $last = \"\"; for ($kv : @m) { @m[$kv.0] = \"changed\"; if ($kv.1 == $last) { delete(@m, $kv.0); @d[$kv.1]++; } $last = $kv.1; let $t = ($kv.0, $last); @t = $t; $i = 0; while ($i < 3) { $i++; @s[$last] = sum($i); } } @last = $last; @[func, len(@m)] = count(); }",
+    ),
+    (
+        "each_unreached",
+        "kprobe:f { @m[arg0 % 5] = 1; if (pid == 0) { return; @x = len(@m); } for ($kv : @m) { continue; for ($in : @m) { @n = $in.0; } } @l = len(@m); }",
     ),
     (
         "loops_in_loops",

@@ -7,7 +7,10 @@ use hetsync_probe::image::{self, Image, MapKind, MapSpec};
 use hetsync_probe::interp::{Contents, Firing, Table};
 use hetsync_probe::kernel::features;
 use hetsync_probe::layout;
-use hetsync_probe::load::sys::{Map, Program, ProgramType, Ring, possible_cpus};
+use hetsync_probe::load::sys::{
+    Described, Map, Program, ProgramType, Ring, load_btf, possible_cpus,
+};
+use hetsync_probe::object;
 use hetsync_probe::span::Span;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -90,6 +93,7 @@ pub(crate) fn scene() -> Result<Scene, String> {
         },
         cpus,
         atomic_fetch: features::atomic_fetch(),
+        for_each: features::for_each(),
     })
 }
 
@@ -112,12 +116,25 @@ pub(crate) fn kernel(case: &Case, image: &Image, scene: &Scene) -> Result<Conten
             .map_err(|error| error.to_string())?;
     }
     let fds: Vec<i32> = maps.iter().map(|map| map.as_fd().as_raw_fd()).collect();
+    let debug = object::debug(image);
+    let btf = match &debug {
+        Some(debug) => Some(load_btf(&debug.btf).map_err(|error| error.to_string())?),
+        None => None,
+    };
     let mut loaded = Vec::new();
-    for program in &image.programs {
+    for (at, program) in image.programs.iter().enumerate() {
         let insns = image::resolve(program, &fds, 0).map_err(|error| error.to_string())?;
         let kind = ProgramType::RawTracepoint;
-        let in_kernel = Program::load(&program.name, kind, &insns, &program.spans)
-            .map_err(|error| error.to_string())?;
+        let described = btf
+            .as_ref()
+            .zip(debug.as_ref())
+            .map(|(btf, debug)| Described {
+                btf: btf.as_fd(),
+                lines: &debug.programs[at],
+            });
+        let in_kernel =
+            Program::load_described(&program.name, kind, &insns, &program.spans, described)
+                .map_err(|error| error.to_string())?;
         loaded.push((program.point, in_kernel));
     }
     for &at in &case.firings {

@@ -16,6 +16,8 @@ pub(crate) struct Scene {
     pub(crate) cpus: usize,
     /// Whether programs may use atomic fetch-and-add.
     pub(crate) atomic_fetch: bool,
+    /// Whether they may go over the entries of maps.
+    pub(crate) for_each: bool,
 }
 
 impl Scene {

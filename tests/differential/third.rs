@@ -250,7 +250,9 @@ fn sound(insn: &Insn) -> bool {
             insn.imm,
             helper::PROBE_READ_USER..=helper::PROBE_READ_KERNEL_STR
         );
-    !(atomic || negative || remainder || negation || reads)
+    // It calls no functions for the entries of a map.
+    let function = insn.code == op::JMP | op::CALL && insn.imm == helper::FOR_EACH_MAP_ELEM;
+    !(atomic || negative || remainder || negation || reads || function)
 }
 
 /// What a case leaves behind in rbpf; `None` where its programs use what rbpf gets wrong, or

@@ -4,6 +4,7 @@ use hetsync_guest::Stream;
 use serde_json::Value;
 
 use crate::endings;
+use crate::entries;
 use crate::lab::{LIMIT, Lab, Report, rows};
 use crate::lines;
 use crate::markers;
@@ -49,6 +50,7 @@ pub(crate) const ALL: &[Check] = &[
     ),
     ("values are worked out as they are written", values::values),
     ("statistics are values", values::statistics_as_values),
+    ("entries of maps are gone over", entries::entries),
     ("a latency has both ends, lowered", network::latency_lowered),
     (
         "a latency has both ends, not lowered",

@@ -1,7 +1,7 @@
 //! What a script is made of: attach points, statements, blocks, spellings.
 
 use hetsync_probe::sema;
-use hetsync_probe::sema::hir::{PointKind, StmtKind, Type};
+use hetsync_probe::sema::hir::{MapValue, PointKind, Shown, StmtKind, Type};
 use hetsync_probe::syntax;
 
 use super::{codes_of, compile, kernel, options, program};
@@ -233,10 +233,6 @@ fn semicolons_as_in_bpftrace() {
 fn later_constructs_are_named() {
     for (text, what) in [
         (
-            "begin { @x[1] = 2; for ($kv : @x) { print($kv); } }",
-            "`for` over a map is",
-        ),
-        (
             "#if LINUX_VERSION_CODE > 5\n#endif\nbegin { exit(); }",
             "`LINUX_VERSION_CODE` in a condition is",
         ),
@@ -260,6 +256,119 @@ fn files_from_other_systems_are_read() {
         syntax::format(text).unwrap(),
         "#!/usr/bin/hetsync-probe\n\nkprobe:f /pid/ {\n    @ = count(); // x\n\n    /* a\n b */\n}\n"
     );
+}
+
+#[test]
+fn names_of_functions_stand_among_symbols() {
+    let symbol = MapValue::Scalar(Type::Shown(Shown::KernelAddress));
+    for text in [
+        "begin { @name[0] = ksym(0); } kprobe:f { @name[tid] = func; @us[@name[tid]] = count(); }",
+        "kprobe:f { @name[tid] = func; @us[@name[tid]] = count(); } end { @name[0] = ksym(0); }",
+    ] {
+        assert_eq!(codes_of(text), [""; 0], "{text}");
+        let program = program(text);
+        assert_eq!(program.maps[0].value, symbol, "{text}");
+        assert_eq!(program.maps[1].key, [Type::Shown(Shown::KernelAddress)]);
+    }
+    assert_eq!(
+        codes_of("kprobe:f { @m[func] = 1; @m[ksym(arg0)] = 2; }"),
+        [""; 0]
+    );
+    assert_eq!(
+        codes_of("kprobe:f { @m[ksym(arg0)] = 1; @m[5] = 2; }"),
+        ["E0303"]
+    );
+    assert_eq!(
+        codes_of("kprobe:f { @m[func] = 1; @m[usym(arg0)] = 2; }"),
+        ["E0303"]
+    );
+}
+
+#[test]
+fn an_integer_can_be_dereferenced() {
+    let text = "kprobe:f { $p = arg0; @a = *$p; @b = *($p + 8); @c = *(int32)arg1; @d = sizeof(*pid); @e = **arg0; }";
+    assert_eq!(codes_of(text), [""; 0]);
+    assert_eq!(program(text).maps[0].value, MapValue::Scalar(Type::UINT));
+    assert_eq!(codes_of("kprobe:f { @a = *comm; }"), ["E0314"]);
+    assert_eq!(codes_of("kprobe:f { @a = *(1, 2); }"), ["E0314"]);
+}
+
+#[test]
+fn loops_over_maps() {
+    let typed = |head: &str, use_of_it: &str| {
+        format!("begin {{ {head} for ($kv : @m) {{ {use_of_it} }} }}")
+    };
+    for (head, right) in [
+        ("@m[1] = 2;", "print($kv); $s = $kv.0 + $kv.1; print($s);"),
+        (
+            "@m[1, \"a\"] = 2;",
+            "print($kv.0.1 == \"a\"); @n[$kv.0] = $kv.1;",
+        ),
+        ("@m[(1, 2)] = 2;", "print($kv.0.1);"),
+        (
+            "@m[comm] = count();",
+            "print($kv.1 + 1); print(strlen($kv.0));",
+        ),
+        ("@m[1] = avg(5);", "@r = $kv.1;"),
+        ("@m[1] = (1, \"b\");", "print($kv.1.1);"),
+        ("@m[1] = 1;", "if ($kv.0) { break; } continue;"),
+        ("@m[1] = 1;", "return;"),
+        (
+            "@m[1] = 1; $n = 0;",
+            "$n += $kv.1; for $i : 0..3 { break; }",
+        ),
+        ("@m[1] = 1;", "for ($other : @m) { print(($kv, $other)); }"),
+    ] {
+        let text = typed(head, right);
+        assert_eq!(codes_of(&text), [""; 0], "{text}");
+    }
+    for (head, wrong, code) in [
+        ("@m = 1;", "print($kv);", "E0302"),
+        ("@m[1] = hist(2);", "print($kv.0);", "E0309"),
+        ("@m[1] = stats(2);", "print($kv.0);", "E0309"),
+        ("@m[1] = 1;", "print($kv.2);", "E0315"),
+        ("@m[1] = 1;", "print($kv.0.1);", "E0314"),
+        ("@m[1] = \"a\";", "print($kv.1 + 1);", "E0305"),
+        ("@m[1] = 1;", "$kv = 3;", "E0304"),
+        ("@m[1] = 1; $kv = 2;", "print($kv);", "E0223"),
+        ("", "print($kv);", "E0214"),
+    ] {
+        let text = typed(head, wrong);
+        assert!(
+            codes_of(&text).contains(&code),
+            "{text}: {:?}",
+            codes_of(&text)
+        );
+    }
+    // The types are found wherever the map is assigned, and the variable ends with the loop.
+    assert_eq!(
+        codes_of("begin { for ($kv : @m) { $s = $kv.1; @k[$s] = 1; } } end { @m[1] = \"abc\"; }"),
+        [""; 0]
+    );
+    assert_eq!(
+        codes_of("begin { @m[1] = 1; for ($kv : @m) { print(1); } print($kv); }"),
+        ["E0213"]
+    );
+    assert_eq!(
+        codes_of("begin { @m[1] = 1; for ($kv : @m[1]) { print(1); } }"),
+        ["E0404"]
+    );
+    assert_eq!(
+        codes_of("begin { @m[1] = 1; print(len(@m)); @n = 1; @r = len(@n); }"),
+        [""; 0]
+    );
+    assert_eq!(codes_of("begin { print(len(\"abc\")); }"), ["E0404"]);
+    let nested = |depth: usize| {
+        let open: String = (0..depth)
+            .map(|i| format!("for ($k{i} : @m) {{ "))
+            .collect();
+        format!(
+            "begin {{ @m[1] = 1; {open} print(1); {} }}",
+            "}".repeat(depth)
+        )
+    };
+    assert_eq!(codes_of(&nested(5)), [""; 0]);
+    assert_eq!(codes_of(&nested(6)), ["E0531"]);
 }
 
 #[test]

@@ -134,6 +134,7 @@ pub(crate) fn program(
         insns,
         relocations,
         spans,
+        functions: vec![0],
     }
 }
 

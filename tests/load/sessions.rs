@@ -51,6 +51,7 @@ pub(crate) fn plan_of(points: &[PointKind], loader: LoaderName) -> Plan {
         percpu_lookup: false,
         tai_clock: false,
         socket_cookie: false,
+        for_each: true,
         cpus: 1,
         percpu_bytes: u64::MAX,
         shorter_loops: 0,

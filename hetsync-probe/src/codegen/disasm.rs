@@ -56,6 +56,11 @@ pub fn print_with(program: &Program, maps: &[MapSpec], source: &str) -> String {
             let script = source.lines().nth(here).unwrap_or("").trim();
             let _ = writeln!(text, "; {}: {script}", here + 1);
         }
+        if at > 0
+            && let Some(number) = program.functions.iter().position(|&start| start == at)
+        {
+            let _ = writeln!(text, "body{number}:");
+        }
         if let Some(label) = labels.get(&at) {
             let _ = writeln!(text, "L{label}:");
         }
@@ -67,6 +72,7 @@ pub fn print_with(program: &Program, maps: &[MapSpec], source: &str) -> String {
                 Some(RelocationKind::MapValue(map, offset)) => {
                     format!("&{}[0] + {offset}", map_name(maps, *map))
                 }
+                Some(RelocationKind::Function(number)) => format!("body{number}"),
                 Some(RelocationKind::StartNs) => "start_ns".into(),
                 None => format!("{:#x} ll", (high as u64) << 32 | u64::from(insn.imm as u32)),
             };

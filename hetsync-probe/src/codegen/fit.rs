@@ -10,7 +10,7 @@ use crate::sema::hir;
 use crate::span::Span;
 
 /// Scratch needed by the programs compiled so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Scratch {
     /// Bytes of the largest entry.
     pub(super) bytes: u32,
@@ -18,8 +18,13 @@ pub(super) struct Scratch {
     pub(super) entries: u32,
 }
 
-/// A function with registers and a frame.
+/// A program's functions, itself first, placed.
 pub(super) struct Placed {
+    pub(super) parts: Vec<Part>,
+}
+
+/// A function with registers and a frame.
+pub(super) struct Part {
     pub(super) function: Function,
     pub(super) allocated: Allocated,
     pub(super) frame: frame::Frame,
@@ -27,6 +32,8 @@ pub(super) struct Placed {
     pub(super) limits: Vec<u32>,
 }
 
+/// What the kernel rounds the stack of a function to.
+const STACK_ROUNDS: u32 = 32;
 /// Most bytes of a per-CPU value (the kernel's `PCPU_MIN_UNIT_SIZE`).
 const SCRATCH_BYTES: u32 = 32 << 10;
 
@@ -42,15 +49,31 @@ pub(super) fn fit(
     let mut needed = 0;
     let mut largest = String::new();
     for locals_in_memory in [false, true] {
-        let mut function = lower_with(program, point, kind, options, locals_in_memory)?;
-        check_size(&function, span)?;
+        let mut functions = lower_with(program, point, kind, options, locals_in_memory)?;
+        check_size(&functions, span)?;
         let given = |id: hir::LoopId| program.loops[id.0 as usize].most;
-        let limits = ir::limits::choose(&mut function, &given, options.shorter_loops);
-        largest = largest_objects(&function);
+        let limits: Vec<Vec<u32>> = (functions.iter_mut())
+            .map(|function| ir::limits::choose(function, &given, options.shorter_loops))
+            .collect();
+        largest = largest_objects(&functions);
+        // Those that call one another share the stack; the kernel rounds what each takes up.
+        let depth = functions.iter().map(|f| f.depth).max().unwrap_or(0);
+        let most = limits::STACK_BYTES as u32 / (depth + 1) / STACK_ROUNDS * STACK_ROUNDS;
         // How much of the stack objects may take; the rest is for spilled values.
         for budget in [None, Some(384), Some(256), Some(128), Some(16)] {
-            match place(&function, budget, &options.pool, scratch) {
-                Ok(placed) => return Ok(Placed { limits, ..placed }),
+            let mut taken = *scratch;
+            let parts: Result<Vec<Part>, frame::TooLarge> = (functions.iter().zip(&limits))
+                .map(|(function, limits)| {
+                    let part = place(function, (budget, most), &options.pool, &mut taken)?;
+                    let limits = limits.clone();
+                    Ok(Part { limits, ..part })
+                })
+                .collect();
+            match parts {
+                Ok(parts) => {
+                    *scratch = taken;
+                    return Ok(Placed { parts });
+                }
                 Err(frame::TooLarge { size }) => needed = size,
             }
         }
@@ -67,8 +90,9 @@ pub(super) fn fit(
 }
 
 /// Refuses what cannot become few enough instructions before time is spent on it.
-fn check_size(function: &Function, span: Span) -> Result<(), Vec<Diagnostic>> {
-    let count: usize = function.blocks.iter().map(|b| b.insts.len()).sum();
+fn check_size(functions: &[Function], span: Span) -> Result<(), Vec<Diagnostic>> {
+    let blocks = functions.iter().flat_map(|function| &function.blocks);
+    let count: usize = blocks.map(|b| b.insts.len()).sum();
     let most = limits::INSTRUCTIONS;
     if count <= most {
         return Ok(());
@@ -77,13 +101,13 @@ fn check_size(function: &Function, span: Span) -> Result<(), Vec<Diagnostic>> {
     Err(vec![*too_large(&what, span)])
 }
 
-/// Chooses registers and a frame, objects above `budget` bytes of stack in scratch.
+/// Chooses registers and a frame of at most `most` bytes, objects above `budget` bytes of stack in scratch.
 fn place(
     function: &Function,
-    budget: Option<u32>,
+    (budget, most): (Option<u32>, u32),
     pool: &Pool,
     scratch: &mut Scratch,
-) -> Result<Placed, frame::TooLarge> {
+) -> Result<Part, frame::TooLarge> {
     let mut function = function.clone();
     let bytes = match budget {
         Some(budget) => scratch::move_out(&mut function, budget, scratch.entries),
@@ -100,12 +124,12 @@ fn place(
     if let Err(what) = regalloc::checker::check(&function, &allocated) {
         panic!("broken register allocation: {what}\n{function}");
     }
-    let frame = frame::layout(&function, &allocated)?;
+    let frame = frame::layout(&function, &allocated, most)?;
     if bytes > 0 {
         scratch.entries += 1;
         scratch.bytes = scratch.bytes.max(bytes);
     }
-    Ok(Placed {
+    Ok(Part {
         function,
         allocated,
         frame,
@@ -114,10 +138,9 @@ fn place(
 }
 
 /// The largest objects by name and size, for people.
-fn largest_objects(function: &Function) -> String {
-    let mut sizes: Vec<(u32, &str)> = (function.slots.iter())
-        .map(|slot| (slot.size, slot.what.as_str()))
-        .collect();
+fn largest_objects(functions: &[Function]) -> String {
+    let slots = functions.iter().flat_map(|function| &function.slots);
+    let mut sizes: Vec<(u32, &str)> = slots.map(|slot| (slot.size, slot.what.as_str())).collect();
     sizes.sort_by(|a, b| b.cmp(a));
     sizes.dedup();
     let named: Vec<String> = (sizes.iter().take(5))

@@ -5,7 +5,6 @@
 use super::objects;
 use super::regalloc::Allocated;
 use crate::ir::Function;
-use crate::limits::STACK_BYTES;
 
 /// Where objects lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,21 +22,32 @@ pub struct TooLarge {
     pub size: u32,
 }
 
-/// Lays out the frame.
+/// What the body of a loop over a map keeps next to the frame pointer: the addresses of key and value, and whether to stop.
+pub const BODY_BYTES: u32 = 24;
+/// Where, from the frame pointer.
+pub const BODY_KEY: i32 = -8;
+/// See [`BODY_KEY`].
+pub const BODY_VALUE: i32 = -16;
+/// See [`BODY_KEY`].
+pub const BODY_STOP: i32 = -24;
+
+/// Lays out the frame in at most so many bytes.
 ///
 /// # Errors
 ///
 /// [`TooLarge`] with the bytes that would be needed.
-pub fn layout(function: &Function, allocated: &Allocated) -> Result<Frame, TooLarge> {
+pub fn layout(function: &Function, allocated: &Allocated, most: u32) -> Result<Frame, TooLarge> {
     let spans = objects::spans(function, allocated);
     let sizes: Vec<u32> = allocated.slots.iter().map(|slot| slot.size).collect();
     let (starts, size) = share(&sizes, &spans);
-    if size as usize > STACK_BYTES {
+    let kept = if function.depth > 0 { BODY_BYTES } else { 0 };
+    let size = size + kept;
+    if size > most {
         return Err(TooLarge { size });
     }
     // Counted down from the frame pointer.
     let offsets = (starts.iter().zip(&sizes))
-        .map(|(start, size)| -((start + size) as i32))
+        .map(|(start, size)| -((start + size + kept) as i32))
         .collect();
     Ok(Frame { offsets, size })
 }

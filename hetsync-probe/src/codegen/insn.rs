@@ -130,6 +130,8 @@ pub mod op {
     pub const PSEUDO_MAP_FD: u8 = 1;
     /// The same, for the address inside the map's one value; the second slot's `imm` is the offset.
     pub const PSEUDO_MAP_VALUE: u8 = 2;
+    /// The same, for a function of the program: how many slots behind the second one it begins.
+    pub const PSEUDO_FUNC: u8 = 4;
 }
 
 /// Helper numbers (the kernel's `BPF_FUNC_*`).
@@ -161,6 +163,7 @@ pub mod helper {
     pub const RINGBUF_RESERVE: i32 = 131;
     pub const RINGBUF_SUBMIT: i32 = 132;
     pub const RINGBUF_DISCARD: i32 = 133;
+    pub const FOR_EACH_MAP_ELEM: i32 = 164;
     pub const GET_ATTACH_COOKIE: i32 = 174;
     pub const GET_FUNC_ARG: i32 = 183;
     pub const KTIME_GET_TAI_NS: i32 = 208;

@@ -63,11 +63,11 @@ pub(super) fn used(function: &Function, into: &mut BTreeSet<MapRef>) {
     }
 }
 
-/// Makes the list. `scratch` is the bytes and entries of the scratch map.
+/// Makes the list. `scratch` is the bytes and entries of the scratch map, `shared` the bytes of what functions of a program share.
 pub(super) fn specs(
     program: &hir::Program,
     used: &BTreeSet<MapRef>,
-    scratch: (u32, u32),
+    (scratch, shared): ((u32, u32), u32),
     options: &super::Options<'_>,
 ) -> Maps {
     let mut maps = Maps {
@@ -93,6 +93,7 @@ pub(super) fn specs(
         None => options.ring_bytes,
     };
     let counters = loss_counters(program) as u32;
+    let points: usize = program.probes.iter().map(|probe| probe.points.len()).sum();
     for (map, spec) in [
         (
             MapRef::Events,
@@ -106,6 +107,10 @@ pub(super) fn specs(
         (
             MapRef::Scratch,
             own("hp_scratch", MapKind::PercpuArray, 4, scratch.0, scratch.1),
+        ),
+        (
+            MapRef::Shared,
+            own("hp_shared", MapKind::PercpuArray, 4, shared, points as u32),
         ),
     ] {
         if used.contains(&map) {

@@ -20,7 +20,7 @@ mod scratch;
 use std::collections::BTreeSet;
 
 use crate::diagnostic::Diagnostic;
-use crate::image::{Image, Program, ProgramKind};
+use crate::image::{Image, Program, ProgramKind, Relocation};
 use crate::ir::{self, Function, MapRef};
 use crate::limits;
 use crate::sema::hir::{self, PointKind};
@@ -48,6 +48,8 @@ pub struct Options<'a> {
     pub tai_clock: bool,
     /// Whether a program of fentry or fexit can ask for a socket's number (5.12 on).
     pub socket_cookie: bool,
+    /// Whether the kernel can call a function for each entry of a map (5.13 on).
+    pub for_each: bool,
     /// Bytes of the events' ring buffer: a power of two, whole pages.
     pub ring_bytes: u32,
     /// By map of the script: whether it has a front ([`crate::layout::front`]); no map has one that is not named here.
@@ -70,6 +72,7 @@ impl Options<'_> {
             percpu_lookup: false,
             tai_clock: false,
             socket_cookie: false,
+            for_each: true,
             ring_bytes: 1 << 20,
             fronts: &[],
             shorter_loops: 0,
@@ -135,6 +138,7 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
     let mut ready = Vec::new();
     let mut used = BTreeSet::new();
     let mut scratch = fit::Scratch::default();
+    let mut shared = 0;
     for (probe, point) in points(program) {
         let kind = kind(program, probe, point, options);
         if kind == ProgramKind::Joined {
@@ -142,21 +146,27 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
         }
         match fit::fit(program, (probe, point), &kind, options, &mut scratch) {
             Ok(placed) => {
-                maps::used(&placed.function, &mut used);
+                for part in &placed.parts {
+                    maps::used(&part.function, &mut used);
+                    shared = shared.max(part.function.shared);
+                }
                 ready.push(((probe, point), kind, placed));
             }
             Err(found) => errors.extend(found),
         }
     }
-    let maps = maps::specs(program, &used, (scratch.bytes, scratch.entries), options);
+    let memory = ((scratch.bytes, scratch.entries), shared);
+    let maps = maps::specs(program, &used, memory, options);
     let mut loops: Vec<u32> = (program.loops.iter())
         .map(|one| one.most.unwrap_or(ir::limits::MOST))
         .collect();
     let mut programs = Vec::new();
     for (point, kind, placed) in ready {
-        for (limit, most) in placed.function.limits.iter().zip(&placed.limits) {
-            let known = &mut loops[limit.id.0 as usize];
-            *known = (*known).min(*most);
+        for part in &placed.parts {
+            for (limit, most) in part.function.limits.iter().zip(&part.limits) {
+                let known = &mut loops[limit.id.0 as usize];
+                *known = (*known).min(*most);
+            }
         }
         let span = program.probes[point.0].span;
         match assemble(point, kind, &placed, &maps, span) {
@@ -190,7 +200,7 @@ fn kind(program: &hir::Program, probe: usize, point: usize, options: &Options<'_
         .unwrap_or_else(|| plain_kind(&program.probes[probe].points[point].kind))
 }
 
-/// The IR of one attach point, as [`compile`] makes it unless its variables do not fit registers and stack.
+/// The IR of one attach point, first the program and then what the kernel calls for it, as [`compile`] makes it unless its variables do not fit registers and stack.
 ///
 /// # Errors
 ///
@@ -200,7 +210,7 @@ pub fn lower(
     point: (usize, usize),
     kind: &ProgramKind,
     options: &Options<'_>,
-) -> Result<Function, Vec<Diagnostic>> {
+) -> Result<Vec<Function>, Vec<Diagnostic>> {
     lower_with(program, point, kind, options, false)
 }
 
@@ -210,7 +220,7 @@ fn lower_with(
     kind: &ProgramKind,
     options: &Options<'_>,
     locals_in_memory: bool,
-) -> Result<Function, Vec<Diagnostic>> {
+) -> Result<Vec<Function>, Vec<Diagnostic>> {
     let function = match kind {
         ProgramKind::Fentry { function, .. } | ProgramKind::Fexit { function, .. } => function,
         _ => "",
@@ -224,6 +234,7 @@ fn lower_with(
         percpu_lookup: options.percpu_lookup,
         tai_clock: options.tai_clock,
         socket_cookie: options.socket_cookie,
+        for_each: options.for_each,
         fronts: options.fronts,
         arg_bytes: &|n| (options.arg_bytes)(function, n),
         cpus: options.cpus,
@@ -243,10 +254,15 @@ pub fn emit_ir(program: &hir::Program, options: &Options<'_>) -> Result<String, 
         if kind == ProgramKind::Joined {
             continue;
         }
-        let function = lower(program, (probe, point), &kind, options)?;
+        let functions = lower(program, (probe, point), &kind, options)?;
         let name = program.probes[probe].points[point].probe_name;
         let name = (program.names.get(name.0 as usize)).map_or("", String::as_str);
-        text.push_str(&format!("; {name}\n{function}\n"));
+        for (i, function) in functions.iter().enumerate() {
+            match i {
+                0 => text.push_str(&format!("; {name}\n{function}\n")),
+                _ => text.push_str(&format!("; {name}, body{i}\n{function}\n")),
+            }
+        }
     }
     Ok(text)
 }
@@ -259,23 +275,36 @@ fn assemble(
     maps: &maps::Maps,
     span: Span,
 ) -> Result<Program, Box<Diagnostic>> {
-    let code = emit::emit(&placed.function, &placed.allocated, &placed.frame, &|map| {
-        maps.index(map)
-    })
-    .map_err(|asm::TooFar| too_large("a jump spans more than 32767 instructions", span))?;
-    if code.insns.len() > limits::INSTRUCTIONS {
-        let (count, most) = (code.insns.len(), limits::INSTRUCTIONS);
-        let what = format!("{count} instructions of at most {most}");
-        return Err(too_large(&what, span));
-    }
-    Ok(Program {
+    let mut program = Program {
         name: program_name(&kind, point),
         point,
         kind,
-        insns: code.insns,
-        relocations: code.relocations,
-        spans: code.spans,
-    })
+        insns: Vec::new(),
+        relocations: Vec::new(),
+        spans: Vec::new(),
+        functions: Vec::new(),
+    };
+    for part in &placed.parts {
+        let code = emit::emit(&part.function, &part.allocated, &part.frame, &|map| {
+            maps.index(map)
+        })
+        .map_err(|asm::TooFar| too_large("a jump spans more than 32767 instructions", span))?;
+        let start = program.insns.len();
+        program.functions.push(start);
+        program.insns.extend(code.insns);
+        program.spans.extend(code.spans);
+        let relocations = code.relocations.into_iter();
+        (program.relocations).extend(relocations.map(|relocation| Relocation {
+            insn: start + relocation.insn,
+            ..relocation
+        }));
+    }
+    if program.insns.len() > limits::INSTRUCTIONS {
+        let (count, most) = (program.insns.len(), limits::INSTRUCTIONS);
+        let what = format!("{count} instructions of at most {most}");
+        return Err(too_large(&what, span));
+    }
+    Ok(program)
 }
 
 fn too_large(what: &str, span: Span) -> Box<Diagnostic> {

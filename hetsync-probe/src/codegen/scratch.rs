@@ -15,7 +15,8 @@ use crate::ir::{
 pub(super) fn move_out(function: &mut Function, budget: u32, index: u32) -> u32 {
     let spans = object_spans(function);
     let sizes: Vec<u32> = function.slots.iter().map(|slot| slot.size).collect();
-    let mut order: Vec<usize> = (0..spans.len()).filter(|&s| spans[s].is_some()).collect();
+    let movable = |&s: &usize| spans[s].is_some() && !function.slots[s].on_stack;
+    let mut order: Vec<usize> = (0..spans.len()).filter(movable).collect();
     order.sort_by_key(|&s| (std::cmp::Reverse(sizes[s]), s));
     // The fewest of them that have to go.
     let split = |count: usize| {
@@ -76,6 +77,7 @@ fn look_up(function: &mut Function, index: u32) -> V {
     function.slots.push(Slot {
         size: 8,
         what: "index of the scratch".into(),
+        on_stack: true,
     });
     let slot = SlotId(function.slots.len() as u32 - 1);
     let scratch = function.fresh();

@@ -30,6 +30,7 @@ const CANDIDATES: usize = 4;
 pub struct Builder {
     function: Function,
     current: BlockId,
+    context: V,
     /// Place in the script of what is being added.
     pub span: Span,
     blocks: Vec<BlockFacts>,
@@ -70,8 +71,11 @@ impl Builder {
                 slots: Vec::new(),
                 registers: 0,
                 limits: Vec::new(),
+                depth: 0,
+                shared: 0,
             },
             current: BlockId(0),
+            context: V(0),
             span,
             blocks: Vec::new(),
             vars: Vec::new(),
@@ -86,13 +90,23 @@ impl Builder {
 
     /// The context pointer.
     pub fn context(&self) -> V {
-        V(0)
+        self.context
+    }
+
+    /// From here on the context pointer is this.
+    pub fn set_context(&mut self, context: V) {
+        self.context = context;
     }
 
     /// Notes that the branch that ends `header` limits a loop: it goes on while a register is below the right side, which is
     /// chosen later.
     pub fn limit(&mut self, header: BlockId, id: LoopId) {
         self.function.limits.push(Limit { header, id });
+    }
+
+    /// Notes how many loops over maps the function is the body of.
+    pub fn set_depth(&mut self, depth: u32) {
+        self.function.depth = depth;
     }
 
     /// The finished function.
@@ -125,8 +139,16 @@ impl Builder {
         self.function.slots.push(Slot {
             size: size.next_multiple_of(8) as u32,
             what: what.into(),
+            on_stack: false,
         });
         SlotId(self.function.slots.len() as u32 - 1)
+    }
+
+    /// An object that has to lie on the stack.
+    pub fn stack_slot(&mut self, size: usize, what: impl Into<String>) -> SlotId {
+        let slot = self.slot(size, what);
+        self.function.slots[slot.0 as usize].on_stack = true;
+        slot
     }
 
     /// The block being added to.

@@ -62,6 +62,11 @@ pub struct Function {
     pub registers: u32,
     /// The branches that end loops after so many rounds.
     pub limits: Vec<Limit>,
+    /// How many loops over maps its code is the body of, one inside another; 0 for the program itself. A body is a function of
+    /// its own, which the kernel calls for each entry: see [`lower`](mod@lower).
+    pub depth: u32,
+    /// Bytes of [`MapRef::Shared`] that it and the bodies in it use; said by the program itself.
+    pub shared: u32,
 }
 
 /// A branch on the number of a loop's rounds: `branch.lt rounds, most -> go on, else stop`.
@@ -80,6 +85,8 @@ pub struct Slot {
     pub size: u32,
     /// What it holds, for messages: `key of @start`, `$name`.
     pub what: String,
+    /// Whether it has to lie on the stack: where pointers are kept in it.
+    pub on_stack: bool,
 }
 
 /// Straight-line code.
@@ -152,6 +159,8 @@ pub enum MapRef {
     Zeros,
     /// Per-CPU room for what does not fit the stack.
     Scratch,
+    /// Per-CPU room for variables that the bodies of loops over maps have in common with what is around them.
+    Shared,
     /// The front of one of the script's maps ([`crate::layout::front`]).
     Front(hir::MapId),
     /// Stacks of calls, of at most this many frames each.
@@ -214,6 +223,8 @@ pub enum Arg {
     Map(MapRef),
     /// The address of an array's one value.
     MapValue(MapRef),
+    /// Another function of the program, by its index.
+    Function(u32),
 }
 
 /// Two-operand arithmetic, 64 bits, wrapping. Division is unsigned, by 0 it gives 0, the remainder by 0 is the dividend.
@@ -322,6 +333,13 @@ impl Cond {
 pub enum Op {
     /// The context pointer; the first instruction of the entry or absent.
     Context,
+    /// In the body of a loop over a map: the address of the entry's key, or of its value.
+    Entry {
+        /// Whether of its key.
+        key: bool,
+    },
+    /// In the body of a loop over a map: once this round is over, there is no further one.
+    Stop,
     /// A constant.
     Const(i64),
     /// The time of loading, [`crate::image::RelocationKind::StartNs`].
@@ -391,7 +409,9 @@ impl Op {
     pub fn is_removable(&self) -> bool {
         use crate::codegen::insn::helper;
         match self {
-            Op::Store(..) | Op::AtomicAdd(..) | Op::BucketAdd { .. } | Op::Spill(..) => false,
+            Op::Stop | Op::Store(..) | Op::AtomicAdd(..) | Op::BucketAdd { .. } | Op::Spill(..) => {
+                false
+            }
             Op::Call(helper, _) => matches!(
                 *helper,
                 helper::MAP_LOOKUP_ELEM
@@ -423,6 +443,7 @@ impl Op {
         }
         match self {
             Op::Context | Op::Const(_) | Op::StartNs | Op::MapValue(..) => {}
+            Op::Entry { .. } | Op::Stop => {}
             Op::SlotAddress(..) | Op::Reload(_) => {}
             Op::Alu(_, a, b) | Op::Set(_, a, b) => {
                 f(a);

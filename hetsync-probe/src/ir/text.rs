@@ -40,6 +40,7 @@ impl Display for MapRef {
             MapRef::Losses => write!(f, "losses"),
             MapRef::Zeros => write!(f, "zeros"),
             MapRef::Scratch => write!(f, "scratch"),
+            MapRef::Shared => write!(f, "shared"),
             MapRef::Front(id) => write!(f, "front{}", id.0),
             MapRef::Stacks(frames) => write!(f, "stacks{frames}"),
         }
@@ -80,6 +81,7 @@ impl Display for Arg {
             Arg::Slot(slot, offset) => write!(f, "&{slot}{offset:+}"),
             Arg::Map(map) => write!(f, "{map}"),
             Arg::MapValue(map) => write!(f, "&{map}"),
+            Arg::Function(index) => write!(f, "body{index}"),
         }
     }
 }
@@ -88,6 +90,9 @@ impl Display for Op {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Op::Context => write!(f, "context"),
+            Op::Entry { key: true } => write!(f, "key of the entry"),
+            Op::Entry { key: false } => write!(f, "value of the entry"),
+            Op::Stop => write!(f, "stop"),
             Op::Const(n) => write!(f, "const {n}"),
             Op::StartNs => write!(f, "start_ns"),
             Op::MapValue(map, 0) => write!(f, "&{map}"),
@@ -211,6 +216,7 @@ pub(crate) fn helper_name(helper: i32) -> &'static str {
         helper::RINGBUF_SUBMIT => "ringbuf_submit",
         helper::RINGBUF_DISCARD => "ringbuf_discard",
         helper::GET_FUNC_ARG => "get_func_arg",
+        helper::FOR_EACH_MAP_ELEM => "for_each_map_elem",
         _ => "helper",
     }
 }

@@ -219,6 +219,10 @@ fn inst_shape(function: &Function, op: &Op, has_dst: bool) -> Result<(), String>
             None
         }
         Op::AtomicAdd(..) => None,
+        Op::Stop | Op::Entry { .. } if function.depth == 0 => {
+            return Err("this is no body of a loop over a map".into());
+        }
+        Op::Stop => Some(false),
         Op::Part { count, .. } if !count.is_power_of_two() => {
             return Err("the parts of a value are a power of two".into());
         }

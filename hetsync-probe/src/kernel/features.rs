@@ -1,12 +1,13 @@
 //! What the running kernel can do, found by trying each thing once, never by its version.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use crate::codegen::insn::{Insn, helper, op, reg};
-use crate::image::{MapKind, MapSpec};
+use crate::image::{self, Image, MapKind, MapSpec};
 use crate::kernel::{Kernel, running};
 use crate::load::LoadError;
 use crate::load::sys::{self, Map, Program, ProgramType};
+use crate::object;
 
 /// A function every kernel with bpf(2) and networking has, made to be attached to (net/bpf/test_run.c).
 const HARMLESS: &str = "bpf_fentry_test1";
@@ -201,6 +202,66 @@ fn call(helper: i32) -> Insn {
         imm: helper,
         ..Insn::default()
     }
+}
+
+/// Whether the kernel can call a function of a program for each entry of a map (5.13 on).
+pub fn for_each() -> bool {
+    let Ok(map) = Map::create(&spec(MapKind::Hash)) else {
+        return false;
+    };
+    let imm = |code, dst, imm| Insn {
+        code,
+        dst,
+        imm,
+        ..Insn::default()
+    };
+    let wide = |dst, src, value| Insn {
+        src,
+        ..imm(op::LD | op::DW | op::IMM, dst, value)
+    };
+    let [zero, exit] = nothing();
+    let insns = vec![
+        wide(reg::R1, op::PSEUDO_MAP_FD, map.as_raw_fd()),
+        Insn::default(),
+        // From behind this one's first half to the function at 9.
+        wide(reg::R2, op::PSEUDO_FUNC, 6),
+        Insn::default(),
+        imm(op::ALU64 | op::MOV | op::K, reg::R3, 0),
+        imm(op::ALU64 | op::MOV | op::K, reg::R4, 0),
+        imm(op::JMP | op::CALL, reg::R0, helper::FOR_EACH_MAP_ELEM),
+        zero,
+        exit,
+        zero,
+        exit,
+    ];
+    let image = Image {
+        programs: vec![image::Program {
+            name: "try".into(),
+            point: (0, 0),
+            kind: image::ProgramKind::Run,
+            insns,
+            relocations: Vec::new(),
+            spans: Vec::new(),
+            functions: vec![0, 9],
+        }],
+        ..Image::default()
+    };
+    // The kernel wants to be told of a program's functions.
+    let Some(debug) = object::debug(&image) else {
+        return false;
+    };
+    let Ok(btf) = sys::load_btf(&debug.btf) else {
+        return false;
+    };
+    let (Some(lines), Some(program)) = (debug.programs.first(), image.programs.first()) else {
+        return false;
+    };
+    let described = sys::Described {
+        btf: btf.as_fd(),
+        lines,
+    };
+    let kind = ProgramType::RawTracepoint;
+    Program::load_described("try", kind, &program.insns, &[], Some(described)).is_ok()
 }
 
 /// Whether the kernel has atomic fetch-and-add (5.12 on).

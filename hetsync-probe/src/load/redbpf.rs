@@ -224,6 +224,7 @@ fn elf(program: &Prepared<'_>) -> Result<Vec<u8>, LoadError> {
             insns: program.insns.to_vec(),
             relocations: Vec::new(),
             spans: program.spans.to_vec(),
+            functions: vec![0],
         }],
         ..Image::default()
     };

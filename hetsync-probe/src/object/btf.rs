@@ -27,6 +27,8 @@ pub(super) struct Types {
     int: TypeId,
     /// `int (void *ctx)`, once there is a function.
     prototype: Option<TypeId>,
+    /// `int (void *map, void *key, void *value, void *link)`, once there is the body of a loop over a map.
+    body: Option<TypeId>,
     /// Variable, offset and size of each map.
     variables: Vec<[u32; 3]>,
     end: u32,
@@ -41,6 +43,7 @@ impl Default for Types {
             writer,
             int,
             prototype: None,
+            body: None,
             variables: Vec::new(),
             end: 0,
         }
@@ -76,16 +79,31 @@ impl Types {
     pub(super) fn function(&mut self, name: &str) -> u32 {
         let prototype = match self.prototype {
             Some(prototype) => prototype,
-            None => {
-                let void = self.writer.add("", KIND_PTR << 24, 0, &[]);
-                // The kernel wants parameters to have names.
-                let param = [self.string("ctx"), void.0];
-                (self.writer).add("", KIND_FUNC_PROTO << 24 | 1, self.int.0, &param)
-            }
+            None => self.prototype(&["ctx"]),
         };
         self.prototype = Some(prototype);
         let info = KIND_FUNC << 24 | GLOBAL;
         self.writer.add(name, info, prototype.0, &[]).0
+    }
+
+    /// Adds the body of a loop over a map, a function not seen from outside; the number of its type.
+    pub(super) fn body(&mut self, name: &str) -> u32 {
+        let prototype = match self.body {
+            Some(prototype) => prototype,
+            None => self.prototype(&["map", "key", "value", "link"]),
+        };
+        self.body = Some(prototype);
+        self.writer.add(name, KIND_FUNC << 24, prototype.0, &[]).0
+    }
+
+    /// A function of addresses that gives an `int`. The kernel wants parameters to have names.
+    fn prototype(&mut self, names: &[&str]) -> TypeId {
+        let void = self.writer.add("", KIND_PTR << 24, 0, &[]);
+        let params: Vec<u32> = (names.iter())
+            .flat_map(|name| [self.string(name), void.0])
+            .collect();
+        let info = KIND_FUNC_PROTO << 24 | names.len() as u32;
+        self.writer.add("", info, self.int.0, &params)
     }
 
     /// The offset of a string.

@@ -23,9 +23,14 @@ pub(super) fn write(sections: &[Section]) -> Vec<u8> {
     let mut functions = vec![FUNCTION_BYTES];
     let mut lines = vec![LINE_BYTES];
     for section in sections {
-        functions.extend([section.name, section.programs.len() as u32]);
+        let count: usize = (section.programs.iter())
+            .map(|(_, p)| p.functions.len())
+            .sum();
+        functions.extend([section.name, count as u32]);
         for (start, program) in &section.programs {
-            functions.extend([*start, program.function]);
+            for function in &program.functions {
+                functions.extend([start + 8 * function.insn, function.ty]);
+            }
         }
         let count: usize = section.programs.iter().map(|(_, p)| p.lines.len()).sum();
         lines.extend([section.name, count as u32]);

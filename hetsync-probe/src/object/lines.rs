@@ -8,6 +8,8 @@
 //! Invariants: a program's records rise, the first is at its first instruction, none is at the second half of an
 //! immediate load. The kernel refuses others (`check_btf_line` in kernel/bpf/verifier.c).
 
+use std::ops::Range;
+
 use super::btf::{Types, at_most};
 use crate::codegen::insn::{Insn, op};
 use crate::image::{Image, Program};
@@ -28,13 +30,46 @@ pub struct Debug {
     pub programs: Vec<ProgramLines>,
 }
 
-/// A program as a function, and its lines.
+/// A program's functions, and its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramLines {
-    /// Number of the function's type.
-    pub function: u32,
+    /// Where functions begin, the program itself first.
+    pub functions: Vec<FunctionStart>,
     /// Where lines begin.
     pub lines: Vec<Line>,
+}
+
+impl ProgramLines {
+    /// Those of some of the program's instructions, counted from the first of them.
+    pub(super) fn part(&self, insns: Range<usize>) -> ProgramLines {
+        let insns = insns.start as u32..insns.end as u32;
+        let functions = self.functions.iter().filter(|f| insns.contains(&f.insn));
+        let lines = self.lines.iter().filter(|line| insns.contains(&line.insn));
+        ProgramLines {
+            functions: functions
+                .map(|function| FunctionStart {
+                    insn: function.insn - insns.start,
+                    ..*function
+                })
+                .collect(),
+            lines: lines
+                .map(|line| Line {
+                    insn: line.insn - insns.start,
+                    ..*line
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Where a function begins: `struct bpf_func_info`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct FunctionStart {
+    /// Index of the instruction in its program.
+    pub insn: u32,
+    /// Number of the function's type.
+    pub ty: u32,
 }
 
 /// Where a line begins: `struct bpf_line_info`.
@@ -51,9 +86,13 @@ pub struct Line {
     pub position: u32,
 }
 
-/// Functions and lines of the programs of an image that knows its script.
+/// Functions and lines of the programs of an image that knows its script, or has programs of several functions: the kernel wants
+/// to know of those. Without the script there are no lines.
 pub fn debug(image: &Image) -> Option<Debug> {
-    let source = image.source.as_ref()?;
+    let source = image.source.as_ref();
+    if source.is_none() && !image.programs.iter().any(|p| p.functions.len() > 1) {
+        return None;
+    }
     let mut types = Types::default();
     let programs = (image.programs.iter())
         .map(|program| describe(&mut types, program, &program.name, source))
@@ -64,28 +103,50 @@ pub fn debug(image: &Image) -> Option<Debug> {
     })
 }
 
-/// Adds a program's function, called `name`, and its lines.
+/// Adds a program's functions, itself called `name`, and its lines.
 pub(super) fn describe(
     types: &mut Types,
     program: &Program,
     name: &str,
-    source: &Source,
+    source: Option<&Source>,
 ) -> ProgramLines {
-    let function = types.function(name);
+    let mut functions = vec![FunctionStart {
+        insn: 0,
+        ty: types.function(name),
+    }];
+    for (i, &start) in program.functions.iter().enumerate().skip(1) {
+        functions.push(FunctionStart {
+            insn: start as u32,
+            ty: types.body(&body_name(name, i)),
+        });
+    }
+    let lines = source.map_or_else(Vec::new, |source| lines(types, program, source));
+    ProgramLines { functions, lines }
+}
+
+/// What the body of a program's loop over a map is called.
+pub(super) fn body_name(program: &str, number: usize) -> String {
+    format!("{program}_each{number}")
+}
+
+fn lines(types: &mut Types, program: &Program, source: &Source) -> Vec<Line> {
     let file = types.string(source.name());
     let mut lines: Vec<Line> = Vec::new();
     let mut last = None;
     let mut wide = false;
     for (at, (insn, span)) in program.insns.iter().zip(&program.spans).enumerate() {
-        if std::mem::replace(&mut wide, is_wide(*insn)) || last == Some(span.start) {
+        // Each function begins with a line.
+        let begins = program.functions.contains(&at);
+        if std::mem::replace(&mut wide, is_wide(*insn)) || (last == Some(span.start) && !begins) {
             continue;
         }
         last = Some(span.start);
         let place = source.position(span.start);
         let position = place.line.min(LINE_MOST) << 10 | place.column.min(COLUMN_MOST);
-        if lines
-            .last()
-            .is_some_and(|line| line.position == position as u32)
+        if !begins
+            && lines
+                .last()
+                .is_some_and(|line| line.position == position as u32)
         {
             continue;
         }
@@ -96,7 +157,7 @@ pub(super) fn describe(
             position: position as u32,
         });
     }
-    ProgramLines { function, lines }
+    lines
 }
 
 /// Whether an instruction takes two places.

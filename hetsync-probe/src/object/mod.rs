@@ -6,6 +6,7 @@
 //! | section | holds |
 //! |---|---|
 //! | `kprobe/f`, `kretprobe/f`, `fentry/f`, `fexit/f`, `raw_tp`, ... | the programs of one place, a function symbol at the start of each |
+//! | `.text` | the bodies of loops over maps, each a function that programs refer to |
 //! | `license` | `Dual MIT/GPL` |
 //! | `.maps` | the maps, in libbpf's manner |
 //! | `.BTF`, `.BTF.ext` | as types the maps' definitions and the programs' functions; the script's line of each instruction |
@@ -17,9 +18,10 @@ mod btf;
 mod ext;
 mod lines;
 
-pub use lines::{Debug, Line, ProgramLines, debug};
+pub use lines::{Debug, FunctionStart, Line, ProgramLines, debug};
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use ::object::write::{Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
 use ::object::{
@@ -29,7 +31,7 @@ use ::object::{
 
 use crate::codegen::disasm::section;
 use crate::codegen::insn;
-use crate::image::{Image, Program, RelocationKind, ResolveError, resolve};
+use crate::image::{self, Image, Program, RelocationKind, ResolveError, resolve};
 
 /// The licence programs declare; some helpers are for GPL-compatible ones only.
 const LICENSE: &[u8] = b"Dual MIT/GPL\0";
@@ -41,33 +43,70 @@ pub fn write(image: &Image) -> Vec<u8> {
     let maps = add_maps(&mut file, image, &mut types);
     let mut names = BTreeSet::new();
     let mut sections: Vec<(String, SectionId, ext::Section)> = Vec::new();
+    let debug = image.source.is_some() || image.programs.iter().any(|p| p.functions.len() > 1);
     for program in &image.programs {
+        let name = unique_name(&mut names, &program.name);
+        let described = lines::describe(&mut types, program, &name, image.source.as_ref());
+        // libbpf takes every function of a program's section for a program, so bodies of loops have one to themselves.
+        let mut bodies: Vec<(SectionId, u64, Range<usize>)> = Vec::new();
+        let mut body_text = None;
+        let ends = program.functions.iter().skip(1);
+        let ends: Vec<usize> = ends.copied().chain([program.insns.len()]).collect();
+        let mut start = ends[0];
+        for (i, &end) in ends.iter().enumerate().skip(1) {
+            let section = section_of(&mut file, &mut sections, &mut types, ".text");
+            let (_, text, lines) = &mut sections[section];
+            let name = lines::body_name(&name, i);
+            let starts: Vec<u64> = bodies.iter().map(|(_, at, _)| *at).collect();
+            let code = insns(program, start..end, &starts);
+            let at = file.append_section_data(*text, &code, 8);
+            let symbol = add_symbol(&mut file, &name, *text, at, code.len(), SymbolKind::Text);
+            // Seen from outside, it would have to be verified by itself.
+            file.symbol_mut(symbol).scope = SymbolScope::Compilation;
+            lines.programs.push((at as u32, described.part(start..end)));
+            bodies.push((*text, at, start..end));
+            body_text = Some(*text);
+            start = end;
+        }
         let place = section(&program.kind);
         // Several programs of one place share its section, by whose name libbpf finds their lines.
-        let known = sections.iter().position(|(name, ..)| *name == place);
-        let at = known.unwrap_or_else(|| {
-            let text = file.add_section(Vec::new(), place.as_bytes().to_vec(), SectionKind::Text);
-            let lines = ext::Section {
-                name: types.string(&place),
-                programs: Vec::new(),
-            };
-            sections.push((place, text, lines));
-            sections.len() - 1
-        });
-        let (_, text, lines) = &mut sections[at];
-        let name = unique_name(&mut names, &program.name);
-        let start = add_program(&mut file, *text, program, &name, &maps);
-        if let Some(source) = &image.source {
-            let described = lines::describe(&mut types, program, &name, source);
-            lines.programs.push((start as u32, described));
+        let section = section_of(&mut file, &mut sections, &mut types, &place);
+        let (_, text, lines) = &mut sections[section];
+        let starts: Vec<u64> = bodies.iter().map(|(_, at, _)| *at).collect();
+        let code = insns(program, 0..ends[0], &starts);
+        let at = file.append_section_data(*text, &code, 8);
+        add_symbol(&mut file, &name, *text, at, code.len(), SymbolKind::Text);
+        lines.programs.push((at as u32, described.part(0..ends[0])));
+        bodies.push((*text, at, 0..ends[0]));
+        for (text, at, part) in bodies {
+            relocate(&mut file, (text, at), program, part, &maps, body_text);
         }
     }
     add_data(&mut file, ".BTF", &types.finish());
-    if image.source.is_some() {
+    if debug {
         let sections: Vec<ext::Section> = sections.into_iter().map(|(.., lines)| lines).collect();
         add_data(&mut file, ".BTF.ext", &ext::write(&sections));
     }
     written(file.write())
+}
+
+/// Index of the section of code with this name, which is made if there is none.
+fn section_of(
+    file: &mut Object<'_>,
+    sections: &mut Vec<(String, SectionId, ext::Section)>,
+    types: &mut btf::Types,
+    name: &str,
+) -> usize {
+    let known = sections.iter().position(|(known, ..)| known == name);
+    known.unwrap_or_else(|| {
+        let text = file.add_section(Vec::new(), name.as_bytes().to_vec(), SectionKind::Text);
+        let lines = ext::Section {
+            name: types.string(name),
+            programs: Vec::new(),
+        };
+        sections.push((name.to_owned(), text, lines));
+        sections.len() - 1
+    })
 }
 
 fn add_data(file: &mut Object<'_>, name: &str, bytes: &[u8]) {
@@ -75,31 +114,47 @@ fn add_data(file: &mut Object<'_>, name: &str, bytes: &[u8]) {
     file.append_section_data(section, bytes, 4);
 }
 
-/// Adds a program, its symbol and its relocations to a section; the bytes before it there.
-fn add_program(
-    file: &mut Object<'_>,
-    text: SectionId,
-    program: &Program,
-    name: &str,
-    maps: &[SymbolId],
-) -> u64 {
-    let mut insns = program.insns.clone();
+/// The instructions of a part of a program, as they stand in a file; `bodies` begin so many bytes into their section.
+fn insns(program: &Program, part: Range<usize>, bodies: &[u64]) -> Vec<u8> {
+    let mut insns = program.insns[part.clone()].to_vec();
     for relocation in &program.relocations {
-        // The distance into a data section stands in the instruction itself.
-        if let RelocationKind::MapValue(_, offset) = relocation.what {
-            insns[relocation.insn].imm = offset as i32;
+        if !part.contains(&relocation.insn) {
+            continue;
         }
+        // The distance into a section stands in the instruction itself.
+        let distance = match relocation.what {
+            RelocationKind::MapValue(_, offset) => offset as i32,
+            RelocationKind::Function(number) => bodies[number - 1] as i32,
+            RelocationKind::Map(_) | RelocationKind::StartNs => continue,
+        };
+        insns[relocation.insn - part.start].imm = distance;
     }
-    let start = file.append_section_data(text, &insn::encode(&insns), 8);
-    add_symbol(file, name, text, start, 8 * insns.len(), SymbolKind::Text);
-    for relocation in &program.relocations {
-        let map = match relocation.what {
-            RelocationKind::Map(map) | RelocationKind::MapValue(map, _) => map,
+    insn::encode(&insns)
+}
+
+/// Adds the relocations of a part of a program that lies at `at` of section `text`.
+fn relocate(
+    file: &mut Object<'_>,
+    (text, at): (SectionId, u64),
+    program: &Program,
+    part: Range<usize>,
+    maps: &[SymbolId],
+    bodies: Option<SectionId>,
+) {
+    let here = |relocation: &&image::Relocation| part.contains(&relocation.insn);
+    for relocation in program.relocations.iter().filter(here) {
+        let symbol = match relocation.what {
+            RelocationKind::Map(map) | RelocationKind::MapValue(map, _) => maps[map],
+            // Functions not seen from outside are known to libbpf by their section.
+            RelocationKind::Function(_) => match bodies {
+                Some(section) => file.section_symbol(section),
+                None => continue,
+            },
             RelocationKind::StartNs => continue,
         };
         let symbol = Relocation {
-            offset: start + 8 * relocation.insn as u64,
-            symbol: maps[map],
+            offset: at + 8 * (relocation.insn - part.start) as u64,
+            symbol,
             addend: 0,
             flags: RelocationFlags::Elf {
                 r_type: elf::R_BPF_64_64,
@@ -107,7 +162,6 @@ fn add_program(
         };
         written(file.add_relocation(text, symbol));
     }
-    start
 }
 
 /// A file without maps, the descriptors `fds` (one a map of the image) and the time of loading put into

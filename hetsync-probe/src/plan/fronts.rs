@@ -54,7 +54,10 @@ fn stmt_refuses(stmt: &Stmt) -> Option<MapId> {
             ..
         }
         | StmtKind::Delete { map, key } => (!is_tid(key)).then_some(*map),
-        StmtKind::Clear(map) | StmtKind::Zero(map) | StmtKind::Aggregate { map, .. } => Some(*map),
+        StmtKind::Clear(map)
+        | StmtKind::Zero(map)
+        | StmtKind::Each { map, .. }
+        | StmtKind::Aggregate { map, .. } => Some(*map),
         StmtKind::Assign { .. }
         | StmtKind::If { .. }
         | StmtKind::Loop { .. }
@@ -78,7 +81,7 @@ fn expr_refuses(expr: &Expr) -> Option<MapId> {
             ..
         } => Some(*map),
         ExprKind::Call {
-            function: Function::HasKey(map),
+            function: Function::HasKey(map) | Function::Entries(map),
             ..
         } => Some(*map),
         ExprKind::Increment { .. }

@@ -85,6 +85,11 @@ pub trait Facts {
         false
     }
 
+    /// Whether the kernel can call a function of a program for each entry of a map (5.13 on).
+    fn for_each(&self) -> bool {
+        true
+    }
+
     /// Whether one program can be attached to many functions at once (5.18 on).
     fn kprobe_multi(&self) -> bool {
         false
@@ -125,6 +130,10 @@ impl Facts for Tried {
 
     fn socket_cookie(&self, btf_id: u32) -> bool {
         crate::kernel::features::socket_cookie(btf_id)
+    }
+
+    fn for_each(&self) -> bool {
+        crate::kernel::features::for_each()
     }
 
     fn kprobe_multi(&self) -> bool {
@@ -176,6 +185,8 @@ pub struct Plan {
     pub tai_clock: bool,
     /// Whether code of fentry and fexit may ask for a socket's number.
     pub socket_cookie: bool,
+    /// Whether code may have the kernel call a function for each entry of a map.
+    pub for_each: bool,
     /// Possible CPUs.
     pub cpus: u32,
     /// Bytes that one statistics map may take on all CPUs together; see [`Options::percpu_bytes`].
@@ -205,6 +216,7 @@ impl Plan {
             percpu_lookup: self.percpu_lookup,
             tai_clock: self.tai_clock,
             socket_cookie: self.socket_cookie,
+            for_each: self.for_each,
             cpus: self.cpus,
             percpu_bytes: self.percpu_bytes,
             fronts: &self.fronts,
@@ -230,6 +242,25 @@ fn is_socket_cookie(kind: &hir::ExprKind) -> bool {
 
 /// A function of every kernel with TCP whose first argument is a socket.
 const OF_A_SOCKET: &str = "tcp_sendmsg";
+
+/// Whether a script goes over a map of statistics, which it reads by that.
+fn goes_over_statistics(program: &hir::Program) -> bool {
+    let mut found = false;
+    for probe in &program.probes {
+        probe.each_stmt(&mut |stmt| {
+            if let hir::StmtKind::Each { map, .. } = stmt.kind {
+                let value = &program.maps[map.0 as usize].value;
+                found |= matches!(value, hir::MapValue::Aggregate(_));
+            }
+        });
+    }
+    found
+}
+
+/// Whether a script goes over the entries of a map, or counts them; only then the kernel has to be asked whether it can.
+fn goes_over_maps(program: &hir::Program) -> bool {
+    program.probes.iter().any(usage::goes_over_maps)
+}
 
 impl Planned {
     /// A point that our own loader attaches, of a kind still to be said.
@@ -311,15 +342,18 @@ pub fn plan(
             false => Vec::new(),
         },
         atomic_fetch: facts.atomic_fetch(),
-        percpu_lookup: asks(program, |kind| {
-            matches!(kind, hir::ExprKind::Statistic { .. })
-        }) && facts.percpu_lookup(),
+        percpu_lookup: (goes_over_statistics(program)
+            || asks(program, |kind| {
+                matches!(kind, hir::ExprKind::Statistic { .. })
+            }))
+            && facts.percpu_lookup(),
         tai_clock: asks(program, |kind| {
             matches!(kind, hir::ExprKind::Builtin(hir::Builtin::Tai))
         }) && facts.tai_clock(),
         socket_cookie: asks(program, is_socket_cookie)
             && (kernel.prototype(OF_A_SOCKET))
                 .is_some_and(|prototype| facts.socket_cookie(prototype.btf_id)),
+        for_each: !goes_over_maps(program) || facts.for_each(),
         cpus,
         shorter_loops: options.shorter_loops,
         percpu_bytes: (options.percpu_bytes)
@@ -424,6 +458,10 @@ impl Planner<'_> {
             Err(reason) => {
                 planned.not_lowered = Some(reason);
                 (planned.kind, planned.loader) = self.plain(&point.kind);
+                if self.usage.each {
+                    // redbpf cannot tell the kernel of a program's functions.
+                    planned.loader = LoaderName::Sys;
+                }
             }
         }
         planned

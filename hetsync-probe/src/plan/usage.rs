@@ -1,6 +1,6 @@
 //! Which parts of its context a probe body reads: what lowering to fentry and fexit depends on.
 
-use crate::sema::hir::{Builtin, ExprKind, Function, Probe};
+use crate::sema::hir::{Builtin, ExprKind, Function, Probe, StmtKind};
 
 /// What a body reads of its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,11 +13,16 @@ pub(super) struct Usage {
     pub(super) stack: bool,
     /// Whether the address of the context is asked for, which a trampoline has another one of.
     pub(super) context: bool,
+    /// Whether entries of a map are gone over or counted.
+    pub(super) each: bool,
 }
 
 /// What a probe's predicate and body read.
 pub(super) fn usage(probe: &Probe) -> Usage {
-    let mut usage = Usage::default();
+    let mut usage = Usage {
+        each: goes_over_maps(probe),
+        ..Usage::default()
+    };
     probe.each_expr(&mut |expr| match &expr.kind {
         ExprKind::Call {
             function: Function::Stack { .. },
@@ -29,4 +34,20 @@ pub(super) fn usage(probe: &Probe) -> Usage {
         _ => {}
     });
     usage
+}
+
+/// Whether a probe goes over the entries of a map, or counts them.
+pub(super) fn goes_over_maps(probe: &Probe) -> bool {
+    let mut found = false;
+    probe.each_stmt(&mut |stmt| found |= matches!(stmt.kind, StmtKind::Each { .. }));
+    probe.each_expr(&mut |expr| {
+        found |= matches!(
+            expr.kind,
+            ExprKind::Call {
+                function: Function::Entries(_),
+                ..
+            }
+        );
+    });
+    found
 }

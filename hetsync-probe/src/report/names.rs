@@ -1,6 +1,6 @@
 //! Words for numbers: texts known when the script was compiled, and what only user space can look up.
 
-use crate::layout::word;
+use crate::layout::{NAME_AMONG_ADDRESSES, word};
 use crate::sema::hir::Shown;
 
 /// Looks up what a number of a script stands for.
@@ -21,10 +21,21 @@ pub struct Names<'a> {
 impl Names<'_> {
     /// The text of a value that user space puts into words.
     pub fn shown(&self, shown: &Shown, bytes: &[u8]) -> Vec<u8> {
+        if let (Shown::KernelAddress, Some(name)) = (shown, self.among_addresses(word(bytes, 0))) {
+            return name.clone().into_bytes();
+        }
         match self.lookup {
             Some(lookup) => lookup.text(shown, bytes),
             None => plain(shown, word(bytes, 0)).into_bytes(),
         }
+    }
+}
+
+impl Names<'_> {
+    /// The name of a function or probe that is kept where addresses of the kernel are.
+    fn among_addresses(&self, number: u64) -> Option<&String> {
+        let number = number.checked_sub(NAME_AMONG_ADDRESSES)?;
+        self.strings.get(usize::try_from(number).ok()?)
     }
 }
 

@@ -224,9 +224,16 @@ impl Checker<'_> {
         )
     }
 
-    /// `*e`.
+    /// `*e`: what a pointer points to; of an integer, as in bpftrace, the eight bytes at that address in the kernel.
     pub(super) fn dereference(&mut self, operand: &ast::Expr, span: Span) -> Option<Typed> {
         let value = self.expr(operand)?;
+        if value.shape != Shape::Unknown && value.shape.is_int() {
+            let at = Location {
+                space: Space::Kernel,
+                address: value.expr,
+            };
+            return Some(load(whole(Type::UINT), at, span));
+        }
         let Shape::Is(Type::Pointer { to, space }) = &value.shape else {
             if value.shape == Shape::Unknown {
                 return Some(Typed::new(value.expr.kind, Shape::Unknown, span));

@@ -13,6 +13,7 @@ use super::points::{Resolved, Written};
 use super::shape::Shape;
 use super::tables::{LocalInfo, Tables};
 use crate::diagnostic::Diagnostic;
+use crate::layout;
 use crate::limits;
 use crate::span::Span;
 use crate::syntax::ast;
@@ -55,6 +56,24 @@ fn convert(mut expr: hir::Expr, ty: &Type) -> hir::Expr {
         return expr;
     }
     match (expr.kind, ty) {
+        // Names among symbols are told from addresses by their number.
+        (kind, hir::Type::Shown(hir::Shown::KernelAddress)) if expr.ty == Type::Name => {
+            let span = expr.span;
+            let number = |kind| {
+                Box::new(hir::Expr {
+                    kind,
+                    ty: Type::UINT,
+                    span,
+                })
+            };
+            expr.kind = hir::ExprKind::Binary {
+                op: hir::BinaryOp::Or,
+                signed: false,
+                lhs: number(kind),
+                rhs: number(hir::ExprKind::Int(layout::NAME_AMONG_ADDRESSES)),
+            };
+            expr.ty = ty.clone();
+        }
         // Where the type says what is computed, it stays.
         (kind @ (Read { .. } | Part { .. } | Cast(_)), ty) if ty.is_word() => {
             let span = expr.span;
@@ -109,6 +128,8 @@ pub(super) struct Checker<'a> {
     pub(super) complained: Vec<usize>,
     /// How many loops are around the statement being checked, up to the block that is a value.
     pub(super) loops: usize,
+    /// How many of them are over maps, blocks that are values included.
+    pub(super) over_maps: usize,
     /// How many blocks that are values are around it.
     pub(super) values: usize,
     pub(super) macros: Macros<'a>,
@@ -148,6 +169,7 @@ impl<'a> Checker<'a> {
             declared: Vec::new(),
             complained: Vec::new(),
             loops: 0,
+            over_maps: 0,
             values: 0,
             macros,
             args: Vec::new(),

@@ -60,7 +60,7 @@ impl Checker<'_> {
         LoopId(self.program.loops.len() as u32 - 1)
     }
 
-    fn loop_body(&mut self, body: &ast::Block) -> Vec<Stmt> {
+    pub(super) fn loop_body(&mut self, body: &ast::Block) -> Vec<Stmt> {
         self.loops += 1;
         let body = self.block(body);
         self.loops -= 1;

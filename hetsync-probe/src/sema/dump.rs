@@ -153,6 +153,12 @@ impl<'a> Dump<'a> {
                 self.block(depth + 1, body);
                 return;
             }
+            StmtKind::Each { map, local, body } => {
+                let head = format!("for {} : {}", self.local(local.0), self.map(*map, &[]));
+                self.line(depth, &head);
+                self.block(depth + 1, body);
+                return;
+            }
             StmtKind::Unroll { count, body } => {
                 self.line(depth, &format!("unroll {count}"));
                 self.block(depth + 1, body);

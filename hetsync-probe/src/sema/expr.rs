@@ -2,6 +2,7 @@
 
 use super::aggregate;
 use super::checker::{Checker, Typed};
+use super::each;
 use super::functions::params::positional;
 use super::hir::{self, ExprKind, MapId, Place, Type};
 use super::later;
@@ -215,12 +216,7 @@ impl Checker<'_> {
             Some((Value::Aggregate(aggregation, samples), _))
                 if aggregate::is_word(aggregation) =>
             {
-                let shape = match (aggregation, samples) {
-                    (_, Shape::Unknown) => Shape::Unknown,
-                    (hir::Aggregation::Count, _) => Shape::SIGNED,
-                    (_, samples) if samples.is_signed() => Shape::SIGNED,
-                    _ => Shape::UNSIGNED,
-                };
+                let shape = each::word_shape(aggregation, samples);
                 let unit = match aggregation {
                     hir::Aggregation::Count => None,
                     _ => info.unit.get(),

@@ -10,13 +10,6 @@ fn unsupported(what: &str, span: Span) -> Diagnostic {
         .with_label("not supported yet")
 }
 
-/// `for` over a map; the word is its place.
-pub(super) fn for_map(span: Span) -> Diagnostic {
-    let end = (span.start + 3).min(span.end);
-    unsupported("`for` over a map is", Span { end, ..span })
-        .with_help("a range of numbers can be gone over: `for $i : 0..10 { .. }`")
-}
-
 /// An expression.
 pub(super) fn expr(kind: &ExprKind, span: Span) -> Diagnostic {
     let what = match kind {

@@ -20,6 +20,7 @@ mod ctypes;
 mod delete;
 mod derived;
 mod dump;
+mod each;
 mod expr;
 mod format;
 mod functions;

@@ -56,8 +56,7 @@ pub(super) const FUNCTIONS: [&str; 25] = [
 ];
 
 /// Functions of bpftrace, and of ours, that are still to come.
-pub(super) const LATER_FUNCTIONS: [&str; 15] = [
-    "len",
+pub(super) const LATER_FUNCTIONS: [&str; 14] = [
     "uaddr",
     "strstr",
     "strcap",

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::hir::Type;
+use super::hir::{Shown, Type};
 use crate::limits;
 
 /// What is known of a type.
@@ -215,6 +215,9 @@ fn join_types(a: &Type, b: &Type) -> Join {
             Enum(_),
         ) => fits(ty.clone()),
         (Enum(_), Enum(_) | Int { .. }) | (Int { .. }, Enum(_)) => fits(Type::INT),
+        // A function's name is one of the kernel's, as a symbol is.
+        (Type::Name, symbol @ Type::Shown(Shown::KernelAddress))
+        | (symbol @ Type::Shown(Shown::KernelAddress), Type::Name) => fits(symbol.clone()),
         (Type::Buffer { capacity: a }, Type::Buffer { capacity: b }) => fits(Type::Buffer {
             capacity: *a.max(b),
         }),

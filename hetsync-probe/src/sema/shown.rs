@@ -48,6 +48,8 @@ pub enum Function {
     Length,
     /// 1 where the map has the key the arguments make.
     HasKey(MapId),
+    /// How many keys the map has; it has no arguments.
+    Entries(MapId),
     /// A value that means something in the current process: the number, then the process's id.
     InProcess,
     /// The number of the current stack of calls, at most this many, of the process or else of the kernel; negative where
@@ -81,6 +83,7 @@ impl Function {
             Function::Contains(_) => "strcontains",
             Function::Length => "strlen",
             Function::HasKey(_) => "has_key",
+            Function::Entries(_) => "len",
             Function::InProcess => "in_process",
             Function::Stack { user: false, .. } => "kstack",
             Function::Stack { user: true, .. } => "ustack",

@@ -5,7 +5,6 @@ use super::checker::{Checker, Typed};
 use super::comptime;
 use super::expr::int;
 use super::hir::{self, ExprKind, MapId, Place, Stmt, StmtKind};
-use super::later;
 use super::maps::mixed_signs;
 use super::shape::{Join, Shape};
 use super::tables::Value;
@@ -119,11 +118,16 @@ impl Checker<'_> {
                 body,
                 ..
             } => self.for_range(name, (start, end), body, span),
+            ast::StmtKind::For {
+                name,
+                over: ast::ForOver::Map(map),
+                body,
+                ..
+            } => self.for_map(name, map, body),
             ast::StmtKind::Break => self.leave(StmtKind::Break, "break", span),
             ast::StmtKind::Continue => self.leave(StmtKind::Continue, "continue", span),
             ast::StmtKind::Return(value) => self.return_statement(value.as_ref(), span),
             ast::StmtKind::Discard(value) => self.discard(value),
-            ast::StmtKind::For { .. } => self.fail(later::for_map(span)),
         };
         if let Some(kind) = kind {
             out.push(Stmt { kind, span });

@@ -135,7 +135,10 @@ impl Stmt {
                     visit(end);
                 }
             },
-            StmtKind::Unroll { .. } | StmtKind::Break | StmtKind::Continue => {}
+            StmtKind::Each { .. }
+            | StmtKind::Unroll { .. }
+            | StmtKind::Break
+            | StmtKind::Continue => {}
             StmtKind::Return(value) => value.iter().for_each(visit),
             StmtKind::Delete { key, .. } => key.iter().for_each(visit),
             StmtKind::Exit { code } => code.iter().for_each(visit),
@@ -149,7 +152,9 @@ impl Stmt {
             StmtKind::If {
                 then, otherwise, ..
             } => [then, otherwise],
-            StmtKind::Loop { body, .. } | StmtKind::Unroll { body, .. } => [body, &[]],
+            StmtKind::Loop { body, .. }
+            | StmtKind::Each { body, .. }
+            | StmtKind::Unroll { body, .. } => [body, &[]],
             _ => [&[], &[]],
         };
         blocks.into_iter()

@@ -1,6 +1,6 @@
 //! Maps of all kinds, and what is in them before the first probe fires.
 
-use super::Generator;
+use super::{Each, Generator};
 use crate::choices::Choices;
 use hetsync_probe::layout::{self, front};
 use hetsync_probe::sema::hir::*;
@@ -64,6 +64,11 @@ impl Generator<'_> {
             };
             let max_entries = 1 + self.choices.below(5) as u32;
             self.map(&format!("m{i}"), key, value, max_entries);
+        }
+        // One of one entry, for loops over it.
+        if self.flavour.each == Each::InAnyOrder && self.choices.chance(50) {
+            let (key, value) = (self.ty(), MapValue::Scalar(self.ty()));
+            self.map("one", vec![key], value, 1);
         }
         // One that can have a front, if all uses of it are as it wants.
         if self.choices.chance(40) {
@@ -130,6 +135,7 @@ impl Generator<'_> {
         for (id, map) in (0..).map(MapId).zip(self.program.maps.clone()) {
             let entries = match id.0 {
                 0 | 1 => 4,
+                _ if map.name == "one" => 1,
                 _ if self.choices.chance(50) => 1 + self.choices.below(3),
                 _ => 0,
             };

@@ -40,6 +40,19 @@ pub(crate) struct Flavour {
     pub(crate) functions: bool,
     /// Reads of the memory in [`memory`]; without it every read is of an address that has none.
     pub(crate) memory: bool,
+    /// Loops over maps.
+    pub(crate) each: Each,
+}
+
+/// Which loops over maps there are.
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
+pub(crate) enum Each {
+    #[default]
+    Never,
+    /// Such as come to the same in whatever order the entries are visited: over maps of one entry that their bodies leave
+    /// alone.
+    InAnyOrder,
+    Any,
 }
 
 /// How a program is compiled.
@@ -71,6 +84,7 @@ pub(crate) fn case(bytes: &[u8], flavour: Flavour) -> Case {
         flavour,
         functions: Functions::None,
         loops: 0,
+        over: Vec::new(),
     };
     generator.names();
     generator.maps();
@@ -124,6 +138,8 @@ struct Generator<'a> {
     functions: Functions,
     /// How many loops are around the statement being made.
     loops: usize,
+    /// Maps whose entries the loops around it go over.
+    over: Vec<MapId>,
 }
 
 fn stmt(kind: StmtKind) -> Stmt {

@@ -120,7 +120,9 @@ impl Generator<'_> {
     }
 
     pub(super) fn increment(&mut self, depth: usize) -> Expr {
-        let maps = self.maps_where(|map| matches!(&map.value, MapValue::Scalar(ty) if is_wide(ty)));
+        let mut maps =
+            self.maps_where(|map| matches!(&map.value, MapValue::Scalar(ty) if is_wide(ty)));
+        maps.retain(|&map| !self.left_alone(map));
         let locals: Vec<usize> = (0..self.locals.len())
             .filter(|&i| is_wide(&self.locals[i].ty))
             .collect();

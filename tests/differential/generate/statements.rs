@@ -1,6 +1,6 @@
 //! Probes and the statements of their bodies.
 
-use super::{Functions, Generator, expr, stmt};
+use super::{Each, Functions, Generator, expr, stmt};
 use hetsync_probe::sema::hir::*;
 use hetsync_probe::span::Span;
 
@@ -92,7 +92,10 @@ impl Generator<'_> {
             12 if self.choices.chance(25) => StmtKind::Exit {
                 code: self.choices.chance(50).then(|| self.int(2)),
             },
-            14 if depth > 0 && self.loops < LOOPS => self.repeat(depth),
+            14 if depth > 0 && self.loops < LOOPS => match self.choices.chance(50) {
+                true => self.each(depth),
+                false => self.repeat(depth),
+            },
             15 if depth > 0 => StmtKind::Unroll {
                 count: 1 + self.choices.below(3) as u32,
                 body: self.block(depth - 1),
@@ -147,8 +150,48 @@ impl Generator<'_> {
         StmtKind::Loop { id, head, body }
     }
 
+    /// A loop over the entries of a map; where there is none to go over, another loop.
+    pub(super) fn each(&mut self, depth: usize) -> StmtKind {
+        let one = self.flavour.each == Each::InAnyOrder;
+        let over = self.over.clone();
+        let maps: Vec<MapId> = self
+            .maps_where(|map| {
+                let scalar = matches!(map.value, MapValue::Scalar(_));
+                scalar && !map.key.is_empty() && (!one || map.max_entries == 1)
+            })
+            .into_iter()
+            .filter(|map| !over.contains(map))
+            .collect();
+        if maps.is_empty() || self.flavour.each == Each::Never {
+            return self.repeat(depth);
+        }
+        let map = self.choices.pick(&maps);
+        let definition = &self.program.maps[map.0 as usize];
+        let MapValue::Scalar(value) = definition.value.clone() else {
+            unreachable!("chosen among scalars");
+        };
+        let ty = Type::tuple([definition.key_type(), value]);
+        let local = LocalId(self.locals.len() as u32);
+        self.locals.push(Local {
+            name: format!("kv{}", local.0),
+            ty,
+        });
+        self.loops += 1;
+        self.over.push(map);
+        let body = self.block(depth - 1);
+        self.over.pop();
+        self.loops -= 1;
+        StmtKind::Each { map, local, body }
+    }
+
+    /// Whether a map has to be left alone here, as its entries are being gone over.
+    pub(super) fn left_alone(&self, map: MapId) -> bool {
+        self.flavour.each == Each::InAnyOrder && self.over.contains(&map)
+    }
+
     pub(super) fn assign(&mut self) -> StmtKind {
-        let scalars = self.maps_where(|map| matches!(map.value, MapValue::Scalar(_)));
+        let mut scalars = self.maps_where(|map| matches!(map.value, MapValue::Scalar(_)));
+        scalars.retain(|&map| !self.left_alone(map));
         let locals = self.locals.len();
         let at = self.choices.below(locals + scalars.len());
         let (place, ty) = if at < locals {
@@ -221,7 +264,8 @@ impl Generator<'_> {
     }
 
     pub(super) fn delete(&mut self) -> StmtKind {
-        let maps = self.maps_where(|map| !map.key.is_empty());
+        let mut maps = self.maps_where(|map| !map.key.is_empty());
+        maps.retain(|&map| !self.left_alone(map));
         let map = self.choices.pick(&maps);
         let key = self.key(map, DEPTH - 1);
         StmtKind::Delete { map, key }

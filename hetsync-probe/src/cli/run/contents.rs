@@ -17,7 +17,7 @@ use crate::report::baseline;
 use crate::report::map::MapReport;
 use crate::report::names::Names;
 use crate::report::value;
-use crate::sema::hir::{ExprKind, MapValue, Program, StmtKind};
+use crate::sema::hir::{ExprKind, Function, MapValue, Program, StmtKind};
 
 /// A key's value on every CPU.
 type Parts = Vec<Vec<u8>>;
@@ -70,15 +70,25 @@ impl<'a> Contents<'a> {
         // A key that a program deletes starts anew without anybody being told, so nothing can be subtracted from it.
         for probe in &program.probes {
             probe.each_stmt(&mut |stmt| {
-                if let StmtKind::Delete { map, .. } = stmt.kind
-                    && let Some(map) = maps.get_mut(map.0 as usize)
-                {
-                    (map.subtracts, map.deleted) = (false, true);
+                let (StmtKind::Delete { map, .. } | StmtKind::Each { map, .. }) = stmt.kind else {
+                    return;
+                };
+                if let Some(map) = maps.get_mut(map.0 as usize) {
+                    map.subtracts = false;
+                    map.deleted |= matches!(stmt.kind, StmtKind::Delete { .. });
                 }
             });
             // A program that reads a statistic reads what is in the kernel, so that is what has to go.
             probe.each_expr(&mut |expr| {
-                if let ExprKind::Statistic { map, .. } = expr.kind
+                let read = match &expr.kind {
+                    ExprKind::Statistic { map, .. }
+                    | ExprKind::Call {
+                        function: Function::Entries(map),
+                        ..
+                    } => Some(*map),
+                    _ => None,
+                };
+                if let Some(map) = read
                     && let Some(map) = maps.get_mut(map.0 as usize)
                 {
                     map.subtracts = false;

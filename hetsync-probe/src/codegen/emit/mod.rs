@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use raw::{alu_code, compare};
 
 use super::asm::{Assembler, Label, TooFar};
-use super::frame::Frame;
+use super::frame::{self, Frame};
 use super::insn::{Insn, op, reg};
 use super::regalloc::{Allocated, Loc, Source, Step};
 use crate::image::{Relocation, RelocationKind};
@@ -51,10 +51,16 @@ pub(super) fn emit(
     if function.has_loops() {
         emitter.clear_frame();
     }
+    if function.depth > 0 {
+        emitter.begin_body();
+    }
     emitter.blocks(&hot, allocated, &targets, Some(emitter.exit));
     emitter.asm.bind(emitter.exit);
     emitter.asm.span = function.blocks.last().map_or(Span::default(), |b| b.span);
-    emitter.mov_imm(reg::R0, 0);
+    match function.depth {
+        0 => emitter.mov_imm(reg::R0, 0),
+        _ => emitter.end_body(),
+    }
     emitter.asm.push(Insn {
         code: op::JMP | op::EXIT,
         ..Insn::default()
@@ -133,6 +139,22 @@ impl Emitter<'_> {
         for offset in (8..=self.frame.size as i32).step_by(8) {
             self.store_imm(Width::D, reg::FP, -offset, 0);
         }
+    }
+
+    /// The body of a loop over a map is called with the map, the entry's key and value, and its caller's word, which stands for
+    /// the context.
+    fn begin_body(&mut self) {
+        self.asm.span = self.function.blocks[0].span;
+        self.memory(op::STX, Width::D, reg::FP, reg::R2, frame::BODY_KEY);
+        self.memory(op::STX, Width::D, reg::FP, reg::R3, frame::BODY_VALUE);
+        self.store_imm(Width::D, reg::FP, frame::BODY_STOP, 0);
+        self.mov(reg::R1, reg::R4);
+    }
+
+    /// 0 is for the next entry, 1 for no more; the verifier wants to see that there is nothing else.
+    fn end_body(&mut self) {
+        self.memory(op::LDX, Width::D, reg::R0, reg::FP, frame::BODY_STOP);
+        self.alu_imm(op::AND, reg::R0, 1);
     }
 
     fn term(&mut self, term: &Term, regs: &[u8], targets: &[Label], next: Option<Label>) {
@@ -226,6 +248,15 @@ impl Emitter<'_> {
     fn op(&mut self, op: &Op, has_result: bool, regs: &[u8]) {
         match op {
             Op::Context => {}
+            Op::Entry { key } => {
+                let from = if *key {
+                    frame::BODY_KEY
+                } else {
+                    frame::BODY_VALUE
+                };
+                self.memory(op::LDX, Width::D, regs[0], reg::FP, from);
+            }
+            Op::Stop => self.store_imm(Width::D, reg::FP, frame::BODY_STOP, 1),
             Op::Const(n) => self.constant(regs[0], *n),
             Op::StartNs => self.wide(regs[0], RelocationKind::StartNs),
             Op::MapValue(map, offset) => {

@@ -74,6 +74,9 @@ impl Emitter<'_> {
                 Arg::Reg(_, offset) => self.alu_imm(op::ADD, register, *offset),
                 Arg::Slot(slot, offset) => self.slot_address(register, *slot, *offset),
                 Arg::Map(map) => self.wide(register, RelocationKind::Map((self.map)(*map))),
+                Arg::Function(index) => {
+                    self.wide(register, RelocationKind::Function(*index as usize));
+                }
                 Arg::MapValue(map) => {
                     self.wide(register, RelocationKind::MapValue((self.map)(*map), 0));
                 }

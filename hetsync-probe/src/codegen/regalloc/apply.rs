@@ -201,6 +201,7 @@ fn jump_moves(
         slots.push(Slot {
             size: 8,
             what: "a value in passing".into(),
+            on_stack: true,
         });
         Loc::Spill(SlotId(slots.len() as u32 - 1))
     };

@@ -73,6 +73,7 @@ impl Work {
             self.function.slots.push(Slot {
                 size: 8,
                 what: "a spilled value".into(),
+                on_stack: true,
             });
             let slot = SlotId(self.function.slots.len() as u32 - 1);
             self.spilled.insert(v, slot);

@@ -83,4 +83,12 @@ compiler reads the script several times, at most 16. Assign a value of a known t
         wrong: "begin { unroll (1000) { @x++; } }",
         mended: "begin { for $i : 0..1000 { @x++; } }",
     },
+    Code {
+        code: "E0531",
+        title: "loops over maps are too deep in one another",
+        explanation: "The body of a loop over a map is a function that the kernel calls for each entry, and all functions that call one another \
+                      share 512 bytes of stack; so at most 5 such loops stand in one another.",
+        wrong: "",
+        mended: "",
+    },
 ];

@@ -67,8 +67,8 @@ between digits. C's endings `u`, `l`, `ll` are read and ignored.",
         title: "not supported yet",
         explanation: "bpftrace has this construct; this version of hetsync-probe does not. Nothing is ever ignored silently: a script
 either runs as bpftrace would run it, or is refused at the place where it cannot.",
-        wrong: "begin { @x[1] = 2; for ($kv : @x) { print($kv.0); } }",
-        mended: "begin { @x[1] = 2; print(@x); }",
+        wrong: "import \"stdlib\";\nbegin { exit(); }",
+        mended: "begin { exit(); }",
     },
     Code {
         code: "E0110",

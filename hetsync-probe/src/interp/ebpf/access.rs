@@ -41,13 +41,14 @@ impl Run<'_> {
             Some(region) => Tag::Pointer(region),
             None => Tag::Scalar,
         };
-        let spilled = self.stack.spilled.iter_mut().flatten();
+        let stacks = self.frames.iter_mut();
+        let spilled = stacks.flat_map(|stack| stack.spilled.iter_mut().flatten());
         for word in self.registers.iter_mut().chain(spilled) {
             if word.tag == Tag::MaybeNull(id) {
                 word.tag = tag;
             }
         }
-        for slot in &mut self.stack.spilled {
+        for slot in self.frames.iter_mut().flat_map(|stack| &mut stack.spilled) {
             if slot.is_some_and(|word| word.tag == Tag::Scalar) {
                 *slot = None;
             }
@@ -68,7 +69,9 @@ impl Run<'_> {
         };
         let region = self.regions[number];
         let limit = match region {
-            Region::Stack => STACK_BYTES,
+            Region::Stack(frame) if frame < self.frames.len() => STACK_BYTES,
+            Region::Stack(_) | Region::Function(_) => 0,
+            Region::Key(key) => self.keys[key].len(),
             Region::Context => self.context.len(),
             Region::Map(_) => 0,
             Region::Value { map, .. } => self.maps[map].spec.value_size as usize,
@@ -92,9 +95,10 @@ impl Run<'_> {
 
     pub(super) fn bytes(&self, region: Region, at: usize, len: usize) -> Result<&[u8], FaultKind> {
         Ok(match region {
-            Region::Stack => self.stack.read(at, len)?,
+            Region::Stack(frame) => self.frames[frame].read(at, len)?,
+            Region::Key(key) => &self.keys[key][at..at + len],
             Region::Context => &self.context[at..at + len],
-            Region::Map(_) => &[],
+            Region::Map(_) | Region::Function(_) => &[],
             Region::Value { map, slot, cpu } => &self.maps[map].value(slot, cpu)[at..at + len],
             Region::Record(record) => &self.records[record].bytes[at..at + len],
         })
@@ -107,8 +111,10 @@ impl Run<'_> {
         len: usize,
     ) -> Result<&mut [u8], FaultKind> {
         Ok(match region {
-            Region::Stack => self.stack.write(at, len),
-            Region::Context | Region::Map(_) => return Err(FaultKind::ReadOnly(region.name())),
+            Region::Stack(frame) => self.frames[frame].write(at, len),
+            Region::Context | Region::Map(_) | Region::Function(_) | Region::Key(_) => {
+                return Err(FaultKind::ReadOnly(region.name()));
+            }
             Region::Value { map, slot, cpu } => {
                 &mut self.maps[map].value_mut(slot, cpu)[at..at + len]
             }
@@ -131,7 +137,7 @@ impl Run<'_> {
     ) -> Result<(), FaultKind> {
         let (region, at) = self.locate(pointer, 0, len)?;
         let to = match region {
-            Region::Stack => self.stack.write_partly(at, len),
+            Region::Stack(frame) => self.frames[frame].write_partly(at, len),
             _ => self.bytes_mut(region, at, len)?,
         };
         to[..bytes.len()].copy_from_slice(bytes);
@@ -140,9 +146,9 @@ impl Run<'_> {
 
     pub(super) fn load(&self, pointer: Word, off: i16, len: usize) -> Result<Word, FaultKind> {
         let (region, at) = self.aligned(pointer, off, len)?;
-        if region == Region::Stack
+        if let Region::Stack(frame) = region
             && len == 8
-            && let Some(word) = self.stack.spilled[at / 8]
+            && let Some(word) = self.frames[frame].spilled[at / 8]
         {
             return Ok(word);
         }
@@ -160,10 +166,13 @@ impl Run<'_> {
     ) -> Result<(), FaultKind> {
         let (region, at) = self.aligned(pointer, off, len)?;
         if word.tag != Tag::Scalar {
-            if region != Region::Stack || len != 8 {
+            let Region::Stack(frame) = region else {
+                return Err(FaultKind::Leak);
+            };
+            if len != 8 {
                 return Err(FaultKind::Leak);
             }
-            self.stack.spill(at, word);
+            self.frames[frame].spill(at, word);
             return Ok(());
         }
         let bits = word.bits.to_le_bytes();

@@ -22,6 +22,8 @@ pub enum FaultKind {
     Register(u8),
     #[error("control leaves the program, or enters the middle of an immediate load")]
     Target,
+    #[error("more than {0} functions called in one another")]
+    Frames(usize),
     #[error("more than {0} instructions executed")]
     Budget(u64),
     #[error("register {0} is read before it is written")]

@@ -3,13 +3,16 @@
 use super::context;
 use super::fault::FaultKind;
 use super::maps::errno;
-use super::memory::{GARBAGE, Region, Tag, Word};
+use super::memory::{GARBAGE, Region, Stack, Tag, Word};
 use super::run::{Record, RecordState, Run};
-use crate::codegen::insn::helper;
+use crate::codegen::insn::{helper, reg};
 use crate::image::{MapKind, ProgramKind};
+use crate::limits::STACK_BYTES;
 
 /// Largest block of memory a helper is given.
 const BLOCK_BYTES: u64 = 1 << 16;
+/// Functions that may be called in one another (`MAX_CALL_FRAMES`).
+const FRAMES: usize = 8;
 
 impl Run<'_> {
     /// Calls a helper: arguments in registers 1 to 5, which it leaves unset, the result in register 0.
@@ -51,6 +54,7 @@ impl Run<'_> {
                 let (map, key) = self.map_and_key(number)?;
                 status(self.maps[map].delete(&key))
             }
+            helper::FOR_EACH_MAP_ELEM => self.for_each(number),
             helper::KTIME_GET_NS | helper::KTIME_GET_BOOT_NS | helper::KTIME_GET_TAI_NS => {
                 Ok(Word::scalar(self.world.read_clock_ns()))
             }
@@ -196,6 +200,55 @@ impl Run<'_> {
         }
         let stack = context::kernel_memory(self.firing, address, size).filter(|_| !user);
         Ok(stack.or_else(|| memory.read(address, size)))
+    }
+
+    /// Calls a function for each of the keys a map has now, as far as they are still there then; how often it was called.
+    fn for_each(&mut self, helper: i32) -> Result<Word, FaultKind> {
+        let map = self.map(helper)?;
+        let start = match self.registers[2].tag {
+            Tag::Pointer(region) => match self.regions[region] {
+                Region::Function(start) => start,
+                _ => return Err(argument(helper, 2, "a function")),
+            },
+            _ => return Err(argument(helper, 2, "a function")),
+        };
+        let link = self.register(3)?;
+        if self.number(helper, 4)? != 0 {
+            return Err(argument(helper, 4, "no flags"));
+        }
+        if self.frames.len() >= FRAMES {
+            return Err(FaultKind::Frames(FRAMES));
+        }
+        let cpu = self.firing.cpu;
+        let mut count = 0;
+        for key in self.maps[map].keys() {
+            let Some(slot) = self.maps[map].lookup(&key) else {
+                continue;
+            };
+            count += 1;
+            self.keys.push(key);
+            let key = self.region(Region::Key(self.keys.len() - 1));
+            let value = self.region(Region::Value { map, slot, cpu });
+            let stack = self.region(Region::Stack(self.frames.len()));
+            let (registers, pc) = (self.registers, self.pc);
+            self.registers = [Word::UNSET; 11];
+            self.registers[1] = registers[1];
+            self.registers[2] = Word::pointer(key, 0);
+            self.registers[3] = Word::pointer(value, 0);
+            self.registers[4] = link;
+            self.registers[usize::from(reg::FP)] = Word::pointer(stack, STACK_BYTES as i64);
+            self.frames.push(Stack::new());
+            self.pc = start;
+            let more = self.execute()?;
+            self.frames.pop();
+            (self.registers, self.pc) = (registers, pc);
+            match more {
+                0 => {}
+                1 => break,
+                _ => return Err(argument(helper, 2, "a function that returns 0 or 1")),
+            }
+        }
+        Ok(Word::scalar(count))
     }
 
     fn release(&mut self, helper: i32, state: RecordState) -> Result<Word, FaultKind> {

@@ -144,6 +144,10 @@ impl EmulatedMap {
         }
     }
 
+    pub(super) fn keys(&self) -> Vec<Vec<u8>> {
+        self.index.keys().cloned().collect()
+    }
+
     pub(super) fn table(&self) -> Table {
         let entry =
             |(key, slot): (&Vec<u8>, &usize)| (key.clone(), self.slots[*slot].values.clone());

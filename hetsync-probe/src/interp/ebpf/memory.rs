@@ -60,10 +60,14 @@ fn base(region: usize) -> u64 {
 /// What a region number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Region {
-    /// The program's stack; offset 512 is the frame pointer.
-    Stack,
+    /// The stack of the program, 0, or of a function that was called in it; offset 512 is the frame pointer.
+    Stack(usize),
     /// What the program was called with.
     Context,
+    /// A function of the program that begins here, good only as a helper's argument.
+    Function(usize),
+    /// The key of an entry that a function was called for.
+    Key(usize),
     /// A map itself, good only as a helper's argument.
     Map(usize),
     /// A value of a map.
@@ -75,7 +79,9 @@ pub(super) enum Region {
 impl Region {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Region::Stack => "the stack",
+            Region::Stack(_) => "the stack",
+            Region::Function(_) => "a function",
+            Region::Key(_) => "a key",
             Region::Context => "the context",
             Region::Map(_) => "a map",
             Region::Value { .. } => "a map value",

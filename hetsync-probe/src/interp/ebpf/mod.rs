@@ -128,18 +128,20 @@ impl Machine {
             kind,
             insns,
             registers: [Word::UNSET; 11],
-            stack: Stack::new(),
+            frames: vec![Stack::new()],
+            keys: Vec::new(),
+            budget: self.budget,
+            executed: 0,
             context: context::context(kind, firing),
-            regions: vec![Region::Stack, Region::Context],
+            regions: vec![Region::Stack(0), Region::Context],
             nullable: Vec::new(),
             records: Vec::new(),
             pc: 0,
         };
         run.registers[reg::R1 as usize] = Word::pointer(1, 0);
         run.registers[reg::FP as usize] = Word::pointer(0, STACK_BYTES as i64);
-        let mut executed = 0;
-        let result = run.execute(self.budget, &mut executed);
-        let insn = run.pc;
+        let result = run.execute();
+        let (insn, executed) = (run.pc, run.executed);
         let records = std::mem::take(&mut run.records);
         self.executed += executed;
         let submitted = records

@@ -29,7 +29,13 @@ pub(super) struct Run<'a> {
     pub(super) kind: &'a ProgramKind,
     pub(super) insns: &'a [Insn],
     pub(super) registers: [Word; 11],
-    pub(super) stack: Stack,
+    /// The stacks of the program and of the functions called in it, the innermost last.
+    pub(super) frames: Vec<Stack>,
+    /// Keys whose addresses functions were given.
+    pub(super) keys: Vec<Vec<u8>>,
+    /// Most instructions, and how many there were.
+    pub(super) budget: u64,
+    pub(super) executed: u64,
     pub(super) context: Vec<u8>,
     pub(super) regions: Vec<Region>,
     /// What each pointer that may be null really is.
@@ -39,12 +45,12 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    pub(super) fn execute(&mut self, budget: u64, executed: &mut u64) -> Result<u64, FaultKind> {
+    pub(super) fn execute(&mut self) -> Result<u64, FaultKind> {
         loop {
-            if *executed >= budget {
-                return Err(FaultKind::Budget(budget));
+            if self.executed >= self.budget {
+                return Err(FaultKind::Budget(self.budget));
             }
-            *executed += 1;
+            self.executed += 1;
             let insn = *self.insns.get(self.pc).ok_or(FaultKind::Target)?;
             let mut next = self.pc + 1;
             match insn.code & 7 {
@@ -220,6 +226,12 @@ impl Run<'_> {
                 let slot = 0;
                 let region = self.region(Region::Value { map, slot, cpu: 0 });
                 Word::pointer(region, i64::from(second.imm as u32))
+            }
+            op::PSEUDO_FUNC => {
+                let behind = (self.pc + 1).checked_add_signed(insn.imm as isize);
+                let start = behind.filter(|&start| start < self.insns.len());
+                let start = start.ok_or(FaultKind::Target)?;
+                Word::pointer(self.region(Region::Function(start)), 0)
             }
             _ => return Err(FaultKind::Opcode(insn.code)),
         };

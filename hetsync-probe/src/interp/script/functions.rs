@@ -88,6 +88,7 @@ impl Body<'_> {
                 let key = self.key(*map, args);
                 Value::Int(self.store.contents().map(*map).contains_key(&key).into())
             }
+            Function::Entries(map) => Value::Int(self.store.contents().map(*map).len() as u64),
             Function::InProcess => {
                 let mut bytes = self.bits(&args[0]).to_le_bytes().to_vec();
                 bytes.extend(u64::from(self.firing.pid).to_le_bytes());

@@ -16,8 +16,8 @@ pub use value::Value;
 use super::{Contents, Firing, Memory, World};
 use crate::layout::{self, EventKind};
 use crate::sema::hir::{
-    AttachPoint, Builtin, Expr, ExprKind, LoopHead, LoopId, MapId, NameId, Place, Probe, Program,
-    Space, Stmt, StmtKind, Type,
+    AttachPoint, Builtin, Expr, ExprKind, LocalId, LoopHead, LoopId, MapId, NameId, Place, Probe,
+    Program, Space, Stmt, StmtKind, Type,
 };
 use std::ops::ControlFlow;
 
@@ -109,6 +109,24 @@ impl Body<'_> {
         ControlFlow::Continue(())
     }
 
+    /// A loop over a map: those of the keys there were at its start that are still there when their turn comes.
+    fn each(&mut self, map: MapId, local: LocalId, body: &[Stmt]) -> ControlFlow<Leave> {
+        let keys: Vec<Vec<u8>> = self.store.contents().map(map).keys().cloned().collect();
+        for key in keys {
+            let Some(entry) = self.store.entry(map, &key) else {
+                continue;
+            };
+            let index = local.0 as usize;
+            self.locals[index] = entry.fit(&self.probe.locals[index].ty);
+            match self.block(body) {
+                ControlFlow::Break(Leave::Loop) => break,
+                ControlFlow::Break(Leave::Body) => return ControlFlow::Break(Leave::Body),
+                ControlFlow::Break(Leave::Round) | ControlFlow::Continue(()) => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     fn stmt(&mut self, stmt: &Stmt) -> ControlFlow<Leave> {
         match &stmt.kind {
             StmtKind::Assign { place, value } => match place {
@@ -153,6 +171,7 @@ impl Body<'_> {
                     });
                 }
             },
+            StmtKind::Each { map, local, body } => return self.each(*map, *local, body),
             StmtKind::Unroll { count, body } => {
                 for _ in 0..*count {
                     self.block(body)?;

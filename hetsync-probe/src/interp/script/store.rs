@@ -88,6 +88,17 @@ impl Store {
         }
     }
 
+    /// The key and the value of an entry, if it is there.
+    pub fn entry(&self, id: MapId, key: &[u8]) -> Option<Value> {
+        self.contents.map(id).get(key)?;
+        let map = &self.maps[id.0 as usize];
+        let value = match map.value {
+            MapValue::Scalar(_) => self.get(id, key),
+            MapValue::Aggregate(_) => self.statistic(id, key),
+        };
+        Some(Value::Tuple(vec![Value::read(&map.key_type(), key), value]))
+    }
+
     /// What a statistic is at a key, all CPUs together.
     pub fn statistic(&self, id: MapId, key: &[u8]) -> Value {
         let MapValue::Aggregate(aggregation) = &self.maps[id.0 as usize].value else {

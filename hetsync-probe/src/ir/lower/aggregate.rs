@@ -50,6 +50,18 @@ impl<'a> Lowerer<'a> {
 
     /// What a statistic is now, all CPUs together.
     pub(super) fn statistic(&mut self, map: MapId, key: &'a [Expr]) -> Val {
+        let key = match key.is_empty() {
+            true => Arg::Slot(
+                self.index(0, &format!("index of {}", self.map_name(map))),
+                0,
+            ),
+            false => self.key_arg(map, key),
+        };
+        self.statistic_at(map, key)
+    }
+
+    /// The same at a key that lies in memory.
+    pub(super) fn statistic_at(&mut self, map: MapId, key: Arg) -> Val {
         if !self.cx.percpu_lookup {
             self.unavailable(
                 "a statistic can be read as a value from Linux 5.19 on: this kernel shows a program only its own CPU's part"
@@ -60,13 +72,6 @@ impl<'a> Lowerer<'a> {
         let definition = &self.cx.program.maps[map.0 as usize];
         let MapValue::Aggregate(aggregation) = &definition.value else {
             unreachable!("a scalar is no statistic");
-        };
-        let key = match key.is_empty() {
-            true => Arg::Slot(
-                self.index(0, &format!("index of {}", self.map_name(map))),
-                0,
-            ),
-            false => self.key_arg(map, key),
         };
         // Two words of all CPUs: the samples' number, and their sum or extreme.
         let (first, second) = (self.b.var(Val::Imm(0)), self.b.var(Val::Imm(0)));

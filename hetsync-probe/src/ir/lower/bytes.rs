@@ -3,7 +3,7 @@
 //! Everything that holds a value goes through [`Lowerer::write`]: a variable, a key, a map's value, an event. It puts a
 //! value of one type into a place of a type that differs in the capacity of strings alone.
 
-use super::super::{Address, Alu, Arg, Base, BlockId, Cond, Val, Width};
+use super::super::{Address, Alu, Arg, BlockId, Cond, Val, Width};
 use super::{LocalPlace, Lowerer};
 use crate::codegen::insn::helper;
 use crate::sema::hir::{Expr, ExprKind, Space, Type};
@@ -86,7 +86,7 @@ impl<'a> Lowerer<'a> {
     pub(super) fn place(&mut self, expr: &'a Expr) -> Address {
         match &expr.kind {
             ExprKind::Local(id) => match self.locals[id.0 as usize] {
-                LocalPlace::Memory(slot) => Address::slot(slot),
+                LocalPlace::Memory(at) => at,
                 _ => unreachable!("a word where bytes are wanted"),
             },
             ExprKind::Part { of, .. } if !is_packed(&of.ty) => self.packed_place(expr),
@@ -262,13 +262,12 @@ impl<'a> Lowerer<'a> {
     /// The word of a type at an address in the program's own memory, which may not be aligned to it.
     pub(super) fn load_word(&mut self, at: Address, ty: &Type) -> Val {
         let bytes = ty.memory_size();
-        // Objects start at multiples of 8, so the offset alone says.
+        // Objects start at multiples of 8, so do shared variables: the offset alone says.
         if !(at.offset as usize).is_multiple_of(bytes) {
             let slot = self.b.slot(8, "a member");
             self.copy_memory(at, bytes, Address::slot(slot), ty);
             return self.load_word(Address::slot(slot), ty);
         }
-        debug_assert!(matches!(at.base, Base::Slot(_)));
         let width = match bytes {
             1 => Width::B,
             2 => Width::H,

@@ -32,6 +32,7 @@ impl<'a> Lowerer<'a> {
                 let found = self.lookup(MapRef::Script(*map), key);
                 self.b.set(Cond::Ne, Val::Reg(found), Val::Imm(0))
             }
+            Function::Entries(map) => self.entries(*map),
             Function::Stack { frames, user } => self.stack_number(*frames, *user),
             Function::Signal => {
                 let signal = self.value(&args[0]);

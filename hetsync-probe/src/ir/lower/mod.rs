@@ -8,6 +8,7 @@ mod aggregate;
 mod bytes;
 mod compare;
 mod context;
+mod each;
 mod event;
 mod expr;
 mod front;
@@ -19,7 +20,7 @@ mod mentions;
 mod strings;
 
 use super::build::{Builder, Var};
-use super::{BlockId, Cond, Function, SlotId, Val, cleanup, verify};
+use super::{Address, BlockId, Cond, Function, SlotId, Val, cleanup, verify};
 use crate::diagnostic::Diagnostic;
 use crate::image::ProgramKind;
 use crate::sema::hir::{
@@ -45,6 +46,8 @@ pub struct Context<'a> {
     pub tai_clock: bool,
     /// Whether a program of fentry or fexit can ask for a socket's number (5.12 on).
     pub socket_cookie: bool,
+    /// Whether the kernel can call a function for each entry of a map (5.13 on).
+    pub for_each: bool,
     /// By map: whether it has a front.
     pub fronts: &'a [bool],
     /// Bytes of the function's argument of this number, for fentry and fexit: 1, 2, 4 or 8.
@@ -55,12 +58,13 @@ pub struct Context<'a> {
     pub locals_in_memory: bool,
 }
 
-/// Lowers one attach point.
+/// Lowers one attach point: the program, and behind it the bodies of its loops over maps, each of which the kernel calls
+/// as a function of its own ([`each`]).
 ///
 /// # Errors
 ///
 /// What this kind of attach point cannot give, with its place.
-pub fn lower(cx: &Context<'_>) -> Result<Function, Vec<Diagnostic>> {
+pub fn lower(cx: &Context<'_>) -> Result<Vec<Function>, Vec<Diagnostic>> {
     let mut lowerer = Lowerer::new(cx);
     let probe = lowerer.probe;
     lowerer.declare_locals();
@@ -80,7 +84,17 @@ pub fn lower(cx: &Context<'_>) -> Result<Function, Vec<Diagnostic>> {
     if !lowerer.errors.is_empty() {
         return Err(lowerer.errors);
     }
-    let mut function = lowerer.b.finish();
+    let shared = lowerer.shared.bytes;
+    let mut function = finished(lowerer.b);
+    function.shared = shared;
+    let mut functions = vec![function];
+    functions.extend(lowerer.bodies);
+    Ok(each::without_uncalled(functions))
+}
+
+/// The function that was built, checked and cleaned up.
+fn finished(builder: Builder) -> Function {
+    let mut function = builder.finish();
     if cfg!(debug_assertions) {
         check(&function);
     }
@@ -88,7 +102,7 @@ pub fn lower(cx: &Context<'_>) -> Result<Function, Vec<Diagnostic>> {
     if cfg!(debug_assertions) {
         check(&function);
     }
-    Ok(function)
+    function
 }
 
 /// Stops at a broken invariant: a mistake in this compiler, never in a script.
@@ -119,6 +133,10 @@ struct Lowerer<'a> {
     deleted: Vec<bool>,
     /// The loops around the statement being lowered, innermost last.
     loops: Vec<loops::Around>,
+    /// Where variables are that bodies of loops over maps share.
+    shared: each::Shared,
+    /// Those bodies, finished.
+    bodies: Vec<Function>,
 }
 
 /// Where a `$` variable lives.
@@ -127,9 +145,9 @@ enum LocalPlace {
     /// A word, in registers.
     Value(Var),
     /// A word, in memory.
-    Word(SlotId),
+    Word(Address),
     /// A value that is bytes.
-    Memory(SlotId),
+    Memory(Address),
 }
 
 impl<'a> Lowerer<'a> {
@@ -149,6 +167,8 @@ impl<'a> Lowerer<'a> {
             writes: vec![0; cx.program.maps.len()],
             deleted: maps::deleted(cx.program),
             loops: Vec::new(),
+            shared: each::Shared::default(),
+            bodies: Vec::new(),
         }
     }
 
@@ -161,24 +181,35 @@ impl<'a> Lowerer<'a> {
     /// Gives every `$` variable its place; strings that may be read before they are written start empty.
     fn declare_locals(&mut self) {
         let probe = self.probe;
+        self.find_shared();
         for (i, local) in probe.locals.iter().enumerate() {
-            let size = local.ty.size();
-            let place = match local.ty.is_word() {
-                true if self.cx.locals_in_memory => {
-                    let slot = self.b.slot(8, format!("${}", local.name));
-                    self.clear_bytes(super::Address::slot(slot), 0, 8);
-                    LocalPlace::Word(slot)
+            let id = LocalId(i as u32);
+            let place = match self.shared.owners[i] {
+                each::Owner::Program => {
+                    let clear = local.ty.is_word() || !mentions::assigned_first(probe, id);
+                    self.own_local(id, clear)
                 }
-                true => LocalPlace::Value(self.b.var(Val::Imm(0))),
-                false => {
-                    let slot = self.b.slot(size, format!("${}", local.name));
-                    if !mentions::assigned_first(probe, LocalId(i as u32)) {
-                        self.clear_bytes(super::Address::slot(slot), 0, size);
-                    }
-                    LocalPlace::Memory(slot)
-                }
+                owner => self.foreign_local(id, owner),
             };
             self.locals.push(place);
+        }
+    }
+
+    /// A place for a variable of the function being built.
+    fn own_local(&mut self, id: LocalId, clear: bool) -> LocalPlace {
+        let local = &self.probe.locals[id.0 as usize];
+        let is_word = local.ty.is_word();
+        if is_word && !self.cx.locals_in_memory {
+            return LocalPlace::Value(self.b.var(Val::Imm(0)));
+        }
+        let size = local.ty.size();
+        let at = Address::slot(self.b.slot(size, format!("${}", local.name)));
+        if clear {
+            self.clear_bytes(at, 0, size);
+        }
+        match is_word {
+            true => LocalPlace::Word(at),
+            false => LocalPlace::Memory(at),
         }
     }
 
@@ -204,6 +235,7 @@ impl<'a> Lowerer<'a> {
                 otherwise,
             } => self.if_else(cond, then, otherwise),
             StmtKind::Loop { id, head, body } => self.repeat(*id, head, body),
+            StmtKind::Each { map, local, body } => self.each(*map, *local, body),
             StmtKind::Unroll { count, body } => {
                 for _ in 0..*count {
                     self.statements(body);
@@ -252,7 +284,7 @@ impl<'a> Lowerer<'a> {
     fn assign(&mut self, place: &'a Place, value: &'a Expr) {
         match place {
             Place::Local(id) => match self.locals[id.0 as usize] {
-                LocalPlace::Memory(slot) => self.assign_bytes(*id, slot, value),
+                LocalPlace::Memory(at) => self.assign_bytes(*id, at, value),
                 _ => {
                     let value = self.value(value);
                     self.set_local(*id, value);
@@ -263,9 +295,8 @@ impl<'a> Lowerer<'a> {
     }
 
     /// Puts a value that is bytes into a variable.
-    fn assign_bytes(&mut self, id: LocalId, slot: SlotId, value: &'a Expr) {
+    fn assign_bytes(&mut self, id: LocalId, to: Address, value: &'a Expr) {
         let ty = &self.probe.locals[id.0 as usize].ty;
-        let to = super::Address::slot(slot);
         // The old value may be part of the new one; a plain copy of itself needs no care.
         let of_itself =
             value.any(&|part| matches!(part.kind, ExprKind::Local(local) if local == id));
@@ -276,15 +307,15 @@ impl<'a> Lowerer<'a> {
             ty.size(),
             format!("new ${}", self.probe.locals[id.0 as usize].name),
         );
-        self.write(super::Address::slot(aside), ty, value);
-        self.copy(super::Address::slot(aside), ty.size(), to, ty.size());
+        self.write(Address::slot(aside), ty, value);
+        self.copy(Address::slot(aside), ty.size(), to, ty.size());
     }
 
     /// The value of a variable that is a word.
     fn local(&mut self, id: LocalId) -> Val {
         match self.locals[id.0 as usize] {
             LocalPlace::Value(var) => self.b.get(var),
-            LocalPlace::Word(slot) => self.b.load(super::Width::D, super::Address::slot(slot)),
+            LocalPlace::Word(at) => self.b.load(super::Width::D, at),
             LocalPlace::Memory(_) => unreachable!("bytes where a word is wanted"),
         }
     }
@@ -293,10 +324,7 @@ impl<'a> Lowerer<'a> {
     fn set_local(&mut self, id: LocalId, value: Val) {
         match self.locals[id.0 as usize] {
             LocalPlace::Value(var) => self.b.set_var(var, value),
-            LocalPlace::Word(slot) => {
-                let to = super::Address::slot(slot);
-                self.b.store(super::Width::D, to, value);
-            }
+            LocalPlace::Word(to) => self.b.store(super::Width::D, to, value),
             LocalPlace::Memory(_) => unreachable!("a word where bytes are wanted"),
         }
     }

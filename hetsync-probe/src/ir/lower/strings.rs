@@ -1,6 +1,6 @@
 //! Strings: literals and `comm`, and comparison word by word up to the NUL of a literal.
 
-use super::super::{Address, Arg, Base, BlockId, Cond, SlotId, Val, Width};
+use super::super::{Address, Arg, BlockId, Cond, SlotId, Val, Width};
 use super::Lowerer;
 use crate::codegen::insn::helper;
 use crate::sema::hir::{Builtin, Expr, ExprKind, Type};
@@ -144,10 +144,7 @@ impl<'a> Lowerer<'a> {
     fn word(&mut self, side: &Side, i: usize) -> Val {
         match side {
             Side::Literal(words) => Val::Imm(words.get(i).copied().unwrap_or(0) as i64),
-            Side::Memory(at, len) if i < *len => {
-                debug_assert!(matches!(at.base, Base::Slot(_)));
-                self.b.load(Width::D, at.plus(8 * i as i32))
-            }
+            Side::Memory(at, len) if i < *len => self.b.load(Width::D, at.plus(8 * i as i32)),
             Side::Memory(..) => Val::Imm(0),
         }
     }

@@ -4,7 +4,7 @@ use super::call::{self, Info, ProgLoad, TestRun, command};
 use super::verifier::log_end;
 use crate::codegen::insn::{self, Insn};
 use crate::load::error::LoadError;
-use crate::object::{Line, ProgramLines};
+use crate::object::{FunctionStart, Line, ProgramLines};
 use crate::span::Span;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -258,19 +258,16 @@ fn load(wanted: &Wanted<'_>, log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
         prog_name: call::object_name(wanted.name),
         ..ProgLoad::default()
     };
-    // `struct bpf_func_info` of the one function, at the first instruction.
-    let function;
     if let Some(Described { btf, lines }) = wanted.debug {
-        function = [0, lines.function];
         attr.prog_btf_fd = btf.as_raw_fd() as u32;
-        attr.func_info_rec_size = size_of_val(&function) as u32;
-        attr.func_info = function.as_ptr() as u64;
-        attr.func_info_cnt = 1;
+        attr.func_info_rec_size = size_of::<FunctionStart>() as u32;
+        attr.func_info = lines.functions.as_ptr() as u64;
+        attr.func_info_cnt = lines.functions.len() as u32;
         attr.line_info_rec_size = size_of::<Line>() as u32;
         attr.line_info = lines.lines.as_ptr() as u64;
         attr.line_info_cnt = lines.lines.len() as u32;
     }
-    // SAFETY: instructions, licence, function, lines and log are live and as long as said; only the log is written.
+    // SAFETY: instructions, licence, functions, lines and log are live and as long as said; only the log is written.
     unsafe { call::bpf_fd(command::PROG_LOAD, &mut attr) }
 }
 

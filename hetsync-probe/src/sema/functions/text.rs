@@ -67,6 +67,15 @@ pub(super) const ROWS: &[Row] = &[
         check: |this, call| this.shown(call, 0, Shown::Cgroup),
     },
     Row {
+        name: "len",
+        args: 1..=1,
+        usage: "len(@map)",
+        check: |this, call| {
+            let length = this.map_length(&call.args[0], call.span)?;
+            Some(Typed::new(length.kind, Shape::SIGNED, length.span))
+        },
+    },
+    Row {
         name: "has_key",
         args: 2..=2,
         usage: "has_key(@map, key)",

@@ -28,6 +28,14 @@ impl Map {
     pub fn is_hidden(&self) -> bool {
         self.name.contains('#')
     }
+
+    /// The key as one value: a tuple where it has several parts.
+    pub fn key_type(&self) -> Type {
+        match &self.key[..] {
+            [only] => only.clone(),
+            parts => Type::tuple(parts.iter().cloned()),
+        }
+    }
 }
 
 /// The unit of a number, for headers.

@@ -51,6 +51,17 @@ pub enum StmtKind {
         /// What it repeats.
         body: Vec<Stmt>,
     },
+    /// `for $kv : @m { .. }`: the body for each entry that the map has, in no order; of what is put in meanwhile it may see some.
+    /// The variable is the key and the value that the entry had when its round began; a statistic is what it is then of all
+    /// CPUs together. A `$` variable of the body keeps its value from round to round.
+    Each {
+        /// Which map; it has keys, and its values are words or scalars.
+        map: MapId,
+        /// A tuple of the key (a tuple itself where it has several parts) and the value.
+        local: LocalId,
+        /// What is repeated.
+        body: Vec<Stmt>,
+    },
     /// `unroll (n) { .. }`: the body so many times in a row. It is no loop to [`Self::Break`] and [`Self::Continue`].
     Unroll {
         /// How many times.
