@@ -171,3 +171,91 @@ fn stack_arguments_are_read_from_kernel_memory() {
         assert_eq!(result, expected.unwrap_or(-14i64 as u64));
     }
 }
+
+/// Fills a hash with keys 1 to 3 and calls `body` for each entry: a hundred times what the helper says, and the word that `body`
+/// may count in.
+fn for_each(body: &[Insn]) -> Result<u64, FaultKind> {
+    let mut machine = Machine::new(&[map(MapKind::Hash, 4, 8, 4)], 1).unwrap();
+    for key in 1u32..4 {
+        machine.insert(0, &key.to_le_bytes(), &[vec![7; 8]]);
+    }
+    let mut code = vec![store_k(op::DW, FP, -8, 0)];
+    code.extend(immediate(R1, op::PSEUDO_MAP_FD, FIRST_FD as u64));
+    code.extend(immediate(R2, op::PSEUDO_FUNC, 8));
+    code.extend([
+        mov_reg(R3, FP),
+        mov(R4, 0),
+        call(helper::FOR_EACH_MAP_ELEM),
+        load(op::DW, R1, FP, -8),
+        alu_k(op::MUL, R0, 100),
+        alu_x(op::ADD, R0, R1),
+        exit(),
+    ]);
+    code.extend(body);
+    run(&mut machine, &code).map_err(|(_, kind)| kind)
+}
+
+#[test]
+fn functions_are_called_for_entries_until_they_say_stop() {
+    assert_eq!(for_each(&[mov(R0, 0), exit()]), Ok(300));
+    assert_eq!(for_each(&[mov(R0, 1), exit()]), Ok(100));
+    // Key 2 is the last that is wanted.
+    let code = [load(op::W, R0, R2, 0), alu_k(op::RSH, R0, 1), exit()];
+    assert_eq!(for_each(&code), Ok(200));
+    // The value can be written, and so can the caller's stack.
+    let code = [
+        store_k(op::DW, R3, 0, 9),
+        load(op::DW, R5, R4, -8),
+        alu_k(op::ADD, R5, 1),
+        store(op::DW, R4, -8, R5),
+        mov(R0, 0),
+        exit(),
+    ];
+    assert_eq!(for_each(&code), Ok(303));
+}
+
+#[test]
+fn functions_of_entries_keep_the_verifiers_rules() {
+    let wrong = |code: &[Insn]| for_each(code).unwrap_err();
+    assert!(matches!(
+        wrong(&[mov(R0, 2), exit()]),
+        FaultKind::Argument { argument: 2, .. }
+    ));
+    assert_eq!(
+        wrong(&[store_k(op::W, R2, 0, 5), mov(R0, 0), exit()]),
+        FaultKind::ReadOnly("a key")
+    );
+    // Registers of the caller are not seen, nor is its stack by an offset from one's own.
+    assert_eq!(
+        wrong(&[mov_reg(R0, R6), exit()]),
+        FaultKind::UnsetRegister(6)
+    );
+    assert!(matches!(
+        wrong(&[load(op::DW, R0, FP, -8), exit()]),
+        FaultKind::UnsetStack(_)
+    ));
+    // One that calls itself runs out of frames.
+    let mut endless = immediate(R2, op::PSEUDO_FUNC, -1i32 as u32 as u64).to_vec();
+    endless.extend([
+        mov_reg(R3, R4),
+        mov(R4, 0),
+        call(helper::FOR_EACH_MAP_ELEM),
+        mov(R0, 0),
+        exit(),
+    ]);
+    assert_eq!(wrong(&endless), FaultKind::Frames(8));
+    // What is no function is none.
+    let mut machine = Machine::new(&[map(MapKind::Hash, 4, 8, 4)], 1).unwrap();
+    let mut code = immediate(R1, op::PSEUDO_MAP_FD, FIRST_FD as u64).to_vec();
+    code.extend([
+        mov(R2, 3),
+        mov(R3, 0),
+        mov(R4, 0),
+        call(helper::FOR_EACH_MAP_ELEM),
+        exit(),
+    ]);
+    assert!(matches!(
+        run(&mut machine, &code),
+        Err((_, FaultKind::Argument { argument: 2, .. }))
+    ));
+}

@@ -342,3 +342,74 @@ fn statistics_are_read_as_values_of_all_cpus_together() {
         );
     }
 }
+
+#[test]
+fn a_loop_over_a_map_sees_each_entry_and_can_be_left() {
+    let three = "@m[1] = 10; @m[2] = 20; @m[3] = 30;";
+    for (body, expected) in [
+        (
+            "$s = 0; for ($kv : @m) { $s += $kv.0 * $kv.1; } @r = $s;",
+            140,
+        ),
+        (
+            "$s = 0; for ($kv : @m) { if ($kv.0 == 2) { continue; } $s += $kv.1; } @r = $s;",
+            40,
+        ),
+        (
+            "$n = 0; for ($kv : @m) { $n++; if ($n == 2) { break; } } @r = $n;",
+            2,
+        ),
+        ("@r = 1; for ($kv : @m) { @r = 2; return; } @r = 3;", 2),
+        (
+            "@r = 1; for ($kv : @m) { for ($in : @m) { if ($in.0 == 2) { return; } @r++; } } @r = 9;",
+            2,
+        ),
+        (
+            "$n = 0; for ($a : @m) { for ($b : @m) { if ($b.0 > $a.0) { break; } $n++; } } @r = $n;",
+            6,
+        ),
+        ("for ($kv : @m) { @m[$kv.0] = 5; @r += $kv.1; }", 60),
+        ("for ($kv : @m) { delete(@m, $kv.0); } @r = len(@m) + 7;", 7),
+        (
+            "for ($kv : @m) { @n[$kv.1] = $kv.0; } @r = @n[20] * 10 + len(@n);",
+            23,
+        ),
+        (
+            "$last = \"\"; for ($kv : @m) { $last = \"x\"; } @r = $last == \"x\" ? 1 : 0;",
+            1,
+        ),
+        (
+            "$n = 0; while ($n < 5) { for ($kv : @m) { $n++; } } @r = $n;",
+            6,
+        ),
+        (
+            "for $i : 0..4 { for ($kv : @m) { if ($kv.0 == $i) { @r += $kv.1; } } }",
+            60,
+        ),
+        (
+            "@r = { let $s = 0; for ($kv : @m) { $s += $kv.1; } $s + 1 };",
+            61,
+        ),
+        ("@r = len(@m); @m[9] = 1; @r = @r * 10 + len(@m);", 34),
+    ] {
+        assert_eq!(result(&format!("{three} {body}")), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_loop_over_statistics_sees_what_all_cpus_counted() {
+    let mut bench = Bench::new(
+        "kprobe:f { @m[tid] = sum(arg0); @n[tid] = max(arg0); for ($kv : @m) { @r = $kv.1; } for ($kv : @n) { @x = $kv.1; } }",
+    );
+    for (cpu, arg0) in [(0, 5u64), (1, 7), (1, 8)] {
+        let mut firing = Firing {
+            cpu,
+            ..Firing::default()
+        };
+        firing.args[0] = arg0;
+        bench.fire("kprobe:f", 0, firing);
+    }
+    let left = bench.run();
+    assert_eq!(left.value("r", &[]), Some(20));
+    assert_eq!(left.value("x", &[]), Some(8));
+}

@@ -59,7 +59,7 @@ pub struct Context<'a> {
 }
 
 /// Lowers one attach point: the program, and behind it the bodies of its loops over maps, each of which the kernel calls
-/// as a function of its own ([`each`]).
+/// as a function of its own (module `each`).
 ///
 /// # Errors
 ///

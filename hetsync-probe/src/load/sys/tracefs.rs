@@ -2,7 +2,7 @@
 //!
 //! A plain kretprobe has room for about two calls a CPU and silently loses the rest: of 60 threads blocked in accept it
 //! reports 2 to 10. An entry of `kprobe_events` is the one thing of ours the kernel does not remove by itself when
-//! we are killed, hence a [`guard`], and names that carry the process id for [`remove_stale`].
+//! we are killed, hence a guard process, and names that carry the process id for [`remove_stale`].
 
 use super::guard;
 use std::fs::{self, OpenOptions};
