@@ -6,9 +6,11 @@ CARGO ?= cargo
 # Random programs of `make torture` a kernel, and which ones.
 CASES ?= 2000
 SEED ?= 1
+# How long `make fuzz` goes on.
+SECONDS ?= 1800
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture bench book guest fmt lint
+.PHONY: help demo test torture fuzz bench book guest fmt lint
 
 help: ## say what can be made
 	@echo 'make TARGET, where TARGET is one of:'
@@ -28,6 +30,11 @@ torture: ## thousands of random programs on each kernel, millions of damaged fra
 	    -- --nocapture --test-threads=1
 	FUZZ_SEED=$(SEED) FUZZ_EXECUTIONS=$$((1000 * $(CASES))) SCHEDULES_SEED=$(SEED) SCHEDULES=$$((10 * $(CASES))) \
 	    $(CARGO) test --release -p hetsync-core --test core -- v1_fuzz v1_replicas
+
+fuzz: ## damaged scripts through parser, check and fmt: make fuzz SECONDS=1800 SEED=1
+	@tests/setup.sh test
+	HETSYNC_FUZZ_SECONDS=$(SECONDS) HETSYNC_FUZZ_SEED=$(SEED) nice -n 19 \
+	    $(CARGO) test --release -p hetsync-probe --test lang fuzz -- --nocapture --test-threads=1
 
 bench: ## measure against bpftrace, a C program, and the original server
 	@tests/setup.sh bench

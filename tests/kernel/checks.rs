@@ -59,6 +59,7 @@ pub(crate) const ALL: &[Check] = &[
     ("flows and rates are what they are", network::flows),
     ("sockets have numbers", network::cookies),
     ("clocks agree", network::clocks),
+    ("functions of modules are probed", members::of_a_module),
     ("markers are what they are", markers::markers),
     ("markers of one process", markers::of_a_process),
     ("a wildcard counts each of its functions", wildcard),

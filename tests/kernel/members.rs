@@ -140,6 +140,35 @@ pub(crate) fn further(lab: &Lab) {
     report.assert_nothing_lost();
 }
 
+/// A function of a module, by the module's own types.
+const MODULE: &str = r#"
+fentry:veth:veth_newlink { @name[args.dev->name, probe] = count(); }
+fexit:veth_newlink { @result[retval] = count(); @of[args.dev->name] = count(); }
+kprobe:veth_newlink { @kprobe[((struct net_device *)arg1)->name] = count(); }
+latency:veth:veth_newlink { @latency[args.dev->name, retval] = count(); }
+"#;
+
+pub(crate) fn of_a_module(lab: &Lab) {
+    let over = "sh -c 'ip link add hpa type veth peer name hpb && ip link del hpa'";
+    if lab.kernel() == hetsync_guest::Kernel::V5_10 {
+        // Modules have no BTF there.
+        let output =
+            lab.run("hetsync-probe check --this-kernel -e 'fentry:veth_newlink { @ = count(); }'");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("E0220"), "{told}");
+        return;
+    }
+    let report = lab.probe_over("", MODULE, over);
+    let name = "fentry:veth:veth_newlink";
+    assert_eq!(report.map("@name"), &json!({ format!("hpa,{name}"): 1 }));
+    assert_eq!(report.map("@result"), &json!({ "0": 1 }));
+    for map in ["@of", "@kprobe"] {
+        assert_eq!(report.map(map), &json!({ "hpa": 1 }), "{map}");
+    }
+    assert_eq!(report.map("@latency"), &json!({ "hpa,0": 1 }));
+    report.assert_nothing_lost();
+}
+
 /// Every send was counted under this key.
 fn assert_only(report: &Report, map: &str, key: &str) {
     assert_eq!(report.map(map), &json!({ key: SENDS }), "{map}");

@@ -1,7 +1,7 @@
 //! Damaged scripts from a seed: parsing, checking and formatting them neither panics nor takes long.
 //!
-//! By default a fixed number of cases runs, about a second's worth. `HETSYNC_FUZZ_SECONDS=1800 cargo test --release -p hetsync-probe
-//! --test lang fuzz` goes on for that long, from a seed in `HETSYNC_FUZZ_SEED`. What breaks is kept in
+//! By default a fixed number of cases runs, about a second's worth. `make fuzz SECONDS=1800 SEED=1` (which is
+//! `HETSYNC_FUZZ_SECONDS=1800 HETSYNC_FUZZ_SEED=1 cargo test --release -p hetsync-probe --test lang fuzz`) goes on for that long. What breaks is kept in
 //! `tests/data/crashes` and tried again by every later run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -46,7 +46,7 @@ fn the_kernels_btf_is_read_fast_and_right() {
         peak_kib()
     );
     assert_eq!(sendmsg.arg_names, ["sk", "msg", "size"]);
-    assert!(sendmsg.returns && sendmsg.args == 3 && sendmsg.btf_id > 0);
+    assert!(sendmsg.returns && sendmsg.args == 3 && sendmsg.btf_id.id > 0);
     assert!(!btf.prototype("tcp_close").expect("tcp_close").returns);
     assert_eq!(btf.prototype("no_such_function"), None);
 }

@@ -1,7 +1,7 @@
 //! How attach points are planned, for kernels made up here: no system call is made.
 
 use hetsync_probe::image::ProgramKind;
-use hetsync_probe::kernel::{FunctionFact, Kernel, Prototype};
+use hetsync_probe::kernel::{FunctionFact, FunctionId, Kernel, Prototype};
 use hetsync_probe::load::{Facts, LoaderName, Options, Planned, plan};
 use hetsync_probe::plan::Plain;
 use hetsync_probe::sema::hir::{
@@ -30,7 +30,7 @@ impl Kernel for Made {
             _ => return None,
         };
         Some(Prototype {
-            btf_id,
+            btf_id: FunctionId::from(btf_id),
             args,
             arg_names: (0..args).map(|n| format!("a{n}")).collect(),
             arg_bytes: vec![8; usize::from(args)],
@@ -40,8 +40,8 @@ impl Kernel for Made {
 }
 
 impl Facts for Made {
-    fn takes_trampoline(&self, btf_id: u32, _: bool) -> bool {
-        btf_id != 13
+    fn takes_trampoline(&self, btf_id: FunctionId, _: bool) -> bool {
+        btf_id.id != 13
     }
 
     fn atomic_fetch(&self) -> bool {
@@ -127,7 +127,7 @@ fn probes_are_lowered_where_the_kernel_can() {
     );
     assert_eq!(
         (entry.btf_id, entry.loader, entry.not_lowered),
-        (Some(10), LoaderName::Sys, None)
+        (Some(10.into()), LoaderName::Sys, None)
     );
     assert_eq!(entry.arg_bytes, [8, 8, 8]);
     assert_eq!(

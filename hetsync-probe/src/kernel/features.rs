@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use crate::codegen::insn::{Insn, helper, op, reg};
 use crate::image::{self, Image, MapKind, MapSpec};
-use crate::kernel::{Kernel, running};
+use crate::kernel::{FunctionId, Kernel, running};
 use crate::load::LoadError;
 use crate::load::sys::{self, Map, Program, ProgramType};
 use crate::object;
@@ -184,7 +184,7 @@ pub fn tai_clock() -> bool {
 }
 
 /// Whether an fentry program can ask for the number of the socket that is the first argument of its function (5.12 on).
-pub fn socket_cookie(btf_id: u32) -> bool {
+pub fn socket_cookie(btf_id: FunctionId) -> bool {
     let [zero, exit] = nothing();
     let socket = Insn {
         code: op::LDX | op::MEM | op::DW,
@@ -308,7 +308,7 @@ pub fn may_load() -> bool {
 ///
 /// # Errors
 /// Its refusal.
-pub fn try_fentry(btf_id: u32, on_return: bool) -> Result<Program, LoadError> {
+pub fn try_fentry(btf_id: FunctionId, on_return: bool) -> Result<Program, LoadError> {
     let kind = if on_return {
         ProgramType::Fexit(btf_id)
     } else {

@@ -103,11 +103,27 @@ pub enum FunctionFact {
     Unknown,
 }
 
+/// A function by its number in the BTF of the kernel or of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FunctionId {
+    /// Its type's number.
+    pub id: u32,
+    /// The kernel's number of the BTF object of the module it is in; 0 for the kernel's own.
+    pub object: u32,
+}
+
+impl From<u32> for FunctionId {
+    /// A function of the kernel itself.
+    fn from(id: u32) -> Self {
+        FunctionId { id, object: 0 }
+    }
+}
+
 /// What fentry and fexit need of a function's BTF prototype.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prototype {
-    /// BTF type id of the function in vmlinux.
-    pub btf_id: u32,
+    /// The function in BTF.
+    pub btf_id: FunctionId,
     /// Number of arguments, at most 12; every one fits 8 bytes and none is a struct by value.
     pub args: u8,
     /// Names of the arguments.

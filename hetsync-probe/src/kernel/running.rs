@@ -90,6 +90,23 @@ impl Running {
         })
     }
 
+    /// The prototype of a function that only a module has.
+    #[cfg(feature = "kernel")]
+    fn module_prototype(&self, name: &str) -> Option<Prototype> {
+        if self.btf()?.has_function(name) {
+            return None;
+        }
+        let module = self.names()?.module_of(name)?;
+        let mut prototype = self.module_btf(module)?.prototype(name)?;
+        prototype.btf_id.object = crate::load::sys::module_btf_id(module).ok()?;
+        Some(prototype)
+    }
+
+    #[cfg(not(feature = "kernel"))]
+    fn module_prototype(&self, _: &str) -> Option<Prototype> {
+        None
+    }
+
     fn tracefs(&self) -> Result<&Tracefs, Unreadable> {
         self.tracefs
             .get_or_init(Tracefs::find)
@@ -133,7 +150,8 @@ impl Kernel for Running {
         if let Some(prototype) = known.get(name) {
             return prototype.clone();
         }
-        let prototype = self.btf().and_then(|btf| btf.prototype(name));
+        let own = self.btf().and_then(|btf| btf.prototype(name));
+        let prototype = own.or_else(|| self.module_prototype(name));
         known.insert(name.to_owned(), prototype.clone());
         prototype
     }

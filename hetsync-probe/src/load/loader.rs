@@ -4,6 +4,7 @@ use super::error::LoadError;
 use super::sys::{Described, ProgramInfo};
 use crate::codegen::insn::Insn;
 use crate::image::ProgramKind;
+use crate::kernel::FunctionId;
 use crate::span::Span;
 use std::fmt;
 use std::io;
@@ -21,8 +22,8 @@ pub struct Prepared<'a> {
     pub spans: &'a [Span],
     /// Its function and lines, where the kernel is told of them.
     pub debug: Option<Described<'a>>,
-    /// BTF id of the function, for fentry and fexit.
-    pub btf_id: Option<u32>,
+    /// The function in BTF, for fentry and fexit.
+    pub btf_id: Option<FunctionId>,
     /// The attach point as the script says it, e.g. `kprobe:tcp_sendmsg`.
     pub probe: &'a str,
     /// The attach point's place in the script.

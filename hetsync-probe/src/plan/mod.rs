@@ -10,7 +10,7 @@ mod usage;
 
 use crate::codegen;
 use crate::image::{Cookie, Place, ProgramKind};
-use crate::kernel::{Kernel, Prototype};
+use crate::kernel::{FunctionId, Kernel, Prototype};
 use crate::sema::hir;
 use crate::span::Span;
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ impl Default for Options {
 /// What planning needs to know of a kernel beyond its functions.
 pub trait Facts {
     /// Whether the kernel takes an fentry (or fexit) program for the function with this BTF id.
-    fn takes_trampoline(&self, btf_id: u32, on_return: bool) -> bool;
+    fn takes_trampoline(&self, btf_id: FunctionId, on_return: bool) -> bool;
 
     /// Whether it has atomic fetch-and-add.
     fn atomic_fetch(&self) -> bool;
@@ -81,7 +81,7 @@ pub trait Facts {
 
     /// Whether an fentry program can ask for the number of the socket that is the first argument of the function with this
     /// BTF id (5.12 on).
-    fn socket_cookie(&self, _btf_id: u32) -> bool {
+    fn socket_cookie(&self, _btf_id: FunctionId) -> bool {
         false
     }
 
@@ -112,7 +112,7 @@ pub struct Tried;
 
 #[cfg(feature = "kernel")]
 impl Facts for Tried {
-    fn takes_trampoline(&self, btf_id: u32, on_return: bool) -> bool {
+    fn takes_trampoline(&self, btf_id: FunctionId, on_return: bool) -> bool {
         crate::kernel::features::try_fentry(btf_id, on_return).is_ok()
     }
 
@@ -128,7 +128,7 @@ impl Facts for Tried {
         crate::kernel::features::tai_clock()
     }
 
-    fn socket_cookie(&self, btf_id: u32) -> bool {
+    fn socket_cookie(&self, btf_id: FunctionId) -> bool {
         crate::kernel::features::socket_cookie(btf_id)
     }
 
@@ -155,7 +155,7 @@ impl Facts for Tried {
 pub struct Plain;
 
 impl Facts for Plain {
-    fn takes_trampoline(&self, _: u32, _: bool) -> bool {
+    fn takes_trampoline(&self, _: FunctionId, _: bool) -> bool {
         false
     }
 
@@ -295,8 +295,8 @@ pub struct Planned {
     pub point: hir::PointKind,
     /// The program's kind.
     pub kind: ProgramKind,
-    /// BTF id of the function, for fentry and fexit.
-    pub btf_id: Option<u32>,
+    /// The function in BTF, for fentry and fexit.
+    pub btf_id: Option<FunctionId>,
     /// Bytes of each argument (1, 2, 4 or 8), for fentry and fexit.
     pub arg_bytes: Vec<u8>,
     /// Which loader loads it.

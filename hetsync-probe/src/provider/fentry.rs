@@ -47,18 +47,21 @@ fn expand(
     let known = request.kernel.btf().is_some();
     let mut points = Vec::new();
     for function in functions::matching(request, module, name, span)? {
-        let args = match request.kernel.prototype(&function) {
-            Some(Prototype { args, .. }) => args,
-            None if !known => 0,
+        let (args, module) = match request.kernel.prototype(&function) {
+            Some(Prototype { args, btf_id, .. }) if btf_id.object != 0 => {
+                (args, request.kernel.module_of(&function))
+            }
+            Some(Prototype { args, .. }) => (args, None),
+            None if !known => (0, None),
             // Of a wildcard's functions those are taken that can be.
             None if pattern => continue,
             None => return Err(no_prototype(&function, span)),
         };
         points.push(Point {
             probe_name: format!(
-                // Prototypes are those of the kernel's own functions.
-                "{}:vmlinux:{function}",
-                request.provider.name
+                "{}:{}:{function}",
+                request.provider.name,
+                module.as_deref().unwrap_or("vmlinux")
             ),
             func_name: Some(function.clone()),
             kind: kind(function, args),

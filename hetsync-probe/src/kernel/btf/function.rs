@@ -127,7 +127,7 @@ impl Btf {
             Shape::Other => return None,
         };
         Some(Prototype {
-            btf_id: function.id.0,
+            btf_id: function.id.0.into(),
             args: arg_names.len() as u8,
             arg_names,
             arg_bytes,

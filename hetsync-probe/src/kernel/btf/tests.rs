@@ -130,7 +130,7 @@ fn prototypes_are_found() {
     assert_eq!((sendmsg.args, sendmsg.returns), (2, true));
     assert_eq!(sendmsg.arg_names, ["sk", "size"]);
     assert_eq!(sendmsg.arg_bytes, [8, 4]);
-    assert_eq!(sendmsg.btf_id, 12);
+    assert_eq!(sendmsg.btf_id, 12.into());
     let close = btf.prototype("tcp_close").unwrap();
     assert_eq!((close.args, close.returns), (2, false));
     assert!(!btf.prototype("quiet").unwrap().returns);
@@ -341,7 +341,7 @@ fn a_modules_types_build_on_the_bases() {
     let xmit = module.prototype("veth_xmit").unwrap();
     assert_eq!(
         (xmit.btf_id, xmit.arg_names),
-        (end + 2, vec!["skb".to_owned()])
+        ((end + 2).into(), vec!["skb".to_owned()])
     );
     assert_eq!(module.c_name(TypeId(pointer)), "struct sock *");
     assert!(module.has_function("tcp_sendmsg") && !base.has_function("veth_xmit"));

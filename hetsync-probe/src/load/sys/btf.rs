@@ -9,8 +9,10 @@ use crate::codegen::insn::{Insn, op};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// BTF objects looked at in search of the kernel's, which is the first or nearly so.
-const OBJECTS: usize = 64;
+/// BTF objects looked at in search of one: each loaded module and each loaded script has one.
+const OBJECTS: usize = 4096;
+/// Room for a module's name (`MODULE_NAME_LEN` of include/linux/moduleparam.h is 56 on 64-bit machines).
+const NAME_BYTES: usize = 64;
 /// Largest BTF taken: some ten times what kernels have.
 const BYTES_MOST: u32 = 64 << 20;
 
@@ -58,8 +60,31 @@ const EXIT: Insn = Insn {
     imm: 0,
 };
 
+/// The kernel's number of the BTF object of a loaded module.
+///
+/// # Errors
+/// `ENOENT` where it has none (before 5.11), or the kernel's reason.
+pub fn module_btf_id(module: &str) -> io::Result<u32> {
+    find_named(module).map(|(id, _)| id)
+}
+
+/// Opens a BTF object by its number.
+pub(super) fn open(id: u32) -> io::Result<OwnedFd> {
+    let mut by_id = BtfId {
+        id,
+        ..BtfId::default()
+    };
+    // SAFETY: the structure of this command; it holds no addresses; the command returns a new descriptor.
+    unsafe { call::bpf_fd(command::BTF_GET_FD_BY_ID, &mut by_id) }
+}
+
 /// The object that is the kernel's and called `vmlinux` (modules have theirs).
 fn find() -> io::Result<OwnedFd> {
+    find_named("vmlinux").map(|(_, object)| object)
+}
+
+/// The object of the kernel's with this name, and its number.
+fn find_named(wanted: &str) -> io::Result<(u32, OwnedFd)> {
     let mut id = 0;
     for _ in 0..OBJECTS {
         let mut next = BtfId {
@@ -69,23 +94,19 @@ fn find() -> io::Result<OwnedFd> {
         // SAFETY: the structure of this command; it holds no addresses.
         unsafe { call::bpf(command::BTF_GET_NEXT_ID, &mut next) }?;
         id = next.next_id;
-        let mut by_id = BtfId {
-            id,
-            ..BtfId::default()
-        };
-        // SAFETY: as above; the command returns a new descriptor.
-        let object = unsafe { call::bpf_fd(command::BTF_GET_FD_BY_ID, &mut by_id) }?;
-        let mut name = [0u8; 16];
+        // One may be gone by now.
+        let Ok(object) = open(id) else { continue };
+        let mut name = [0u8; NAME_BYTES];
         let mut about = BtfInfo {
             name: name.as_mut_ptr() as u64,
             name_len: name.len() as u32,
             ..BtfInfo::default()
         };
         // SAFETY: `name` is as long as said, and no room for the types is offered.
-        // A longer name (`ENOSPC`) is a module's.
         let told = unsafe { info(&object, &mut about) }.is_ok();
-        if told && about.kernel_btf != 0 && name.starts_with(b"vmlinux\0") {
-            return Ok(object);
+        let end = name.iter().position(|&byte| byte == 0).unwrap_or(0);
+        if told && about.kernel_btf != 0 && &name[..end] == wanted.as_bytes() {
+            return Ok((id, object));
         }
     }
     Err(io::Error::from_raw_os_error(libc::ENOENT))

@@ -93,6 +93,9 @@ pub(crate) struct ProgLoad {
     pub(crate) line_info: u64,
     pub(crate) line_info_cnt: u32,
     pub(crate) attach_btf_id: u32,
+    /// The BTF object `attach_btf_id` is of; 0 for that of vmlinux. Older kernels know no more than the place of it, and want 0.
+    pub(crate) attach_btf_obj_fd: u32,
+    pub(crate) _end: u32,
 }
 
 #[repr(C)]
@@ -300,6 +303,7 @@ mod tests {
     #[test]
     fn attributes_have_the_kernels_offsets() {
         assert_eq!(std::mem::offset_of!(ProgLoad, attach_btf_id), 108);
+        assert_eq!(std::mem::offset_of!(ProgLoad, attach_btf_obj_fd), 112);
         assert_eq!(std::mem::offset_of!(TestRun, cpu), 68);
         assert_eq!(std::mem::offset_of!(Batch, flags), 48);
         assert_eq!(size_of::<MapCreate>(), 44);

@@ -21,7 +21,7 @@ mod ring;
 pub mod tracefs;
 mod verifier;
 
-pub use btf::{load_btf, vmlinux_btf};
+pub use btf::{load_btf, module_btf_id, vmlinux_btf};
 pub use call::errno_name;
 pub use clock::{boot_ns, booted_at_ns, tai_ahead_ns, time_of_day};
 pub use cpus::possible_cpus;

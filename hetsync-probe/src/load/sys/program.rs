@@ -1,8 +1,10 @@
 //! Programs: loading with a readable refusal, running, and what the kernel knows of them.
 
+use super::btf;
 use super::call::{self, Info, ProgLoad, TestRun, command};
 use super::verifier::log_end;
 use crate::codegen::insn::{self, Insn};
+use crate::kernel::FunctionId;
 use crate::load::error::LoadError;
 use crate::object::{FunctionStart, Line, ProgramLines};
 use crate::span::Span;
@@ -28,10 +30,10 @@ pub enum ProgramType {
     Tracepoint,
     /// A perf event: may run in an interrupt that nothing can hold off.
     PerfEvent,
-    /// fentry of the function with this BTF id.
-    Fentry(u32),
-    /// fexit of the function with this BTF id.
-    Fexit(u32),
+    /// fentry of this function.
+    Fentry(FunctionId),
+    /// fexit of this function.
+    Fexit(FunctionId),
 }
 
 impl ProgramType {
@@ -43,8 +45,20 @@ impl ProgramType {
             ProgramType::Tracepoint => (5, 0, 0),
             ProgramType::PerfEvent => (7, 0, 0),
             ProgramType::RawTracepoint => (17, 0, 0),
-            ProgramType::Fentry(btf_id) => (26, 24, btf_id),
-            ProgramType::Fexit(btf_id) => (26, 25, btf_id),
+            ProgramType::Fentry(function) => (26, 24, function.id),
+            ProgramType::Fexit(function) => (26, 25, function.id),
+        }
+    }
+
+    /// The BTF object of the module whose function it is for.
+    fn module(self) -> io::Result<Option<OwnedFd>> {
+        match self {
+            ProgramType::Fentry(function) | ProgramType::Fexit(function)
+                if function.object != 0 =>
+            {
+                btf::open(function.object).map(Some)
+            }
+            _ => Ok(None),
         }
     }
 }
@@ -242,6 +256,7 @@ struct Wanted<'a> {
 fn load(wanted: &Wanted<'_>, log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
     let code = wanted.code;
     let (prog_type, expected_attach_type, attach_btf_id) = wanted.kind.numbers();
+    let module = wanted.kind.module()?;
     let (log_level, log_size, log_buf) = log.map_or((0, 0, 0), |log| {
         (1, log.len() as u32, log.as_mut_ptr() as u64)
     });
@@ -249,6 +264,9 @@ fn load(wanted: &Wanted<'_>, log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
         prog_type,
         expected_attach_type,
         attach_btf_id,
+        attach_btf_obj_fd: module
+            .as_ref()
+            .map_or(0, |object| object.as_raw_fd() as u32),
         insn_cnt: (code.len() / 8) as u32,
         insns: code.as_ptr() as u64,
         license: LICENCE.as_ptr() as u64,

@@ -4,6 +4,17 @@ use super::Printer;
 use crate::syntax::ast::{Block, Expr, ExprKind, Operand, UnaryOp};
 use crate::syntax::literal;
 
+/// Whether an expression begins with a literal number: a dot and digits behind it would be its fraction.
+fn begins_with_number(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Int(_) | ExprKind::Decimal(_) => true,
+        ExprKind::Field { base, .. }
+        | ExprKind::Element { base, .. }
+        | ExprKind::Index { base, .. } => begins_with_number(base),
+        _ => false,
+    }
+}
+
 impl Printer<'_> {
     /// Expressions between commas.
     pub(super) fn list(&self, parts: &[Expr]) -> String {
@@ -61,7 +72,10 @@ impl Printer<'_> {
                 let dot = if *arrow { "->" } else { "." };
                 format!("{}{dot}{}", self.expr(base), name.text)
             }
-            ExprKind::Element { base, index, .. } => format!("{}.{index}", self.expr(base)),
+            ExprKind::Element { base, index, .. } => {
+                let dot = if begins_with_number(base) { "->" } else { "." };
+                format!("{}{dot}{index}", self.expr(base))
+            }
             ExprKind::Index { base, index } => {
                 format!("{}[{}]", self.expr(base), self.expr(index))
             }

@@ -85,6 +85,10 @@ impl Printer<'_> {
             self.gap(comment.span.start as usize);
             let text = self.slice(comment.span).trim_end().replace("\r\n", "\n");
             if comment.kind == CommentKind::Directive {
+                // In the first line it would be another thing: who runs the script.
+                if self.out.is_empty() && text.starts_with("#!") {
+                    self.out.push('\n');
+                }
                 self.out.push_str(&text);
                 self.out.push('\n');
             } else {
