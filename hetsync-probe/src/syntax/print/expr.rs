@@ -111,9 +111,9 @@ impl Printer<'_> {
         }
     }
 
-    /// A block as a value: on one line if it was written on one.
+    /// A block as a value: on one line if it was written on one and all in it fits one.
     fn block_value(&self, block: &Block) -> String {
-        let mut inner = Printer {
+        let printer = || Printer {
             source: self.source,
             comments: &[],
             out: String::new(),
@@ -124,20 +124,24 @@ impl Printer<'_> {
         let is_empty = block.stmts.is_empty() && block.value.is_none();
         let broken = self.slice(block.span).contains('\n')
             || block.stmts.iter().any(|stmt| stmt.kind.ends_in_block());
-        if is_empty || broken {
-            inner.block(block);
-            return inner.out;
+        if !is_empty && !broken {
+            let mut line = printer();
+            line.out.push('{');
+            for stmt in &block.stmts {
+                line.out.push(' ');
+                line.statement_text(stmt);
+            }
+            if let Some(value) = &block.value {
+                line.out.push(' ');
+                line.out.push_str(&self.expr(value));
+            }
+            line.out.push_str(" }");
+            if !line.out.contains('\n') {
+                return line.out;
+            }
         }
-        inner.out.push('{');
-        for stmt in &block.stmts {
-            inner.out.push(' ');
-            inner.statement_text(stmt);
-        }
-        if let Some(value) = &block.value {
-            inner.out.push(' ');
-            inner.out.push_str(&self.expr(value));
-        }
-        inner.out.push_str(" }");
-        inner.out
+        let mut lines = printer();
+        lines.block(block);
+        lines.out
     }
 }
