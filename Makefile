@@ -10,7 +10,7 @@ SEED ?= 1
 SECONDS ?= 1800
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture fuzz bench book guest fmt lint
+.PHONY: help demo test torture fuzz bench dashboard book guest fmt lint
 
 help: ## say what can be made
 	@echo 'make TARGET, where TARGET is one of:'
@@ -39,6 +39,11 @@ fuzz: ## damaged scripts through parser, check and fmt: make fuzz SECONDS=1800 S
 bench: ## measure against bpftrace, a C program, and the original server
 	@tests/setup.sh bench
 	@tests/bench.sh
+
+dashboard: ## load each query of the Grafana dashboard into a real Prometheus that scrapes a real server
+	@tests/setup.sh dashboard
+	$(CARGO) build -p hetsync-core --bin hetsync
+	@python3 tests/prometheus.py
 
 book: ## build the book into target/book
 	@tests/setup.sh book

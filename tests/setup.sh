@@ -1,14 +1,14 @@
 #!/bin/sh
 # Installs what a target of the Makefile needs beyond Rust, if it is missing.
 #
-#   tests/setup.sh test|demo|bench|guest|book
+#   tests/setup.sh test|demo|bench|dashboard|guest|book
 #
 # On Debian or Ubuntu as root, or by sudo, it uses apt-get; elsewhere it says
 # which packages are needed. It installs nothing that is there already.
 set -eu
 
 usage() {
-    echo "usage: tests/setup.sh test|demo|bench|guest|book" >&2
+    echo "usage: tests/setup.sh test|demo|bench|dashboard|guest|book" >&2
     exit 2
 }
 [ $# -eq 1 ] || usage
@@ -62,6 +62,10 @@ bench)
     # The peer that is written in C.
     need clang clang
     need_file libbpf-dev /usr/include/bpf/libbpf.h
+    ;;
+dashboard)
+    need prometheus prometheus
+    need python3 python3
     ;;
 book) ;;
 *) usage ;;
