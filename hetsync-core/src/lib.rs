@@ -40,7 +40,7 @@
 //!     Output::Deliver { to: ConnId(0), result } if result.contributors() == 1)));
 //! ```
 
-// One call in `net::tcp_info` is the exception.
+// One call in `net::tcp_info` and the `nop`s of `net::markers` are the exceptions.
 #![deny(unsafe_code)]
 #![cfg_attr(not(feature = "net"), forbid(unsafe_code))]
 

@@ -13,6 +13,7 @@ use smol::future::FutureExt;
 
 use super::connection::Connection;
 use super::keeper::{Keeper, Written};
+use super::markers;
 use super::memory::{Claim, Memory};
 use super::notice::{Departure, Notice};
 use super::watch::Watch;
@@ -189,6 +190,30 @@ impl Hub {
         }
         drop(guard);
         send(receivers);
+    }
+
+    /// A gradient of so many bytes has come whole on this connection; `take`
+    /// gives it to its job.
+    pub(super) fn gradient<R>(
+        &self,
+        conn: ConnId,
+        bytes: usize,
+        take: impl FnOnce(&mut Jobs, Time) -> R,
+    ) -> R {
+        self.change(|jobs, now| {
+            let before = jobs.place(conn);
+            let worker = jobs.worker(conn).unwrap_or(conn).0;
+            if let Some((round, _)) = before {
+                markers::gradient(worker, round.0, bytes as u64);
+            }
+            let taken = take(jobs, now);
+            if let Some((round, false)) = before
+                && jobs.place(conn) != before
+            {
+                markers::round_open(round.0, worker);
+            }
+            taken
+        })
     }
 
     /// A worker has ended its side while its reply is owed.
@@ -526,6 +551,9 @@ impl State {
             }
             Action::Event { job, mut event } => {
                 if let Event::Closed(report) = &mut event {
+                    let (came, missed) = (report.arrivals.len(), report.missed.len());
+                    let hoped_for = came + missed + report.absent + report.overdue.len();
+                    markers::round_close(report.round.0, came as u64, hoped_for as u64);
                     self.look_for_causes(now, &job, report);
                 }
                 let is_closed = matches!(event, Event::Closed(_));

@@ -14,6 +14,7 @@ mod handle;
 mod hub;
 mod keeper;
 mod link;
+mod markers;
 mod member;
 mod memory;
 mod metrics;

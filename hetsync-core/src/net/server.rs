@@ -590,7 +590,7 @@ async fn attend_old(
         match frame {
             Ok(gradient) => {
                 connection.owe_reply();
-                hub.change(|jobs, now| {
+                hub.gradient(conn, gradient.as_bytes().len(), |jobs, now| {
                     jobs.handle_signs(conn, connection.signs(now, true));
                     jobs.handle_old_gradient(now, conn, gradient);
                 });

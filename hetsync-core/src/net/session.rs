@@ -77,7 +77,8 @@ impl Session<'_> {
                         continue;
                     };
                     connection.owe_reply();
-                    let known = hub.change(|jobs, now| {
+                    let bytes = payload.as_bytes().len();
+                    let known = hub.gradient(conn, bytes, |jobs, now| {
                         jobs.handle_signs(conn, connection.signs(now, true));
                         jobs.handle_push(now, conn, push, payload);
                         jobs.worker(conn)

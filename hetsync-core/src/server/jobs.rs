@@ -375,6 +375,18 @@ impl Jobs {
         Some(&self.jobs[job].name)
     }
 
+    /// The round of a connection's job that is open or next, and whether it is
+    /// open.
+    pub fn place(&self, conn: ConnId) -> Option<(RoundId, bool)> {
+        let job = match self.sessions.get(&conn)? {
+            Session::Old => 0,
+            Session::Stranger => return None,
+            Session::Known { job, .. } => *job,
+        };
+        let machine = &self.jobs[job].machine;
+        Some((machine.round(), machine.has_open_round()))
+    }
+
     /// A buffer to read a gradient of this connection's job into.
     pub fn spare_buffer(&mut self, conn: ConnId) -> Option<Vec<u8>> {
         let job = match self.sessions.get(&conn)? {

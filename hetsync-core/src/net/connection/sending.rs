@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
 use super::super::link::Link;
+use super::super::markers;
 use super::super::notice::Departure;
 use super::{Connection, lock};
 use crate::server::{Frame, RoundResult};
@@ -53,6 +54,9 @@ impl Connection {
     /// they are the reply that is owed.
     pub(in crate::net) fn start_reply(&self, frames: Vec<Frame>, is_answer: bool, now: Time) {
         if is_answer {
+            let bytes = |frame: &Frame| frame.head().len() + frame.body().len();
+            let bytes: usize = frames.iter().map(bytes).sum();
+            markers::reply(self.id.0, bytes as u64);
             self.trace.answer(now);
             self.moved_ns.store(now.as_nanos(), Ordering::Relaxed);
             self.is_patient.store(false, Ordering::Relaxed);
