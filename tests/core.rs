@@ -30,6 +30,8 @@ mod faults;
 mod late;
 #[path = "core/machine.rs"]
 mod machine;
+#[path = "core/markers.rs"]
+mod markers;
 #[path = "core/metrics.rs"]
 mod metrics;
 #[path = "core/model.rs"]
