@@ -83,7 +83,7 @@ impl Printer<'_> {
             }
             self.comments = rest;
             self.gap(comment.span.start as usize);
-            let text = self.slice(comment.span).trim_end().replace("\r\n", "\n");
+            let text = of_comment(self.slice(comment.span));
             if comment.kind == CommentKind::Directive {
                 // In the first line it would be another thing: who runs the script.
                 if self.out.is_empty() && text.starts_with("#!") {
@@ -107,10 +107,17 @@ impl Printer<'_> {
         {
             self.comments = rest;
             self.done = comment.span.end as usize;
-            let text = self.slice(comment.span).trim_end().replace("\r\n", "\n");
+            let text = of_comment(self.slice(comment.span));
             self.out.push(' ');
             self.out.push_str(&text);
         }
         self.out.push('\n');
     }
+}
+
+/// A comment with plain line ends.
+fn of_comment(text: &str) -> String {
+    let lines = text.trim_end().split('\n');
+    let lines: Vec<&str> = lines.map(|line| line.trim_end_matches('\r')).collect();
+    lines.join("\n")
 }
