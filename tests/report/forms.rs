@@ -299,6 +299,19 @@ fn exact_percentiles_are_not_rounded_beside_large_ones() {
     assert!(row.is_some_and(|row| row.contains(" 1.75 ")), "{text}");
 }
 
+/// A mean is exact however large it is, and a deviation may be small beside it.
+#[test]
+fn means_and_deviations_of_large_samples_keep_their_decimals() {
+    let percentiles = QUARTILES.to_vec();
+    let summary = aggregating("s", &[], Aggregation::Summary { percentiles });
+    let raw = record(&summary, 2, &samples(&[99_990, 99_991, 99_994]));
+    let text = shown(FormKind::Text, &[MapReport::decode(&summary, &[], raw)]);
+    assert!(
+        text.contains(" 99991.67 ") && text.contains(" 2.08 "),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_zeroed_histogram_has_a_title_and_no_rows() {
     let hist = aggregating("l", &[Type::INT], Aggregation::Hist { bits: 0 });

@@ -204,7 +204,7 @@ fn tcp_bytes_sums_and_spreads_the_sizes_asked_for() {
 fn retransmit_counts_by_the_program_on_the_cpu() {
     let mut bench = bench("retransmit");
     for comm in ["swapper/1", "hetsync", "swapper/1"] {
-        bench.fire("kprobe:tcp_retransmit_skb", 1, thread(0, comm));
+        bench.fire("tracepoint:tcp:tcp_retransmit_skb", 1, thread(0, comm));
     }
     let left = bench.run();
     assert_eq!(

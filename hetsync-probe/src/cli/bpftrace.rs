@@ -205,7 +205,7 @@ fn environment(no_warnings: bool) -> Result<Option<u32>, Exit> {
             }
             "BPFTRACE_COLOR" => {}
             other if other.starts_with("BPFTRACE_") && !no_warnings => {
-                eprintln!("warning: {other} has no effect here");
+                say!("warning: {other} has no effect here");
             }
             _ => {}
         }

@@ -26,7 +26,7 @@ fn format_one(file: &Path, args: &FmtArgs) -> Result<(), Exit> {
     })?;
     let source = read_source(name)?;
     let formatted = syntax::format(source.text()).map_err(|mistakes| {
-        eprint!("{}", render::text(&mistakes, &source, use_color()));
+        say_as_is!("{}", render::text(&mistakes, &source, use_color()));
         Exit::Failure
     })?;
     if args.check {

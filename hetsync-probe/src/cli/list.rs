@@ -42,7 +42,7 @@ pub(super) fn main(args: &ListArgs) -> Exit {
     let found = !list.text.is_empty();
     let shown = crate::cli::print(list.text.as_bytes());
     for reason in &list.reasons {
-        eprintln!("{}: {reason}", if found { "note" } else { "error" });
+        say!("{}: {reason}", if found { "note" } else { "error" });
     }
     match shown {
         Err(exit) => exit,

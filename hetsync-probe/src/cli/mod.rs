@@ -1,5 +1,21 @@
 //! Command line: clap structs, one function per mode. Standard output is for what was asked, standard error for problems.
 
+/// A line on standard error. That it cannot be written, as the disk is full, changes nothing of what the program does.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
+/// The same, of text that has its line breaks.
+macro_rules! say_as_is {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stderr(), $($text)*);
+    }};
+}
+
 pub mod args;
 mod bpftrace;
 mod check;

@@ -52,10 +52,11 @@ impl Script {
     }
 
     /// Tells which headers the script names, as none is read.
+    #[cfg(feature = "kernel")]
     pub(super) fn tell_includes(&self) {
         for include in syntax::parse(self.source.text()).0.includes {
             let place = self.source.position(include.span.start);
-            eprintln!(
+            say!(
                 "{}:{}: <{}> is not read: types come from BTF, and well-known constants are known",
                 self.source.name(),
                 place.line,
@@ -71,7 +72,7 @@ impl Script {
             .filter(|diagnostic| warnings || diagnostic.is_error())
             .cloned()
             .collect();
-        eprint!("{}", render::text(&told, &self.source, use_color()));
+        say_as_is!("{}", render::text(&told, &self.source, use_color()));
     }
 }
 
@@ -116,7 +117,7 @@ fn read_capped(input: impl Read) -> io::Result<Vec<u8>> {
 
 fn take(name: &str, bytes: &[u8]) -> Result<Source, Exit> {
     Source::from_bytes(name, bytes).map_err(|bad| {
-        eprint!(
+        say_as_is!(
             "{}",
             render::text(
                 std::slice::from_ref(&bad.diagnostic),
@@ -131,12 +132,12 @@ fn take(name: &str, bytes: &[u8]) -> Result<Source, Exit> {
 /// Tells a problem that has a code, but no place in a script.
 #[cfg(feature = "kernel")]
 pub(super) fn complain_of(code: &str, problem: &str) {
-    eprintln!("error[{code}]: {problem}");
+    say!("error[{code}]: {problem}");
 }
 
 /// Tells a problem that has no place in a script.
 pub(super) fn complain(problem: &str) {
-    eprintln!("error: {problem}");
+    say!("error: {problem}");
 }
 
 /// Whether standard error is a terminal that wants colours.

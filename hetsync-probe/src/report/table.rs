@@ -8,9 +8,8 @@ use crate::report::value::{Value, readable};
 
 /// The table of a map of summaries, without a newline at its end. The corner names the map and its unit.
 pub fn summaries(map: &MapReport<'_>, width: u16) -> String {
-    let decimals = decimals(map);
     let columns: Vec<Column> = (map.entries.iter())
-        .filter_map(|entry| Column::of(entry, decimals))
+        .filter_map(|entry| Column::of(entry))
         .collect();
     let mut rows: Vec<Vec<String>> = Vec::new();
     if let Some(first) = columns.first() {
@@ -64,7 +63,7 @@ struct Column {
 }
 
 impl Column {
-    fn of(entry: &Entry, decimals: usize) -> Option<Column> {
+    fn of(entry: &Entry) -> Option<Column> {
         let Value::Summary(summary) = &entry.value else {
             return None;
         };
@@ -73,14 +72,14 @@ impl Column {
                 Number::Integer(n) => n.to_string(),
                 // What the script divides is wanted in parts of the larger unit.
                 Number::Real(x) if name == "mean" || name == "std" || summary.div() != 1 => {
-                    format!("{x:.decimals$}")
+                    format!("{x:.2}")
                 }
                 // Known exactly, between samples that are next to each other.
                 Number::Real(x) if x.abs() < EXACT_BELOW => {
                     let text = format!("{x:.2}");
                     text.trim_end_matches('0').trim_end_matches('.').to_owned()
                 }
-                Number::Real(x) if decimals == 0 || x.fract() == 0.0 => format!("{x:.0}"),
+                Number::Real(x) if x.abs() >= INTEGER_FROM || x.fract() == 0.0 => format!("{x:.0}"),
                 Number::Real(x) => format!("{x:.1}"),
                 Number::Negative => "< 0".into(),
                 Number::None => "NaN".into(),
@@ -100,15 +99,8 @@ impl Column {
 /// Percentiles below this are exact: each number has a bucket of its own.
 const EXACT_BELOW: f64 = 128.0;
 
-/// Decimals of means and deviations: two, but none where every mean is large, as they would only be noise. Other
-/// statistics have at most one where they are not exact, and none where they are integers, unless the script divides them.
-fn decimals(map: &MapReport<'_>) -> usize {
-    let large = |entry: &Entry| match &entry.value {
-        Value::Summary(summary) => summary.mean().is_some_and(|mean| mean.abs() >= 10_000.0),
-        _ => false,
-    };
-    if map.entries.iter().all(large) { 0 } else { 2 }
-}
+/// Percentiles from here on are good to a hundred, so a decimal would only be noise. Means and deviations are exact.
+const INTEGER_FROM: f64 = 10_000.0;
 
 /// A key on one line: control characters would break the table.
 fn printable(key: &str) -> String {

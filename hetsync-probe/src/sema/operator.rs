@@ -5,7 +5,7 @@
 //! signed. Division, remainder and `>>` follow the same rule here, where bpftrace takes all numbers as unsigned.
 
 use super::checker::{Checker, Typed};
-use super::hir::{BinaryOp, ExprKind, Type, UnaryOp};
+use super::hir::{BinaryOp, Builtin, ExprKind, Type, UnaryOp};
 use super::shape::{Join, Shape};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
@@ -186,9 +186,12 @@ impl Checker<'_> {
                     format!("this comparison is always {outcome}"),
                 )
                 .with_place(place, "unsigned, so never below 0")
-                .with_help(
-                    "cast it to the type the kernel function returns, e.g. `(int32)retval < 0`",
-                ),
+                .with_help(match side.expr.kind {
+                    ExprKind::Builtin(Builtin::Retval) => {
+                        "cast it to the type the kernel function returns, e.g. `(int32)retval < 0`"
+                    }
+                    _ => "cast it to a signed type, e.g. `(int64)x < 0`, if it can be negative",
+                }),
             );
         }
     }

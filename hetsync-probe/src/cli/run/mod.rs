@@ -161,6 +161,9 @@ impl<'a> Job<'a> {
         }
         for path in &args.plot {
             may_be_drawn_to(path)?;
+            if args.output.as_ref() == Some(path) {
+                return Err(no_picture(path, "`-o` writes to the same file").into());
+            }
         }
         if args.verbose {
             script.tell_includes();
@@ -192,9 +195,8 @@ impl<'a> Job<'a> {
             if let Some(lack) = no_kprobes_for(compiled) {
                 return Err(lack);
             }
-            let say = || {
-                eprintln!("note: the kernel is checking the script; a long one takes it seconds")
-            };
+            let say =
+                || say!("note: the kernel is checking the script; a long one takes it seconds");
             patience::during(STILL_LOADING, say, || {
                 Session::load(&compiled.image, &compiled.plan)
             })
@@ -303,7 +305,7 @@ impl<'a> Job<'a> {
         } else if !account.is_clean() {
             // Even who wants the script's output alone must not take it for complete.
             for line in account.lines(false) {
-                eprintln!("{line}");
+                say!("{line}");
             }
         }
         events.flush()?;
@@ -380,7 +382,7 @@ fn draw(path: &Path, maps: &[MapReport<'_>]) -> Result<(), RunError> {
     };
     let bytes = match picture {
         Err(PlotError::Nothing) => {
-            eprintln!(
+            say!(
                 "warning: {} is not drawn: {}",
                 path.display(),
                 PlotError::Nothing
@@ -445,7 +447,7 @@ fn attach(session: &mut Session, missing: Missing) -> Result<(), RunError> {
         }
         Missing::Warn | Missing::WarnAlways => {
             for skipped in session.skipped() {
-                eprintln!("warning: {skipped}; this place is left out");
+                say!("warning: {skipped}; this place is left out");
             }
         }
     }
@@ -461,10 +463,10 @@ fn announce(session: &Session, program: &Program) {
             .not_lowered
             .map(|reason| format!(" ({reason})"))
             .unwrap_or_default();
-        eprintln!("{}: {}{reason}", probe.probe, probe.mechanism);
+        say!("{}: {}{reason}", probe.probe, probe.mechanism);
     }
     for map in session.fronts().filter_map(|map| program.maps.get(map)) {
-        eprintln!("@{}: each thread's value in a slot of its own", map.name);
+        say!("@{}: each thread's value in a slot of its own", map.name);
     }
 }
 

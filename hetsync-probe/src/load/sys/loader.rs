@@ -312,9 +312,11 @@ pub(in crate::load) fn attach_error(
                 }
                 Some(libc::ENOENT) if function.is_empty() => "; this kernel has none of this name",
                 Some(libc::EADDRNOTAVAIL) => "; the kernel has several functions of this name",
-                Some(libc::EINVAL | libc::EILSEQ) => {
-                    "; the kernel does not let this place be probed"
+                Some(libc::EBUSY) if lowered => {
+                    "; the kernel does not let this function be traced by fentry: `--no-lower` tries a kprobe"
                 }
+                Some(libc::EILSEQ) => "; no instruction starts there",
+                Some(libc::EINVAL) => "; the kernel does not let this place be probed",
                 _ => "",
             },
             lowered,

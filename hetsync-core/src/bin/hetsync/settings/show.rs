@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::layers::{Flags, raw};
 use super::{OF_A_JOB, Place, Settings, is_said};
+use crate::args::ServeArgs;
 
 /// One line for each.
 pub(crate) fn show(settings: &Settings) -> String {
@@ -21,7 +22,8 @@ pub(crate) fn show(settings: &Settings) -> String {
             lines.push((format!("{key} = {}", toml(&value)), place.to_string()));
         }
     }
-    for (name, _) in &settings.jobs {
+    lines.extend(closing_rule(&settings.general));
+    for (name, args) in &settings.jobs {
         lines.push((format!("[job.{}]", toml_key(name.as_str())), String::new()));
         let own = settings.layers.of_job(name.as_str()).iter();
         for entry in own.filter(|entry| OF_A_JOB.contains(&entry.key.as_str())) {
@@ -29,6 +31,7 @@ pub(crate) fn show(settings: &Settings) -> String {
             let text = format!("{} = {}", entry.key, values.collect::<String>());
             lines.push((text, entry.place.to_string()));
         }
+        lines.extend(closing_rule(args));
     }
     let width = lines.iter().filter(|(_, place)| !place.is_empty());
     let width = width.map(|(text, _)| text.len()).max().unwrap_or(0);
@@ -41,6 +44,19 @@ pub(crate) fn show(settings: &Settings) -> String {
         };
     }
     shown
+}
+
+/// What `policy` and `deadline` come to together, as a comment where that is
+/// not what `policy` says.
+fn closing_rule(args: &ServeArgs) -> Option<(String, String)> {
+    let rule = args.rule().ok()?;
+    (args.policy.as_ref() != Some(&rule)).then(|| {
+        let place = match args.deadline {
+            None => Place::Default.to_string(),
+            Some(_) => String::from("policy and deadline together"),
+        };
+        (format!("# rounds close by {rule}"), place)
+    })
 }
 
 /// Numbers and truth values plain, texts in quotes.
