@@ -62,6 +62,10 @@ pub(crate) const ALL: &[Check] = &[
     ("functions of modules are probed", members::of_a_module),
     ("markers are what they are", markers::markers),
     ("markers of one process", markers::of_a_process),
+    (
+        "rounds of a server are as many as it says",
+        markers::rounds_of_a_server,
+    ),
     ("a wildcard counts each of its functions", wildcard),
     ("bpftrace counts the same", bpftrace_agrees),
     ("what is printed and cleared adds up", printed_and_cleared),

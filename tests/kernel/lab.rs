@@ -44,6 +44,7 @@ impl Lab {
         let options = Options::new(kernel)
             .program(probe)
             .program(hetsync_guest::workload(probe).expect("the workload builds"))
+            .program(hetsync_guest::server(probe).expect("the server builds"))
             .package("bpftrace")
             .package("bpftool");
         let guest = Guest::boot(&options).unwrap_or_else(|error| panic!("{kernel}: {error}"));

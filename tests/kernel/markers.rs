@@ -67,3 +67,29 @@ pub(crate) fn of_a_process(lab: &Lab) {
     assert_eq!(report.map("@"), &json!({ picked.clone(): ROUNDS }));
     assert_eq!(report.map("@rounds"), &json!({ picked: ROUNDS }));
 }
+
+/// A server and two workers; what it says that it has closed.
+const SERVER: &str = r#"
+cd /tmp
+hetsync serve --workers 2 --policy strict --listen 127.0.0.1:9999 2> served & server=$!
+for i in $(seq 300); do grep -q listening served && break; sleep 0.2; done
+hetsync worker -q -n 2 -r 50 -t 10ms
+kill -TERM $server
+wait $server
+sed -n 's/.* \([0-9]*\) rounds: .*/rounds=\1/p' served
+"#;
+
+pub(crate) fn rounds_of_a_server(lab: &Lab) {
+    lab.guest
+        .put("/tmp/serve.sh", SERVER.as_bytes())
+        .expect("the script gets in");
+    let script = include_str!("../../probe-scripts/rounds.hp");
+    let report = lab.probe_over("", script, "sh /tmp/serve.sh");
+    assert_eq!(report.said("rounds"), 50);
+    assert_eq!(report.number("@rounds"), 50);
+    assert_eq!(report.map("@gather")["count"], 50);
+    // What the last round sends is not complete until another one closes.
+    assert_eq!(report.map("@answer")["count"], 49);
+    assert_eq!(report.map("@send")["count"], 49);
+    report.assert_nothing_lost();
+}

@@ -8,7 +8,10 @@ use super::{compile, files, program, snapshot};
 fn shipped_scripts_are_right_and_formatted() {
     for (stem, path) in files("probe-scripts", "hp") {
         let text = std::fs::read_to_string(path).unwrap();
-        let (program, diagnostics) = compile(&text);
+        // A server that has the markers need not be built here.
+        let stand_in = super::top().join("tests/data/markers/hetsync");
+        let marked = text.replace("usdt:hetsync:", &format!("usdt:{}:", stand_in.display()));
+        let (program, diagnostics) = compile(&marked);
         assert!(
             program.is_some() && diagnostics.is_empty(),
             "{stem}: {diagnostics:?}"

@@ -9,9 +9,10 @@ use hetsync_probe::layout::{
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../probe-scripts");
 
 /// The scripts with a test below.
-const TESTED: [&str; 5] = [
+const TESTED: [&str; 6] = [
     "accept",
     "retransmit",
+    "rounds",
     "tcp_bytes",
     "tcp_recvmsg",
     "tcp_sendmsg",
@@ -29,7 +30,44 @@ fn every_shipped_script_has_a_test() {
 }
 
 fn bench(name: &str) -> Bench {
-    Bench::new(&std::fs::read_to_string(format!("{FOLDER}/{name}.hp")).unwrap())
+    let script = std::fs::read_to_string(format!("{FOLDER}/{name}.hp")).unwrap();
+    Bench::new(&script.replace("usdt:hetsync:", &format!("usdt:{MARKED}:")))
+}
+
+/// A program with the markers of the server and nothing else.
+const MARKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/markers/hetsync");
+
+#[test]
+fn rounds_counts_what_was_gathered_answered_and_sent() {
+    let mut bench = bench("rounds");
+    let server = thread(7, "hetsync-server");
+    let mark = |bench: &mut Bench, name: &str, after_ns: u64, args: [u64; 3]| {
+        let name = format!("usdt:{MARKED}:hetsync:{name}");
+        let mut firing = server.clone();
+        firing.args[..3].copy_from_slice(&args);
+        bench.fire(&name, after_ns, firing);
+    };
+    // Another thread's calls are nobody's answers.
+    call(&mut bench, "tcp_sendmsg", &thread(8, "other"), 9000, 1);
+    for round in 0..3 {
+        mark(&mut bench, "round_open", 10_000, [round, 1, 0]);
+        // The second one closes without somebody.
+        let missing = u64::from(round == 1);
+        mark(&mut bench, "round_close", 50_000, [round, 4 - missing, 4]);
+        for _ in 0..2 {
+            call(&mut bench, "tcp_sendmsg", &server, 3000, 100);
+        }
+    }
+    let left = bench.run();
+    let total = |map: &str| -> u64 {
+        let words = (0..2).filter_map(|cpu| left.word(map, &[], cpu, 0));
+        words.sum()
+    };
+    assert_eq!((total("rounds"), total("short")), (3, 1));
+    // Two calls of 3 us, each a microsecond after what was before.
+    assert_eq!(summary(&left, "gather", &[]), (3, 150, 50, 50));
+    assert_eq!(summary(&left, "answer", &[]), (2, 16, 8, 8));
+    assert_eq!(summary(&left, "send", &[]), (2, 12, 6, 6));
 }
 
 fn thread(tid: u32, comm: &str) -> Firing {

@@ -54,9 +54,21 @@ pub use shell::shell;
 /// # Errors
 /// It does not build.
 pub fn workload(beside: &std::path::Path) -> Result<std::path::PathBuf> {
+    build(beside, "hetsync-guest", "hetsync-workload")
+}
+
+/// Builds the parameter server, and says where it is: beside `beside`.
+///
+/// # Errors
+/// It does not build.
+pub fn server(beside: &std::path::Path) -> Result<std::path::PathBuf> {
+    build(beside, "hetsync-core", "hetsync")
+}
+
+fn build(beside: &std::path::Path, package: &str, program: &str) -> Result<std::path::PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = std::process::Command::new(cargo);
-    build.args(["build", "-q", "-p", "hetsync-guest"]);
-    paths::output(build.args(["--bin", "hetsync-workload"]), "cargo")?;
-    Ok(beside.with_file_name("hetsync-workload"))
+    build.args(["build", "-q", "-p", package, "--bin", program]);
+    paths::output(&mut build, "cargo")?;
+    Ok(beside.with_file_name(program))
 }
