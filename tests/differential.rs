@@ -71,6 +71,8 @@ struct Account {
     fronts: Cell<u32>,
     /// Programs that go over a map's entries.
     each: Cell<u32>,
+    /// Programs with maps that share a value.
+    groups: Cell<u32>,
     kernel: Cell<u32>,
     rbpf: Cell<u32>,
     events: Cell<usize>,
@@ -108,9 +110,14 @@ fn compiled(case: &Case, scene: &Scene) -> Result<Result<Image, Vec<Diagnostic>>
         }
     };
     let fronts = hetsync_probe::plan::fronts::fronts(&case.program);
+    let mut groups = hetsync_probe::plan::groups::groups(&case.program);
+    // What is in a map before is put into the map itself.
+    groups.retain(|group| case.start.iter().all(|(map, ..)| !group.contains(map)));
     let options = Options {
         lower: &lower,
+        groups: &groups,
         fronts: &fronts,
+        gate: !matches!(functions, By::Kprobe),
         atomic_fetch: atomic_fetch && scene.atomic_fetch,
         ring_bytes: case.ring_bytes,
         pool,
@@ -159,6 +166,9 @@ fn compare(
     count(&account.compiled);
     if !image.fronts.is_empty() {
         count(&account.fronts);
+    }
+    if !image.parts.is_empty() {
+        count(&account.groups);
     }
     account
         .events
@@ -291,8 +301,9 @@ fn all_opinions_agree_on_random_programs() {
     });
     let compiled = account.compiled.get();
     println!(
-        "{compiled} programs compiled, {} with fronts, {} with loops over maps, {} compared with the kernel ({} were too long for it), {} with rbpf; {} events, {} losses; refused: {:#?}",
+        "{compiled} programs compiled, {} with fronts, {} with groups, {} with loops over maps, {} compared with the kernel ({} were too long for it), {} with rbpf; {} events, {} losses; refused: {:#?}",
         account.fronts.get(),
+        account.groups.get(),
         account.each.get(),
         account.kernel.get(),
         account.too_long.get(),

@@ -7,6 +7,8 @@ mod bench;
 mod examples;
 #[path = "scripts/functions.rs"]
 mod functions;
+#[path = "scripts/groups.rs"]
+mod groups;
 #[path = "scripts/language.rs"]
 mod language;
 #[path = "scripts/latency.rs"]

@@ -19,8 +19,12 @@ pub struct Image {
     pub losses: Option<usize>,
     /// How many loss counters the script has, whether or not any program can lose something.
     pub loss_counters: usize,
+    /// Index in `maps` of the word that stops all probes once it is not 0, if they look at one.
+    pub gate: Option<usize>,
     /// Indices in `maps` of the script's maps that have a front ([`crate::layout::front`]), each with that of its front.
     pub fronts: Vec<(usize, usize)>,
+    /// The script's maps that have their values in another map.
+    pub parts: Vec<Part>,
     /// Most rounds of each loop, by [`hir::LoopId`]; of one that several programs have, the fewest.
     pub loops: Vec<u32>,
     /// The script it was compiled from, if its lines are to be told to the kernel beside the instructions.
@@ -28,10 +32,43 @@ pub struct Image {
 }
 
 impl Image {
+    /// Where map number `map` has its values, if not in itself.
+    pub fn part_of(&self, map: usize) -> Option<&Part> {
+        self.parts.iter().find(|part| part.map == map)
+    }
+
     /// Index in `maps` of the front of map number `map`, if it has one.
     pub fn front_of(&self, map: usize) -> Option<usize> {
         let found = self.fronts.iter().find(|(of, _)| *of == map);
         found.map(|&(_, front)| front)
+    }
+}
+
+/// Where a map of the script has its values, if not in the map of its own number, which is empty then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Index of the map.
+    pub map: usize,
+    /// Index of the map that has the values.
+    pub of: usize,
+    /// Where they begin in one CPU's value there.
+    pub offset: usize,
+    /// Bytes of one CPU's value, a multiple of 8.
+    pub bytes: usize,
+}
+
+impl Part {
+    /// The map's part of a value of one CPU, or of several that are `stride` bytes apart.
+    pub fn cut(&self, value: &[u8], stride: usize) -> Vec<u8> {
+        let one = |cpu: &[u8]| {
+            cpu.get(self.offset..self.offset + self.bytes)
+                .map(<[u8]>::to_vec)
+        };
+        value
+            .chunks(stride.max(1))
+            .filter_map(one)
+            .flatten()
+            .collect()
     }
 }
 

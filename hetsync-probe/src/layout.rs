@@ -21,7 +21,7 @@
 //!
 //! An unkeyed map is an array of one; its value exists once `n` (or any bucket, or the assigned flag) is not 0.
 
-use crate::sema::hir::{Aggregation, Map, MapValue, Type};
+use crate::sema::hir::{Aggregation, Map, MapId, MapValue, Program, Type};
 
 /// Linear parts a power of two is split into for `summary`, as a power of two: bucket edges differ by at most 1/64,
 /// so the middle of a bucket is within 1/129 = 0.78 % of any sample in it.
@@ -88,6 +88,18 @@ pub fn aggregate_size(aggregation: &Aggregation) -> usize {
             (8 * SUMMARY_HEADER_WORDS + 4 * hist_buckets(SUMMARY_BITS)).next_multiple_of(8)
         }
     }
+}
+
+/// Bytes of one CPU's part of a value that these maps share: theirs, one after the other.
+pub fn group_size(program: &Program, group: &[MapId]) -> usize {
+    let size = |map: &MapId| value_size(&program.maps[map.0 as usize]);
+    group.iter().map(size).sum()
+}
+
+/// Offset of a map's part in it.
+pub fn group_offset(program: &Program, group: &[MapId], map: MapId) -> usize {
+    let at = group.iter().position(|of| *of == map);
+    group_size(program, &group[..at.unwrap_or(0)])
 }
 
 /// Room for this many counters that are reached by a computed number: a power of two, so that

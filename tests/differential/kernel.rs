@@ -165,6 +165,11 @@ pub(crate) fn kernel(case: &Case, image: &Image, scene: &Scene) -> Result<Conten
         events: Vec::new(),
         losses: vec![0; image.loss_counters],
     };
+    for part in &image.parts {
+        let own = |values: Vec<Vec<u8>>| values.iter().map(|v| part.cut(v, v.len())).collect();
+        let entries = table(&maps[part.of])?.into_iter();
+        contents.maps[part.map] = entries.map(|(key, values)| (key, own(values))).collect();
+    }
     for &(map, front) in &image.fronts {
         for slots in table(&maps[front])?.into_values().flatten() {
             let entries = layout::front::entries(&slots);

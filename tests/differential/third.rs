@@ -265,8 +265,12 @@ pub(crate) fn rbpf(case: &Case, image: &Image, scene: &Scene) -> Option<Result<C
         .flat_map(|program| &program.insns)
         .all(sound);
     let run = |program: &image::Program| program.kind == ProgramKind::Run;
-    // Fronts are changed by atomics.
-    if !sound || !image.fronts.is_empty() || !image.programs.iter().all(run) {
+    // Fronts are changed by atomics; groups have their values elsewhere.
+    if !sound
+        || !image.fronts.is_empty()
+        || !image.parts.is_empty()
+        || !image.programs.iter().all(run)
+    {
         return None;
     }
     let world = scene.world(case);

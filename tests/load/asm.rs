@@ -147,6 +147,8 @@ pub(crate) fn image(programs: Vec<Program>, maps: Vec<MapSpec>) -> Image {
         events,
         losses: None,
         loss_counters: 0,
+        gate: None,
+        parts: Vec::new(),
         fronts: Vec::new(),
         loops: Vec::new(),
         source: None,

@@ -52,6 +52,8 @@ pub(crate) fn plan_of(points: &[PointKind], loader: LoaderName) -> Plan {
         tai_clock: false,
         socket_cookie: false,
         for_each: true,
+        gate: false,
+        groups: Vec::new(),
         cpus: 1,
         percpu_bytes: u64::MAX,
         shorter_loops: 0,

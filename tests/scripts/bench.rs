@@ -94,10 +94,13 @@ impl Bench {
             assert_eq!(self.compiled(&plain), contents, "by kprobes");
         }
         let traced = |probe: usize, point: usize| self.traced(probe, point);
+        let groups = hetsync_probe::plan::groups::groups(&self.program);
         let options = Options {
             lower: &traced,
+            groups: &groups,
             atomic_fetch: true,
             socket_cookie: true,
+            gate: true,
             ..plain
         };
         assert_eq!(self.compiled(&options), contents, "by fentry and fexit");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::image::{MapKind, MapSpec};
+use crate::image::{MapKind, MapSpec, Part};
 use crate::ir::{Arg, Function, MapRef, Op};
 use crate::layout::{self, front};
 use crate::sema::hir;
@@ -38,6 +38,22 @@ impl Maps {
         self.own.iter().filter_map(front).collect()
     }
 
+    /// The script's maps that have their values in another one.
+    pub(super) fn parts(&self, program: &hir::Program, groups: &[Vec<hir::MapId>]) -> Vec<Part> {
+        let of =
+            |group: &Vec<hir::MapId>| Some((self.find(MapRef::Group(group[0]))?, group.clone()));
+        let parts = groups.iter().filter_map(of).flat_map(|(of, group)| {
+            let part = |map: &hir::MapId| Part {
+                map: map.0 as usize,
+                of,
+                offset: layout::group_offset(program, &group, *map),
+                bytes: layout::value_size(&program.maps[map.0 as usize]),
+            };
+            group.iter().map(part).collect::<Vec<_>>()
+        });
+        parts.collect()
+    }
+
     /// Index of one of the compiler's own maps, if any program uses it.
     pub(super) fn find(&self, map: MapRef) -> Option<usize> {
         Some(self.own.iter().find(|(own, _)| *own == map)?.1)
@@ -55,7 +71,7 @@ pub(super) fn used(function: &Function, into: &mut BTreeSet<MapRef>) {
                     }
                 }
             }
-            Op::Part { map, .. } => {
+            Op::MapValue(map, _) | Op::Part { map, .. } => {
                 into.insert(*map);
             }
             _ => {}
@@ -72,12 +88,22 @@ pub(super) fn specs(
 ) -> Maps {
     let mut maps = Maps {
         specs: (program.maps.iter().enumerate())
-            .map(|(i, map)| script_map(i, map, options))
+            .map(|(i, map)| {
+                let id = hir::MapId(i as u32);
+                let mut spec = script_map(i, map, options);
+                if options.groups.iter().flatten().any(|part| *part == id) {
+                    // Its values are in the group's map; this one is there for its name and sizes.
+                    spec.max_entries = 1;
+                }
+                spec
+            })
             .collect(),
         own: Vec::new(),
     };
+    let groups = options.groups.iter();
     let zeros = (program.maps.iter())
         .map(layout::value_size)
+        .chain(groups.map(|group| layout::group_size(program, group)))
         .max()
         .unwrap_or(8) as u32;
     let own = |name: &str, kind, key_size, value_size, max_entries| MapSpec {
@@ -104,6 +130,7 @@ pub(super) fn specs(
             own("hp_losses", MapKind::PercpuArray, 4, 8, counters),
         ),
         (MapRef::Zeros, own("hp_zeros", MapKind::Array, 4, zeros, 1)),
+        (MapRef::Gate, own("hp_gate", MapKind::Array, 4, 8, 1)),
         (
             MapRef::Scratch,
             own("hp_scratch", MapKind::PercpuArray, 4, scratch.0, scratch.1),
@@ -123,6 +150,20 @@ pub(super) fn specs(
             MapRef::Front(id) => {
                 let bytes = front::SLOTS << front::SHIFT;
                 own(&format!("hp_front{}", id.0), MapKind::Array, 4, bytes, 1)
+            }
+            MapRef::Group(id) => {
+                let Some(group) = options.groups.iter().find(|group| group[0] == id) else {
+                    continue;
+                };
+                let map = &program.maps[id.0 as usize];
+                let bytes = layout::group_size(program, group);
+                MapSpec {
+                    // The room of all of them.
+                    max_entries: fitting(map, bytes, group.len() as u64, options),
+                    key_size: layout::key_size(map) as u32,
+                    value_size: bytes as u32,
+                    ..own(&format!("hp_group{}", id.0), MapKind::PercpuHash, 0, 0, 0)
+                }
             }
             MapRef::Stacks(frames) => {
                 let bytes = 8 * u32::from(frames);
@@ -157,13 +198,9 @@ fn script_map(index: usize, map: &hir::Map, options: &super::Options<'_>) -> Map
         (false, false) => MapKind::PercpuHash,
     };
     let value_size = layout::value_size(map) as u32;
-    // The kernel takes all of a map's memory when it is made. (Taking it key by key would lose samples: a probe may not
-    // wait for memory, and what the kernel has at hand in that moment does not last for two large per-CPU values.)
-    let room = options.percpu_bytes / (u64::from(value_size) * u64::from(options.cpus.max(1)));
     let max_entries = match kind {
         MapKind::PercpuHash | MapKind::LruPercpuHash => {
-            let fit = u32::try_from(room).unwrap_or(u32::MAX).max(FEWEST_KEYS);
-            map.max_entries.min(fit)
+            fitting(map, layout::value_size(map), 1, options)
         }
         _ => map.max_entries,
     };
@@ -175,6 +212,17 @@ fn script_map(index: usize, map: &hir::Map, options: &super::Options<'_>) -> Map
         max_entries,
         map: Some(hir::MapId(index as u32)),
     }
+}
+
+/// Keys of a per-CPU hash that fit the memory of so many maps.
+///
+/// The kernel takes all of a map's memory when it is made. (Taking it key by key would lose samples: a probe may not
+/// wait for memory, and what the kernel has at hand in that moment does not last for two large per-CPU values.)
+fn fitting(map: &hir::Map, value_bytes: usize, maps: u64, options: &super::Options<'_>) -> u32 {
+    let bytes = options.percpu_bytes.saturating_mul(maps);
+    let room = bytes / (value_bytes.max(1) as u64 * u64::from(options.cpus.max(1)));
+    let fit = u32::try_from(room).unwrap_or(u32::MAX).max(FEWEST_KEYS);
+    map.max_entries.min(fit)
 }
 
 /// A name the kernel accepts: at most 15 bytes of `[A-Za-z0-9_]`.

@@ -50,10 +50,14 @@ pub struct Options<'a> {
     pub socket_cookie: bool,
     /// Whether the kernel can call a function for each entry of a map (5.13 on).
     pub for_each: bool,
+    /// Whether probes are stopped by a word that user space sets ([`Image::gate`]).
+    pub gate: bool,
     /// Bytes of the events' ring buffer: a power of two, whole pages.
     pub ring_bytes: u32,
     /// By map of the script: whether it has a front ([`crate::layout::front`]); no map has one that is not named here.
     pub fronts: &'a [bool],
+    /// Lists of maps that share a value ([`crate::plan::groups`]).
+    pub groups: &'a [Vec<hir::MapId>],
     /// How often the kernel has given up on the script: each time, loops of unknown length get fewer rounds to be cut at.
     pub shorter_loops: u32,
     /// Registers that may be used: all of them, or at least five where tests want spills.
@@ -73,8 +77,10 @@ impl Options<'_> {
             tai_clock: false,
             socket_cookie: false,
             for_each: true,
+            gate: false,
             ring_bytes: 1 << 20,
             fronts: &[],
+            groups: &[],
             shorter_loops: 0,
             pool: Pool::default(),
         }
@@ -181,8 +187,10 @@ pub fn compile(program: &hir::Program, options: &Options<'_>) -> Result<Image, V
         programs,
         events: maps.find(MapRef::Events),
         losses: maps.find(MapRef::Losses),
+        gate: maps.find(MapRef::Gate),
         loss_counters: maps::loss_counters(program),
         fronts: maps.fronts(),
+        parts: maps.parts(program, options.groups),
         loops,
         maps: maps.specs,
         source: None,
@@ -235,7 +243,9 @@ fn lower_with(
         tai_clock: options.tai_clock,
         socket_cookie: options.socket_cookie,
         for_each: options.for_each,
+        gate: options.gate,
         fronts: options.fronts,
+        groups: options.groups,
         arg_bytes: &|n| (options.arg_bytes)(function, n),
         cpus: options.cpus,
         locals_in_memory,

@@ -163,8 +163,12 @@ pub enum MapRef {
     Shared,
     /// The front of one of the script's maps ([`crate::layout::front`]).
     Front(hir::MapId),
+    /// The values of several of the script's maps, of which this is the first ([`crate::plan::groups`]).
+    Group(hir::MapId),
     /// Stacks of calls, of at most this many frames each.
     Stacks(u16),
+    /// The word that stops every probe once it is not 0.
+    Gate,
 }
 
 /// Bytes of a memory access.

@@ -39,9 +39,11 @@ impl Display for MapRef {
             MapRef::Events => write!(f, "events"),
             MapRef::Losses => write!(f, "losses"),
             MapRef::Zeros => write!(f, "zeros"),
+            MapRef::Gate => write!(f, "gate"),
             MapRef::Scratch => write!(f, "scratch"),
             MapRef::Shared => write!(f, "shared"),
             MapRef::Front(id) => write!(f, "front{}", id.0),
+            MapRef::Group(id) => write!(f, "group{}", id.0),
             MapRef::Stacks(frames) => write!(f, "stacks{frames}"),
         }
     }

@@ -8,6 +8,7 @@ use crate::kernel::FunctionId;
 use crate::span::Span;
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 
 /// A program ready for the kernel: relocations are put in, so its maps' descriptors must stay open until it is loaded.
 #[derive(Debug, Clone)]
@@ -53,6 +54,13 @@ pub trait Loaded: fmt::Debug {
 
     /// Detaches it; what it counted can still be asked for.
     fn detach(&mut self);
+
+    /// As [`Loaded::detach`], but gives away what has to be closed for it where closing takes long. Whoever closes it last
+    /// waits; until then the program may still be run.
+    fn let_go(&mut self) -> Vec<OwnedFd> {
+        self.detach();
+        Vec::new()
+    }
 
     /// Runs a program of kind [`ProgramKind::Run`] once and returns its `r0`.
     ///

@@ -9,8 +9,11 @@
 use super::error::LoadError;
 use super::loader::{Loaded, Loader, Mechanism, Prepared};
 use super::plan::{LoaderName, Plan, Planned};
-use super::sys::{Described, Entry, Map, Ring, SysLoader, boot_ns, load_btf, tracefs};
-use crate::image::{Image, MapSpec, ProgramKind, resolve};
+use super::sys::{
+    Described, Entry, Map, Ring, SysLoader, boot_ns, close_elsewhere, load_btf, tracefs,
+    visit_every_cpu,
+};
+use crate::image::{Image, MapSpec, Part, ProgramKind, resolve};
 use crate::kernel::symbols::function_bytes;
 use crate::layout::{self, Loss};
 use crate::object::{self, ProgramLines};
@@ -31,6 +34,10 @@ pub struct Session {
     /// Most rounds of each loop.
     loops: Vec<u32>,
     maps: Vec<Map>,
+    /// As [`Image::gate`].
+    gate: Option<usize>,
+    /// As [`Image::parts`].
+    parts: Vec<Part>,
     /// As [`Image::fronts`].
     fronts: Vec<(usize, usize)>,
     start_ns: u64,
@@ -104,6 +111,8 @@ impl Session {
             script_maps: image.maps.iter().filter(|spec| spec.map.is_some()).count(),
             loops: image.loops.clone(),
             maps,
+            gate: image.gate,
+            parts: image.parts.clone(),
             fronts: image.fronts.clone(),
             start_ns,
             skipped: Vec::new(),
@@ -208,10 +217,24 @@ impl Session {
     }
 
     /// Detaches everything. Maps stay readable, and `end` programs can still run.
+    ///
+    /// Where probes look at a gate they stop at once, all at one time, and what takes the kernel long (tens of milliseconds
+    /// for each perf event) is left to another process.
     pub fn detach(&mut self) {
-        for program in self.programs.iter_mut().rev() {
-            program.loaded.detach();
+        let programs = self.programs.iter_mut().rev();
+        let gate = self.gate.and_then(|gate| self.maps.get(gate));
+        let shut = gate.is_some_and(|gate| gate.update(&[0; 4], &1u64.to_le_bytes()).is_ok());
+        if !shut {
+            programs.for_each(|program| program.loaded.detach());
+            return;
         }
+        visit_every_cpu();
+        close_elsewhere(
+            programs
+                .map(|program| program.loaded.let_go())
+                .filter(|fds| !fds.is_empty())
+                .collect(),
+        );
     }
 
     /// The `interval` programs, for [`Session::run`], with their periods in nanoseconds.
@@ -262,7 +285,12 @@ impl Session {
 
     /// Keys that map number `map` can hold.
     pub fn capacity(&self, map: usize) -> Option<u32> {
-        Some(self.maps.get(map)?.spec().max_entries)
+        let at = self.part(map).map_or(map, |part| part.of);
+        Some(self.maps.get(at)?.spec().max_entries)
+    }
+
+    fn part(&self, map: usize) -> Option<&Part> {
+        self.parts.iter().find(|part| part.map == map)
     }
 
     /// All keys and values of map number `map` (as in [`Image::maps`]), those in its front too. A value is [`Map::stride`]
@@ -271,6 +299,14 @@ impl Session {
     /// # Errors
     /// There is no such map, or the kernel's reason.
     pub fn read_map(&self, map: usize) -> Result<Vec<Entry>, LoadError> {
+        if let Some(part) = self.part(map) {
+            let group = self.map(part.of)?;
+            let entries = group
+                .entries()
+                .map_err(|source| access("read", group, source))?;
+            let own = |(key, value): Entry| (key, part.cut(&value, group.stride()));
+            return Ok(entries.into_iter().map(own).collect());
+        }
         let behind = self.map(map)?;
         let read = |map: &Map| map.entries().map_err(|source| access("read", map, source));
         let Some(&(_, front)) = self.fronts.iter().find(|(of, _)| *of == map) else {

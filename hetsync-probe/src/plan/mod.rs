@@ -6,6 +6,7 @@
 //! through tracefs by the sys loader, the only one that can ask for room for many calls.
 
 pub mod fronts;
+pub mod groups;
 mod usage;
 
 use crate::codegen;
@@ -95,6 +96,12 @@ pub trait Facts {
         false
     }
 
+    /// Whether a [`Session`](crate::load::Session) loads the programs, which shuts their gate before it detaches them
+    /// ([`crate::image::Image::gate`]) and knows where maps of a group have their values ([`groups`]).
+    fn session(&self) -> bool {
+        false
+    }
+
     /// Its possible CPUs.
     fn cpus(&self) -> u32;
 
@@ -144,6 +151,10 @@ impl Facts for Tried {
         cfg!(target_arch = "x86_64")
     }
 
+    fn session(&self) -> bool {
+        true
+    }
+
     fn cpus(&self) -> u32 {
         // Without the file a map cannot be made either, and that error is the one to show.
         crate::load::sys::possible_cpus().map_or(1, |cpus| cpus as u32)
@@ -177,6 +188,8 @@ pub struct Plan {
     pub maps: Vec<String>,
     /// By map: whether it has a front.
     pub fronts: Vec<bool>,
+    /// Maps that share a value.
+    pub groups: Vec<Vec<hir::MapId>>,
     /// Whether code may use atomic fetch-and-add.
     pub atomic_fetch: bool,
     /// Whether code may look at what other CPUs keep in a map.
@@ -187,6 +200,8 @@ pub struct Plan {
     pub socket_cookie: bool,
     /// Whether code may have the kernel call a function for each entry of a map.
     pub for_each: bool,
+    /// Whether probes are stopped by a word.
+    pub gate: bool,
     /// Possible CPUs.
     pub cpus: u32,
     /// Bytes that one statistics map may take on all CPUs together; see [`Options::percpu_bytes`].
@@ -217,9 +232,11 @@ impl Plan {
             tai_clock: self.tai_clock,
             socket_cookie: self.socket_cookie,
             for_each: self.for_each,
+            gate: self.gate,
             cpus: self.cpus,
             percpu_bytes: self.percpu_bytes,
             fronts: &self.fronts,
+            groups: &self.groups,
             shorter_loops: self.shorter_loops,
             ..codegen::Options::plain()
         })
@@ -354,6 +371,11 @@ pub fn plan(
             && (kernel.prototype(OF_A_SOCKET))
                 .is_some_and(|prototype| facts.socket_cookie(prototype.btf_id)),
         for_each: !goes_over_maps(program) || facts.for_each(),
+        gate: facts.session(),
+        groups: match facts.session() {
+            true => groups::groups(program),
+            false => Vec::new(),
+        },
         cpus,
         shorter_loops: options.shorter_loops,
         percpu_bytes: (options.percpu_bytes)

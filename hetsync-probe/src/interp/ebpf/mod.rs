@@ -94,6 +94,14 @@ impl Machine {
             }
         }
         let table = |map: usize| {
+            if let Some(part) = image.part_of(map) {
+                let entries = self.table(part.of).into_iter();
+                let own = |values: Vec<Vec<u8>>| {
+                    let values = values.iter().map(|value| part.cut(value, value.len()));
+                    values.collect()
+                };
+                return entries.map(|(key, values)| (key, own(values))).collect();
+            }
             let mut table = self.table(map);
             let slots = image.front_of(map).map(|front| self.table(front));
             for slots in slots.iter().flat_map(|table| table.values()).flatten() {

@@ -1,10 +1,10 @@
 //! One sample into an aggregation: one look-up, then the words in place. [`crate::layout::record`] is the reference.
 
-use super::super::{Address, Alu, Arg, Cond, MapRef, Op, V, Val, Width, simplify};
+use super::super::{Address, Alu, Arg, BlockId, Cond, MapRef, Op, V, Val, Width, simplify};
 use super::Lowerer;
 use crate::codegen::insn::helper;
 use crate::layout::{self, SUMMARY_BITS, SUMMARY_HEADER_WORDS, summary_word as w};
-use crate::sema::hir::{Aggregation, Expr, MapId, MapValue};
+use crate::sema::hir::{Aggregation, Expr, MapId, MapValue, Stmt, StmtKind};
 
 /// Largest value whose zeros are written to the stack rather than kept in a map, in bytes.
 const STACK_ZEROS: usize = 64;
@@ -15,37 +15,100 @@ const LARGE_BUCKET: i32 = (32 - SUMMARY_BITS as i32) << SUMMARY_BITS;
 const SUMMARY_RANGE: u32 = 32 << SUMMARY_BITS;
 
 impl<'a> Lowerer<'a> {
-    /// `@m[key] = count()` and its like.
-    pub(super) fn aggregate(&mut self, map: MapId, key: &'a [Expr], sample: Option<&'a Expr>) {
-        let definition = &self.cx.program.maps[map.0 as usize];
-        let MapValue::Aggregate(aggregation) = &definition.value else {
-            unreachable!("a scalar takes no samples");
+    /// How many of these statements, from the first one on, are all the samples of a group of maps: one look-up serves them.
+    pub(super) fn together(&self, statements: &[Stmt]) -> usize {
+        let map = |stmt: &Stmt| match stmt.kind {
+            StmtKind::Aggregate { map, .. } => Some(map),
+            _ => None,
         };
-        let key = (!key.is_empty()).then(|| self.key_arg(map, key));
-        let sample = match sample {
-            Some(expr) => self.value(expr),
-            None => Val::Imm(0),
+        let is_next = |group: &&Vec<MapId>| {
+            group.len() <= statements.len()
+                && (group.iter().zip(statements)).all(|(of, stmt)| map(stmt) == Some(*of))
         };
-        let done = self.b.block();
-        let base = match key {
-            None => self.single_percpu(map, done),
-            Some(key) => {
-                let size = layout::aggregate_size(aggregation);
-                let zeros = move |this: &mut Self| {
-                    if size > STACK_ZEROS {
-                        return Arg::MapValue(MapRef::Zeros);
-                    }
-                    let slot = this.b.slot(size, "zeros");
-                    this.clear_bytes(Address::slot(slot), 0, size);
-                    Arg::Slot(slot, 0)
-                };
-                self.find_or_create(map, key, zeros, done)
+        self.cx.groups.iter().find(is_next).map_or(0, Vec::len)
+    }
+
+    /// `@m[key] = count()` and its like: one such statement, or all of a group of maps.
+    pub(super) fn aggregate(&mut self, statements: &'a [Stmt]) {
+        let mut parts = Vec::new();
+        let mut key_of = None;
+        for statement in statements {
+            let StmtKind::Aggregate { map, key, sample } = &statement.kind else {
+                unreachable!("only statistics take samples");
+            };
+            self.b.span = statement.span;
+            if key_of.is_none() && !key.is_empty() {
+                key_of = Some(self.key_arg(*map, key));
             }
+            let sample = match sample {
+                Some(expr) => self.value(expr),
+                None => Val::Imm(0),
+            };
+            parts.push((*map, sample, statement.span));
+        }
+        let Some(&(first, ..)) = parts.first() else {
+            return;
         };
-        self.record(aggregation, base, sample);
+        let maps: Vec<MapId> = parts.iter().map(|(map, ..)| *map).collect();
+        let done = self.b.block();
+        let base = match key_of {
+            None => self.single_percpu(first, done),
+            Some(key) => self.statistics_at(first, &maps, key, done),
+        };
+        for (map, sample, span) in parts {
+            self.b.span = span;
+            let at = self.own_part(map, base);
+            self.record(self.aggregation(map), at, sample);
+        }
         self.b.jump(done);
         self.b.start(done);
-        self.writes[map.0 as usize] += 1;
+        for map in maps {
+            self.writes[map.0 as usize] += 1;
+        }
+    }
+
+    fn aggregation(&self, map: MapId) -> &'a Aggregation {
+        match &self.cx.program.maps[map.0 as usize].value {
+            MapValue::Aggregate(aggregation) => aggregation,
+            MapValue::Scalar(_) => unreachable!("a scalar takes no samples"),
+        }
+    }
+
+    /// The value at a key, which `maps` have samples for: of the map, or of the group it is in.
+    fn statistics_at(&mut self, map: MapId, maps: &[MapId], key: Arg, lost: BlockId) -> V {
+        let groups = self.cx.groups;
+        let (place, size) = match groups.iter().find(|group| group.contains(&map)) {
+            Some(group) => (
+                MapRef::Group(group[0]),
+                layout::group_size(self.cx.program, group),
+            ),
+            None => (
+                MapRef::Script(map),
+                layout::aggregate_size(self.aggregation(map)),
+            ),
+        };
+        let zeros = move |this: &mut Self| {
+            if size > STACK_ZEROS {
+                return Arg::MapValue(MapRef::Zeros);
+            }
+            let slot = this.b.slot(size, "zeros");
+            this.clear_bytes(Address::slot(slot), 0, size);
+            Arg::Slot(slot, 0)
+        };
+        self.find_or_create(place, maps, key, zeros, lost)
+    }
+
+    /// Where a map's part of its group's value is; the value itself for a map without a group.
+    fn own_part(&mut self, map: MapId, base: V) -> V {
+        let group = self.cx.groups.iter().find(|group| group.contains(&map));
+        let before = group.map_or(0, |group| layout::group_offset(self.cx.program, group, map));
+        if before == 0 {
+            return base;
+        }
+        let at = self
+            .b
+            .alu(Alu::Add, Val::Reg(base), Val::Imm(before as i64));
+        self.b.reg(at)
     }
 
     /// What a statistic is now, all CPUs together.

@@ -236,15 +236,17 @@ impl<'a> Lowerer<'a> {
         self.b.start(join);
     }
 
-    /// Finds a key's value, creating it from zeros; continues with its address, or after counting a loss at `lost`.
+    /// Finds a key's value, creating it from zeros; continues with its address, or after counting a loss of each of `losers`
+    /// at `lost`.
     pub(super) fn find_or_create(
         &mut self,
-        map: MapId,
+        map: MapRef,
+        losers: &[MapId],
         key: Arg,
         zeros: impl FnOnce(&mut Self) -> Arg,
         lost: BlockId,
     ) -> super::super::V {
-        let found = self.lookup(MapRef::Script(map), key);
+        let found = self.lookup(map, key);
         let value = self.b.var(Val::Reg(found));
         let (have, missing) = (self.b.block(), self.b.cold_block());
         self.b
@@ -253,15 +255,17 @@ impl<'a> Lowerer<'a> {
         // Where another CPU is quicker, or the map is full, this fails; the second look-up tells which.
         let zeros = zeros(self);
         let create = Arg::Imm(i64::from(NOEXIST));
-        let args = vec![Arg::Map(MapRef::Script(map)), key, zeros, create];
+        let args = vec![Arg::Map(map), key, zeros, create];
         self.b.call_only(helper::MAP_UPDATE_ELEM, args);
-        let created = self.lookup(MapRef::Script(map), key);
+        let created = self.lookup(map, key);
         self.b.set_var(value, Val::Reg(created));
         let full = self.b.cold_block();
         self.b
             .branch(Cond::Ne, Val::Reg(created), Val::Imm(0), have, full);
         self.b.start(full);
-        self.lose(layout::Loss::Map(map.0));
+        for map in losers {
+            self.lose(layout::Loss::Map(map.0));
+        }
         self.b.jump(lost);
         self.b.start(have);
         let value = self.b.pop(value);
@@ -294,7 +298,7 @@ impl<'a> Lowerer<'a> {
             this.b.store(Width::D, Address::slot(slot), Val::Imm(0));
             Arg::Slot(slot, 0)
         };
-        let at = self.find_or_create(map, key.arg(), zeros, join);
+        let at = self.find_or_create(MapRef::Script(map), &[map], key.arg(), zeros, join);
         let value = self.add_shared(Address::reg(at), delta, postfix.is_some());
         self.b.set_var(before, value);
         self.b.jump(join);

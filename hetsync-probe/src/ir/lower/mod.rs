@@ -48,8 +48,12 @@ pub struct Context<'a> {
     pub socket_cookie: bool,
     /// Whether the kernel can call a function for each entry of a map (5.13 on).
     pub for_each: bool,
+    /// Whether probes are stopped by a word that user space sets.
+    pub gate: bool,
     /// By map: whether it has a front.
     pub fronts: &'a [bool],
+    /// Lists of maps that share a value.
+    pub groups: &'a [Vec<MapId>],
     /// Bytes of the function's argument of this number, for fentry and fexit: 1, 2, 4 or 8.
     pub arg_bytes: &'a dyn Fn(u8) -> u8,
     /// Possible CPUs.
@@ -67,6 +71,9 @@ pub struct Context<'a> {
 pub fn lower(cx: &Context<'_>) -> Result<Vec<Function>, Vec<Diagnostic>> {
     let mut lowerer = Lowerer::new(cx);
     let probe = lowerer.probe;
+    if cx.gate && *cx.kind != ProgramKind::Run {
+        lowerer.stop_at_gate();
+    }
     lowerer.declare_locals();
     if let Some(predicate) = &probe.predicate {
         let body = lowerer.b.block();
@@ -172,6 +179,15 @@ impl<'a> Lowerer<'a> {
         }
     }
 
+    /// Goes no further once user space has shut the gate: all probes end at one time then, however long detaching takes.
+    fn stop_at_gate(&mut self) {
+        let gate = self.b.pure(super::Op::MapValue(super::MapRef::Gate, 0));
+        let shut = self.b.load(super::Width::D, super::Address::reg(gate));
+        let open = self.b.block();
+        self.b.branch(Cond::Eq, shut, Val::Imm(0), open, self.done);
+        self.b.start(open);
+    }
+
     /// Notes what this attach point cannot give, at the place being lowered.
     fn unavailable(&mut self, message: String) {
         self.errors
@@ -213,22 +229,27 @@ impl<'a> Lowerer<'a> {
         }
     }
 
-    fn statements(&mut self, statements: &'a [Stmt]) {
-        for statement in statements {
+    fn statements(&mut self, mut statements: &'a [Stmt]) {
+        while let Some((statement, others)) = statements.split_first() {
             if self.b.is_closed() {
                 return;
             }
             self.b.span = statement.span;
-            self.statement(statement);
+            let samples = self.together(statements);
+            if samples > 0 {
+                self.aggregate(&statements[..samples]);
+                statements = &statements[samples..];
+            } else {
+                self.statement(statement);
+                statements = others;
+            }
         }
     }
 
     fn statement(&mut self, statement: &'a Stmt) {
         match &statement.kind {
             StmtKind::Assign { place, value } => self.assign(place, value),
-            StmtKind::Aggregate { map, key, sample } => {
-                self.aggregate(*map, key, sample.as_ref());
-            }
+            StmtKind::Aggregate { .. } => self.aggregate(std::slice::from_ref(statement)),
             StmtKind::If {
                 cond,
                 then,

@@ -1,6 +1,10 @@
 //! Types by name, behind their typedefs, and their sizes.
 
-use super::{Btf, CHAIN, Index, Kind, TypeId, kind};
+use super::{Btf, CHAIN, Index, Kind, TypeId, kind, u32_at};
+use std::sync::atomic::Ordering;
+
+/// Look-ups by name that search the bytes, before a table of names is made.
+const SEARCHES: u32 = 24;
 
 /// C keeps names apart by what they name: `struct x` is not the typedef `x`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,8 +57,8 @@ impl Btf {
         name: &'a str,
     ) -> Box<dyn Iterator<Item = TypeId> + 'a> {
         let own = self
-            .names()
             .candidates(name.as_bytes())
+            .into_iter()
             .map(TypeId)
             .filter(move |&id| {
                 self.raw(id).is_some_and(|(_, raw)| {
@@ -157,6 +161,45 @@ impl Btf {
             let name = self.string(raw.name);
             (!name.is_empty()).then_some((id, name))
         })
+    }
+
+    /// Own types that may have this name, ascending.
+    ///
+    /// A script asks for a few names, and hashing a hundred thousand takes longer than looking for a few: so the table is
+    /// made only for those who ask for many.
+    fn candidates(&self, name: &[u8]) -> Vec<u32> {
+        if name.is_empty() {
+            return Vec::new();
+        }
+        if self.looked_up.fetch_add(1, Ordering::Relaxed) >= SEARCHES {
+            return self.names().candidates(name).collect();
+        }
+        let offsets = self.string_offsets(name);
+        let of_name = |(id, at): (u32, &u32)| {
+            let offset = u32_at(&self.bytes, *at as usize)?;
+            offsets.contains(&offset).then_some(id)
+        };
+        match offsets.is_empty() {
+            true => Vec::new(),
+            false => (self.first_id..)
+                .zip(&self.starts)
+                .filter_map(of_name)
+                .collect(),
+        }
+    }
+
+    /// Where a string begins, of its own and of the base's: once each where the encoder left no doubles.
+    fn string_offsets(&self, string: &[u8]) -> Vec<u32> {
+        let mut offsets = match &self.base {
+            Some(base) => base.string_offsets(string),
+            None => Vec::new(),
+        };
+        let section = &self.bytes[self.strings.clone()];
+        // Any place that reads as the string will do, so ends of longer ones are taken too.
+        let ends = memchr::memmem::find_iter(section, string)
+            .filter(|at| section.get(at + string.len()) == Some(&0));
+        offsets.extend(ends.map(|at| self.first_string.saturating_add(at as u32)));
+        offsets
     }
 
     fn names(&self) -> &Index {

@@ -1,8 +1,8 @@
 //! A reader of BTF, the kernel's type information (Documentation/bpf/btf.rst): of vmlinux, of modules, of files.
 //!
 //! What this is not: a copy in other structures. It keeps the raw bytes and a table of offsets and reads a type
-//! only when asked for it, so 5 MB of vmlinux BTF take a few milliseconds and little more memory than the file. Tables of
-//! names are made at the first look-up by name.
+//! only when asked for it, so 5 MB of vmlinux BTF take a few milliseconds and little more memory than the file. A table of
+//! names is made for who looks up many; the first few names are searched for.
 //!
 //! Invariants: no bytes make it panic, loop or read outside; whatever does not fit is an error or "not known". Chains
 //! of types are followed 32 steps, trees of members to 65,536 members.
@@ -25,6 +25,7 @@ pub(crate) use write::Writer;
 
 use index::Index;
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 /// Where the running kernel keeps its own; modules' are beside it.
@@ -110,6 +111,8 @@ pub struct Btf {
     /// Whether an enumeration says that it is signed. Encoders before 2022 never did.
     tells_signs: bool,
     names: OnceLock<Index>,
+    /// Look-ups by name so far.
+    looked_up: AtomicU32,
     constants: OnceLock<Index>,
 }
 
@@ -175,6 +178,7 @@ impl Btf {
             base,
             tells_signs: false,
             names: OnceLock::new(),
+            looked_up: AtomicU32::new(0),
             constants: OnceLock::new(),
             bytes,
         };

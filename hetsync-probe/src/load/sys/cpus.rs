@@ -14,6 +14,35 @@ pub fn possible_cpus() -> io::Result<usize> {
     parse(&list).ok_or_else(|| bad_list(POSSIBLE, &list))
 }
 
+/// Runs on each online CPU once: programs that cannot be interrupted and were under way there before are over then.
+/// CPUs that this process may not use are left out.
+pub fn visit_every_cpu() {
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: the set is plain bits, for which all zeros is valid; the kernel writes at most `size` bytes of it.
+    let (before, known) = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        let known = libc::sched_getaffinity(0, size, &raw mut set) == 0;
+        (set, known)
+    };
+    if !known {
+        return;
+    }
+    for cpu in online_cpus().unwrap_or_default() {
+        let cpu = cpu as usize;
+        // SAFETY: `CPU_SET` and `CPU_ISSET` look inside the set only, as the number is below its bits.
+        unsafe {
+            if cpu >= 8 * size || !libc::CPU_ISSET(cpu, &before) {
+                continue;
+            }
+            let mut one: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(cpu, &mut one);
+            libc::sched_setaffinity(0, size, &raw const one);
+        }
+    }
+    // SAFETY: the set that the kernel gave, of its size.
+    unsafe { libc::sched_setaffinity(0, size, &raw const before) };
+}
+
 /// Numbers of the CPUs that are online.
 ///
 /// # Errors

@@ -74,11 +74,27 @@ impl Loader for SysLoader {
 /// What keeps a program attached. Dropping it detaches; fields are dropped in order, the event before its tracefs entry.
 #[derive(Debug)]
 enum Attached {
-    Link { _link: OwnedFd },
-    Samples { _events: Vec<PerfProbe> },
+    Link { link: OwnedFd },
+    Samples { events: Vec<PerfProbe> },
     Perf(PerfProbe),
     Multi(Multi),
-    Tracefs { _event: PerfProbe, entry: Kretprobe },
+    Tracefs { event: PerfProbe, entry: Kretprobe },
+}
+
+impl Attached {
+    /// What is to be closed, in this order.
+    fn into_fds(self) -> Vec<OwnedFd> {
+        match self {
+            Attached::Link { link } => vec![link],
+            Attached::Samples { events } => {
+                events.into_iter().flat_map(PerfProbe::into_fds).collect()
+            }
+            Attached::Perf(probe) => probe.into_fds(),
+            Attached::Multi(multi) => multi.into_fds(),
+            // The entry is in use until its event is closed; then its guard removes it.
+            Attached::Tracefs { event, entry: _ } => event.into_fds(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -145,15 +161,12 @@ impl SysProgram {
             ProgramKind::RawTracepoint { name } => {
                 let name = std::ffi::CString::new(name.as_str())?;
                 let link = attach_raw_tracepoint(&self.program, &name)?;
-                Ok((Attached::Link { _link: link }, Mechanism::RawTracepoint))
+                Ok((Attached::Link { link }, Mechanism::RawTracepoint))
             }
             ProgramKind::Sampled(sampling) => {
                 let events = PerfProbe::samples(&self.program, sampling)?;
                 let cpus = events.len() as u32;
-                Ok((
-                    Attached::Samples { _events: events },
-                    Mechanism::Sampled { cpus },
-                ))
+                Ok((Attached::Samples { events }, Mechanism::Sampled { cpus }))
             }
             ProgramKind::Uprobe {
                 path,
@@ -172,7 +185,7 @@ impl SysProgram {
 
     fn trampoline(&self, mechanism: Mechanism) -> io::Result<(Attached, Mechanism)> {
         let link = attach_tracing(&self.program)?;
-        Ok((Attached::Link { _link: link }, mechanism))
+        Ok((Attached::Link { link }, mechanism))
     }
 
     fn by_tracefs(&self, function: &str) -> Option<(Attached, Mechanism)> {
@@ -182,10 +195,7 @@ impl SysProgram {
         let entry = Kretprobe::create(function, MAXACTIVE).ok()?;
         let event = PerfProbe::tracefs_event(&self.program, entry.id()).ok()?;
         Some((
-            Attached::Tracefs {
-                _event: event,
-                entry,
-            },
+            Attached::Tracefs { event, entry },
             Mechanism::TracefsKretprobe {
                 maxactive: MAXACTIVE,
             },
@@ -226,6 +236,11 @@ impl Loaded for SysProgram {
     fn detach(&mut self) {
         self.missed = self.probe_missed();
         self.attached = None;
+    }
+
+    fn let_go(&mut self) -> Vec<OwnedFd> {
+        self.missed = self.probe_missed();
+        self.attached.take().map_or(Vec::new(), Attached::into_fds)
     }
 
     fn run(&self) -> Result<u32, LoadError> {

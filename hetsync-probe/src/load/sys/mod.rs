@@ -10,6 +10,7 @@ mod btf;
 mod call;
 mod clock;
 mod cpus;
+mod elsewhere;
 mod guard;
 mod link;
 mod loader;
@@ -24,7 +25,8 @@ mod verifier;
 pub use btf::{load_btf, module_btf_id, vmlinux_btf};
 pub use call::errno_name;
 pub use clock::{boot_ns, booted_at_ns, tai_ahead_ns, time_of_day};
-pub use cpus::possible_cpus;
+pub use cpus::{possible_cpus, visit_every_cpu};
+pub use elsewhere::close_elsewhere;
 pub use link::{attach_kprobe_multi, attach_raw_tracepoint, attach_tracing, kprobe_multi_missed};
 pub use loader::SysLoader;
 #[cfg(feature = "redbpf")]

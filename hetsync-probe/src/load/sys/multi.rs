@@ -49,6 +49,11 @@ impl Multi {
         Ok((Multi { links }, refused))
     }
 
+    /// What keeps it attached.
+    pub(super) fn into_fds(self) -> Vec<OwnedFd> {
+        self.links
+    }
+
     /// Hits it did not see; `None` on a kernel that does not say.
     pub(super) fn missed(&self) -> Option<u64> {
         self.links.iter().map(kprobe_multi_missed).sum()

@@ -184,6 +184,11 @@ impl PerfProbe {
         told.then(|| info[48..56].try_into().map_or(0, u64::from_ne_bytes))
     }
 
+    /// What keeps the program attached, in the order in which it is to be closed.
+    pub(super) fn into_fds(self) -> Vec<OwnedFd> {
+        self.link.into_iter().chain([self.event]).collect()
+    }
+
     /// The event's descriptor number, for messages.
     pub fn raw(&self) -> i32 {
         self.event.as_raw_fd()
