@@ -1,6 +1,9 @@
 //! Records of the ring buffer to output, in order; the maps they ask for are read from the session.
 
 use std::io;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
 
 use super::RunError;
 use super::contents::Contents;
@@ -21,9 +24,17 @@ use crate::sema::hir::{PrintWhat, Program, Type};
 /// Most turns of the ring buffer taken at once, so that a flood of events leaves time for everything else.
 const LAPS: usize = 4;
 
+/// Events that come sooner than this after others were handled wait for more to come with them, unless the buffer fills.
+const GATHERING: Duration = Duration::from_millis(10);
+
+/// How often it is looked whether the buffer fills meanwhile.
+const STEP: Duration = Duration::from_millis(2);
+
 /// The reading side of a run.
 pub(super) struct Events<'a> {
     ring: Option<Ring>,
+    /// When events were last handled.
+    read_at: Option<Instant>,
     sink: Sink<'a>,
     /// Whether output is written only when much has gathered.
     gathers: bool,
@@ -49,6 +60,7 @@ impl<'a> Events<'a> {
     ) -> Self {
         Events {
             ring,
+            read_at: None,
             gathers,
             sink: Sink {
                 program,
@@ -63,13 +75,21 @@ impl<'a> Events<'a> {
 
     /// Waits until there are events; for ever if there cannot be any.
     ///
+    /// The kernel wakes a reader only for an event that it would read next. So a reader that leaves the first event of
+    /// many where it is for a while is woken once for all of them, and not for each.
+    ///
     /// # Errors
     /// The system's reason.
     pub(super) async fn readable(&mut self) -> io::Result<()> {
-        match &mut self.ring {
-            Some(ring) => ring.readable().await,
-            None => smol::future::pending().await,
+        let Some(ring) = &mut self.ring else {
+            return smol::future::pending().await;
+        };
+        ring.readable().await?;
+        let just_read = |at: &Instant| at.elapsed() < GATHERING;
+        while self.read_at.as_ref().is_some_and(just_read) && !ring.is_filling() {
+            Timer::after(STEP).await;
         }
+        Ok(())
     }
 
     /// Everything is attached.
@@ -98,6 +118,7 @@ impl<'a> Events<'a> {
             }
         }
         self.sink.contents.forget_shown();
+        self.read_at = Some(Instant::now());
         Ok(())
     }
 

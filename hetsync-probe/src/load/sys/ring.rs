@@ -141,6 +141,11 @@ impl Ring {
         records
     }
 
+    /// Whether a quarter of the buffer or more waits to be drained.
+    pub fn is_filling(&self) -> bool {
+        self.pending_bytes() > self.mask / 4
+    }
+
     /// Bytes written and not yet drained.
     pub fn pending_bytes(&self) -> u64 {
         let end = self.position(&self.producer).load(Ordering::Acquire);
