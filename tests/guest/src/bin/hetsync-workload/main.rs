@@ -24,8 +24,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-
 const USAGE: &str = "usage: hetsync-workload sends N [SIZE|cycle|spread] | accepts N | sleeps N MS | flows | marks N [wait] | under N COMMAND..";
 const MOST_THREADS: usize = 512;
 /// The largest send: what a socket's buffers surely hold.
@@ -198,7 +196,7 @@ fn sleeps(n: &str, ms: &str) -> Outcome {
 }
 
 /// Sends under a tracing program, with the figures of both on one line: `start_ns` from its start until it says it
-/// is attached, `rss_kib` its peak resident memory, `exit_ns` from SIGINT to its end.
+/// is attached, `rss_kib` its peak resident memory, `exit_ns` from starting `kill` with SIGINT to its end.
 fn under(n: &str, program: &str, arguments: &[&str]) -> Outcome {
     let begun = Instant::now();
     let mut tracer = Command::new(program)
@@ -230,7 +228,10 @@ fn under(n: &str, program: &str, arguments: &[&str]) -> Outcome {
         .unwrap_or("0")
         .to_owned();
     let told = Instant::now();
-    kill_process(Pid::from_child(&tracer), Signal::INT)?;
+    Command::new("kill")
+        .arg("-INT")
+        .arg(tracer.id().to_string())
+        .status()?;
     let ended = tracer.wait()?;
     let exit_ns = told.elapsed().as_nanos();
     rest.join().map_err(|_| "the reader panicked")?;
