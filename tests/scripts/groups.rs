@@ -57,6 +57,8 @@ fn what_is_used_in_another_way_is_not() {
         "kprobe:f { @a[comm] = count(); @b[comm] = count(); if (@a[comm] > 5) { @x = 1; } }",
         "kprobe:f { @a[comm] = count(); @b[comm] = count(); if (has_key(@b, comm)) { @x = 1; } }",
         "kprobe:f { @a[comm] = count(); @b[comm] = sum(@n++); }",
+        "kprobe:f { @a[comm] = count(); @b[comm] = count(); } interval:s:1 { for $kv : @b { @x = $kv.1; } }",
+        "kprobe:f { @a[comm] = count(); @b[comm] = count(); } interval:s:1 { @x = len(@a); }",
     ] {
         assert_eq!(names(script), Vec::<Vec<String>>::new(), "{script}");
     }

@@ -170,6 +170,7 @@ impl Session {
     }
 
     fn attach_each(&mut self, leave_out_probes: bool) -> Result<(), LoadError> {
+        self.set_gate(false);
         if self
             .programs
             .iter()
@@ -221,9 +222,8 @@ impl Session {
     /// Where probes look at a gate they stop at once, all at one time, and what takes the kernel long (tens of milliseconds
     /// for each perf event) is left to another process.
     pub fn detach(&mut self) {
+        let shut = self.set_gate(true);
         let programs = self.programs.iter_mut().rev();
-        let gate = self.gate.and_then(|gate| self.maps.get(gate));
-        let shut = gate.is_some_and(|gate| gate.update(&[0; 4], &1u64.to_le_bytes()).is_ok());
         if !shut {
             programs.for_each(|program| program.loaded.detach());
             return;
@@ -235,6 +235,12 @@ impl Session {
                 .filter(|fds| !fds.is_empty())
                 .collect(),
         );
+    }
+
+    /// Shuts or opens the gate; whether there is one.
+    fn set_gate(&self, shut: bool) -> bool {
+        let gate = self.gate.and_then(|gate| self.maps.get(gate));
+        gate.is_some_and(|gate| gate.update(&[0; 4], &u64::from(shut).to_le_bytes()).is_ok())
     }
 
     /// The `interval` programs, for [`Session::run`], with their periods in nanoseconds.

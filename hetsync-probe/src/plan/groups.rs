@@ -141,6 +141,10 @@ impl Found<'_> {
                 self.statements(then);
                 self.statements(otherwise);
             }
+            StmtKind::Each { map, body, .. } => {
+                self.refuse(*map);
+                self.statements(body);
+            }
             StmtKind::Loop { body, .. } | StmtKind::Unroll { body, .. } => self.statements(body),
             StmtKind::Clear(map) | StmtKind::Zero(map) | StmtKind::Delete { map, .. } => {
                 self.refuse(*map);
@@ -162,7 +166,7 @@ impl Found<'_> {
             ExprKind::Statistic { map, .. }
             | ExprKind::MapGet { map, .. }
             | ExprKind::Call {
-                function: Function::HasKey(map),
+                function: Function::HasKey(map) | Function::Entries(map),
                 ..
             } => self.refuse(*map),
             ExprKind::Block { body, .. } => self.statements(body),
