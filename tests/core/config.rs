@@ -32,7 +32,10 @@ fn a_file_in_order_is_shown_with_where_each_setting_is_from() {
         ("max-workers = 9", "command line"),
         ("hello = \"30s\"", "default"),
         ("floats = 100", "hetsync.toml:5:1"),
-        ("# rounds close by deadline(2s)", "policy and deadline together"),
+        (
+            "# rounds close by deadline(2s)",
+            "policy and deadline together",
+        ),
     ] {
         let line = shown.lines().find(|line| line.starts_with(setting));
         let line = line.unwrap_or_else(|| panic!("{setting} is not in\n{shown}"));

@@ -21,6 +21,8 @@ use crate::sema::hir::PointKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A loaded script.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub struct Session {
     /// As [`Image::fronts`].
     fronts: Vec<(usize, usize)>,
     start_ns: u64,
+    /// Set by whoever wants no more to be attached.
+    stop: Arc<AtomicBool>,
     skipped: Vec<LoadError>,
 }
 
@@ -115,6 +119,7 @@ impl Session {
             parts: image.parts.clone(),
             fronts: image.fronts.clone(),
             start_ns,
+            stop: Arc::default(),
             skipped: Vec::new(),
         })
     }
@@ -161,6 +166,12 @@ impl Session {
         self.attach_each(false)
     }
 
+    /// From now on attaching ends early once `stop` is set: hundreds of probes may take a minute, and somebody may not want to
+    /// wait. What is attached by then stays so.
+    pub fn stop_on(&mut self, stop: Arc<AtomicBool>) {
+        self.stop = stop;
+    }
+
     /// As [`Session::attach`], but a probe of which nothing can be attached is left out too, as long as another one is.
     ///
     /// # Errors
@@ -181,6 +192,9 @@ impl Session {
         let mut failed: BTreeMap<usize, Vec<LoadError>> = BTreeMap::new();
         let mut attached = BTreeSet::new();
         for program in &mut self.programs {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
             match program.loaded.attach() {
                 Ok(()) => {
                     attached.insert(program.probe);

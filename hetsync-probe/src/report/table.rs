@@ -8,9 +8,7 @@ use crate::report::value::{Value, readable};
 
 /// The table of a map of summaries, without a newline at its end. The corner names the map and its unit.
 pub fn summaries(map: &MapReport<'_>, width: u16) -> String {
-    let columns: Vec<Column> = (map.entries.iter())
-        .filter_map(Column::of)
-        .collect();
+    let columns: Vec<Column> = (map.entries.iter()).filter_map(Column::of).collect();
     let mut rows: Vec<Vec<String>> = Vec::new();
     if let Some(first) = columns.first() {
         rows.extend(first.names.iter().map(|name| vec![name.clone()]));

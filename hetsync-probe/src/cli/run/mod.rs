@@ -17,6 +17,8 @@ mod words;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
@@ -276,7 +278,12 @@ impl<'a> Job<'a> {
         let mut intervals = schedule::Schedule::new([], Instant::now());
         if events.exit().is_none() {
             let child = child.map(StoppedChild::start).transpose()?;
+            let asked = watch.asked();
+            session.stop_on(Arc::clone(&asked));
             attach(&mut session, program.config.missing)?;
+            if asked.load(Ordering::Relaxed) {
+                say!("note: stopped before all probes were attached");
+            }
             events.started();
             notify_attached(&mut events)?;
             if args.verbose {

@@ -37,6 +37,7 @@ enum Wake {
 /// Everything that can end a run, being watched.
 pub(super) struct Watch {
     signals: Async<UnixStream>,
+    asked: Arc<AtomicBool>,
     process: Option<Async<OwnedFd>>,
     deadline: Option<Instant>,
 }
@@ -66,6 +67,7 @@ impl Watch {
     /// The system's reason.
     pub(super) fn start(process: Option<OwnedFd>, duration: Option<Duration>) -> io::Result<Watch> {
         let (read, write) = UnixStream::pair()?;
+        let asked = Arc::new(AtomicBool::new(false));
         let hurry = HURRY.get_or_init(Arc::default);
         // A lost terminal ends a run in order too: the report may go to a file, and the child is to be ended. Who wants
         // it to go on says so with `nohup`.
@@ -76,13 +78,20 @@ impl Watch {
                 128 + signal,
                 Arc::clone(hurry),
             )?;
+            signal_hook::flag::register(signal, Arc::clone(&asked))?;
             signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
         }
         Ok(Watch {
             signals: Async::new(read)?,
+            asked,
             process: process.map(Async::new_nonblocking).transpose()?,
             deadline: duration.and_then(|duration| Instant::now().checked_add(duration)),
         })
+    }
+
+    /// Set once a signal has come.
+    pub(super) fn asked(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.asked)
     }
 
     /// Handles events and runs interval probes until the run is over. A child is continued first, and ended if it outlives
