@@ -91,6 +91,10 @@ impl Printer<'_> {
                 }
                 self.out.push_str(&text);
                 self.out.push('\n');
+                // It goes on in an empty line, and is not to go on in the one after that.
+                if text.ends_with('\\') {
+                    self.out.push('\n');
+                }
             } else {
                 self.push_line(&text);
             }

@@ -4,12 +4,18 @@
 
 use super::Outcome;
 
+/// In a page of the file that is mapped once. Where linkers let it share a page with what becomes read-only, the kernel
+/// counts in the wrong one of the two mappings.
+#[cfg(target_arch = "x86_64")]
+#[repr(align(4096))]
+struct Semaphore(u16);
+
 /// How many probes are at `workload:guarded`, as the kernel counts them.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(no_mangle)]
 #[used]
 #[unsafe(link_section = ".probes")]
-static mut hetsync_workload_guarded_semaphore: u16 = 0;
+static mut hetsync_workload_guarded_semaphore: Semaphore = Semaphore(0);
 
 /// A `nop` and its note. `$sem` is the semaphore's address or 0; the operands are those of the arguments' text.
 #[cfg(target_arch = "x86_64")]
@@ -63,7 +69,7 @@ pub(super) fn marks(n: &str) -> Outcome {
             in(reg) negative, in(reg) large, in(reg) pair.as_ptr(), in(reg) 1u64, in(reg) text,
         );
         // SAFETY: the kernel writes it, nobody else; a race gives an old count.
-        let traced = unsafe { (&raw const hetsync_workload_guarded_semaphore).read_volatile() };
+        let traced = unsafe { (&raw const hetsync_workload_guarded_semaphore.0).read_volatile() };
         if traced != 0 {
             guarded += 1;
             mark!("guarded", "hetsync_workload_guarded_semaphore", "4@{0:e}", in(reg) round,);
