@@ -63,4 +63,5 @@ fmt: ## format all code
 lint: ## check formatting, lints, and the documentation
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy -p hetsync-probe -p hetsync-core --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps

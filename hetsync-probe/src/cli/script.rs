@@ -11,7 +11,6 @@ use crate::kernel::Kernel;
 use crate::limits;
 use crate::sema::Options;
 use crate::source::Source;
-use crate::syntax;
 
 /// A script and what it is called with.
 #[derive(Debug)]
@@ -54,7 +53,7 @@ impl Script {
     /// Tells which headers the script names, as none is read.
     #[cfg(feature = "kernel")]
     pub(super) fn tell_includes(&self) {
-        for include in syntax::parse(self.source.text()).0.includes {
+        for include in crate::syntax::parse(self.source.text()).0.includes {
             let place = self.source.position(include.span.start);
             say!(
                 "{}:{}: <{}> is not read: types come from BTF, and well-known constants are known",
