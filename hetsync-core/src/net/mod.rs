@@ -8,6 +8,8 @@
 //! a peer that runs ahead is slowed by its own socket buffer; and a reply
 //! that a slow peer has not taken occupies one shared buffer, not a copy.
 
+mod attend;
+mod builder;
 mod client;
 mod connection;
 mod handle;
@@ -31,12 +33,13 @@ mod tls;
 mod trace;
 mod watch;
 
+pub use builder::Builder;
 pub use client::{Client, ClientError};
 pub use handle::{Handle, Reported, Reports, Running};
 pub use keeper::Checkpoints;
 pub use member::MemberClient;
 pub use notice::{Departure, Notice};
-pub use server::{Builder, Server};
+pub use server::Server;
 pub use socket::listen;
 #[cfg(feature = "tls")]
 pub use tls::{TlsClient, TlsError, TlsServer};
