@@ -37,7 +37,7 @@ pub trait Facts {
     }
 
     /// Whether a [`Session`](crate::load::Session) loads the programs, which shuts their gate before it detaches them
-    /// ([`crate::image::Image::gate`]) and knows where maps of a group have their values ([`groups`]).
+    /// ([`crate::image::Image::gate`]) and knows where maps of a group have their values ([`groups`](super::groups)).
     fn session(&self) -> bool {
         false
     }

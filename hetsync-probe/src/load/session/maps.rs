@@ -24,7 +24,7 @@ impl Session {
         self.parts.iter().find(|part| part.map == map)
     }
 
-    /// All keys and values of map number `map` (as in [`Image::maps`]), those in its front too. A value is [`Map::stride`]
+    /// All keys and values of map number `map` (as in [`Image::maps`](crate::image::Image::maps)), those in its front too. A value is [`Map::stride`]
     /// bytes for each of [`Map::cpus`].
     ///
     /// # Errors
