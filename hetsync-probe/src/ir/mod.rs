@@ -18,8 +18,10 @@
 
 pub mod build;
 pub mod cleanup;
+mod graph;
 pub mod limits;
 pub mod lower;
+mod operator;
 pub mod simplify;
 mod text;
 pub mod verify;
@@ -28,6 +30,7 @@ use crate::sema::hir;
 use crate::span::Span;
 
 pub use lower::{Context, lower};
+pub use operator::{Alu, Cond, Unary, Width, fits_imm};
 pub(crate) use text::helper_name;
 
 /// A virtual register: one SSA value of 64 bits.
@@ -171,31 +174,6 @@ pub enum MapRef {
     Gate,
 }
 
-/// Bytes of a memory access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Width {
-    /// 1
-    B,
-    /// 2
-    H,
-    /// 4
-    W,
-    /// 8
-    D,
-}
-
-impl Width {
-    /// How many bytes.
-    pub fn bytes(self) -> usize {
-        match self {
-            Width::B => 1,
-            Width::H => 2,
-            Width::W => 4,
-            Width::D => 8,
-        }
-    }
-}
-
 /// Memory: a base and a constant distance in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address {
@@ -229,107 +207,6 @@ pub enum Arg {
     MapValue(MapRef),
     /// Another function of the program, by its index.
     Function(u32),
-}
-
-/// Two-operand arithmetic, 64 bits, wrapping. Division is unsigned, by 0 it gives 0, the remainder by 0 is the dividend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
-pub enum Alu {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Mod,
-    And,
-    Or,
-    Xor,
-    Shl,
-    Shr,
-    Sar,
-}
-
-impl Alu {
-    /// Whether the operands can change places.
-    pub fn commutes(self) -> bool {
-        matches!(self, Alu::Add | Alu::Mul | Alu::And | Alu::Or | Alu::Xor)
-    }
-}
-
-/// One-operand arithmetic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Unary {
-    /// Two's complement.
-    Neg,
-    /// The low 32 bits.
-    Low32,
-    /// The same number, as one the verifier takes for a plain integer: fentry arguments of pointer type.
-    Launder,
-}
-
-/// A comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
-pub enum Cond {
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
-    SLt,
-    SLe,
-    SGt,
-    SGe,
-}
-
-impl Cond {
-    /// The comparison that holds exactly where this one does not.
-    pub fn inverse(self) -> Self {
-        match self {
-            Cond::Eq => Cond::Ne,
-            Cond::Ne => Cond::Eq,
-            Cond::Lt => Cond::Ge,
-            Cond::Ge => Cond::Lt,
-            Cond::Le => Cond::Gt,
-            Cond::Gt => Cond::Le,
-            Cond::SLt => Cond::SGe,
-            Cond::SGe => Cond::SLt,
-            Cond::SLe => Cond::SGt,
-            Cond::SGt => Cond::SLe,
-        }
-    }
-
-    /// The comparison with the sides changed over.
-    pub fn swapped(self) -> Self {
-        match self {
-            Cond::Eq | Cond::Ne => self,
-            Cond::Lt => Cond::Gt,
-            Cond::Gt => Cond::Lt,
-            Cond::Le => Cond::Ge,
-            Cond::Ge => Cond::Le,
-            Cond::SLt => Cond::SGt,
-            Cond::SGt => Cond::SLt,
-            Cond::SLe => Cond::SGe,
-            Cond::SGe => Cond::SLe,
-        }
-    }
-
-    /// Whether it holds of two numbers.
-    pub fn holds(self, lhs: i64, rhs: i64) -> bool {
-        let (l, r) = (lhs as u64, rhs as u64);
-        match self {
-            Cond::Eq => l == r,
-            Cond::Ne => l != r,
-            Cond::Lt => l < r,
-            Cond::Le => l <= r,
-            Cond::Gt => l > r,
-            Cond::Ge => l >= r,
-            Cond::SLt => lhs < rhs,
-            Cond::SLe => lhs <= rhs,
-            Cond::SGt => lhs > rhs,
-            Cond::SGe => lhs >= rhs,
-        }
-    }
 }
 
 /// What an instruction does.
@@ -519,88 +396,6 @@ impl Term {
 }
 
 impl Function {
-    /// Blocks reachable from the entry in reverse postorder: each comes after every block that leads to it, edges back to a
-    /// loop's header left out.
-    pub fn order(&self) -> Vec<BlockId> {
-        let mut seen = vec![false; self.blocks.len()];
-        let mut order = Vec::new();
-        // An explicit stack: scripts nest deeper than a thread's stack should.
-        let mut stack = vec![(BlockId(0), 0)];
-        seen[0] = true;
-        while let Some((block, next)) = stack.pop() {
-            // The last successor first, so that in the result the first one follows its branch.
-            let successors: Vec<_> = self.block(block).term.successors().collect();
-            let successor = successors.iter().rev().nth(next).copied();
-            match successor {
-                None => order.push(block),
-                Some(successor) => {
-                    stack.push((block, next + 1));
-                    if !std::mem::replace(&mut seen[successor.0 as usize], true) {
-                        stack.push((successor, 0));
-                    }
-                }
-            }
-        }
-        order.reverse();
-        order
-    }
-
-    /// How many loops each block stands in. Blocks must be in [`Self::order`].
-    pub fn loop_depths(&self) -> Vec<u32> {
-        let mut depths = vec![0; self.blocks.len()];
-        for (_, inside) in self.loops() {
-            for b in inside {
-                depths[b] += 1;
-            }
-        }
-        depths
-    }
-
-    /// The loops, each by its header with all its blocks, outer ones before those inside. Blocks must be in [`Self::order`].
-    pub fn loops(&self) -> Vec<(usize, Vec<usize>)> {
-        if !self.has_loops() {
-            return Vec::new();
-        }
-        let preds = self.predecessors();
-        let mut loops = Vec::new();
-        for header in 0..self.blocks.len() {
-            // What reaches an edge back without going through the header.
-            let mut work: Vec<usize> = (preds[header].iter().copied())
-                .filter(|&p| p >= header)
-                .collect();
-            if work.is_empty() {
-                continue;
-            }
-            let mut inside = vec![false; self.blocks.len()];
-            inside[header] = true;
-            while let Some(block) = work.pop() {
-                if !std::mem::replace(&mut inside[block], true) {
-                    work.extend(&preds[block]);
-                }
-            }
-            let members = (0..inside.len()).filter(|&b| inside[b]).collect();
-            loops.push((header, members));
-        }
-        loops
-    }
-
-    /// Whether any edge goes back. Blocks must be in [`Self::order`].
-    pub fn has_loops(&self) -> bool {
-        let mut blocks = self.blocks.iter().enumerate();
-        blocks.any(|(b, block)| block.term.successors().any(|next| next.0 as usize <= b))
-    }
-
-    /// By block, those that lead to it.
-    fn predecessors(&self) -> Vec<Vec<usize>> {
-        let mut preds = vec![Vec::new(); self.blocks.len()];
-        for (b, block) in self.blocks.iter().enumerate() {
-            for next in block.term.successors() {
-                preds[next.0 as usize].push(b);
-            }
-        }
-        preds
-    }
-
     /// A block.
     pub fn block(&self, id: BlockId) -> &Block {
         &self.blocks[id.0 as usize]
@@ -616,9 +411,4 @@ impl Function {
         self.registers += 1;
         V(self.registers - 1)
     }
-}
-
-/// Whether a constant can stand in an instruction.
-pub fn fits_imm(value: i64) -> bool {
-    i32::try_from(value).is_ok()
 }
