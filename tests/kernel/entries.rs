@@ -35,41 +35,22 @@ end {
 "#;
 
 pub(crate) fn entries(lab: &Lab) {
-    let command = format!(
-        "hetsync-probe run -q -f json -e {} -c 'hetsync-workload sends {SENDS} cycle'",
-        hetsync_guest::quote(SCRIPT)
-    );
-    let output = lab.run(&command);
-    let (text, told) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
     if lab.kernel() == hetsync_guest::Kernel::V5_10 {
+        let told = lab.refused(SCRIPT);
         assert!(
             told.contains("error[E0608]") && told.contains("bpf_for_each_map_elem"),
             "{told}"
         );
         return;
     }
-    let lines: Vec<Value> = text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect();
-    let map = |name: &str| {
-        let found = lines.iter().find_map(|line| line["data"].get(name));
-        found.unwrap_or_else(|| panic!("no {name}: {text}{told}"))
-    };
-    let bytes = &map("@by")["sender,tcp_sendmsg"];
-    assert_eq!(map("@all"), &json!({ "true": SENDS }));
-    assert_eq!(&map("@inside")["sender,tcp_sendmsg"], bytes);
-    let left = map("@size").as_object().expect("a map");
+    let report = lab.probe("", SCRIPT, &format!("sends {SENDS} cycle"));
+    let bytes = &report.map("@by")["sender,tcp_sendmsg"];
+    assert_eq!(report.map("@all"), &json!({ "true": SENDS }));
+    assert_eq!(&report.map("@inside")["sender,tcp_sendmsg"], bytes);
+    let left = report.map("@size").as_object().expect("a map");
     assert_eq!(left.len(), 5, "{left:?}");
-    assert!(!text.contains("@never"), "{text}");
-    let printed = lines.iter().find(|line| line["type"] == "printf");
-    let printed = printed
-        .and_then(|line| line["data"].as_str())
-        .expect("a line");
-    let words: Vec<&str> = printed.split_whitespace().collect();
+    assert!(!report.has("@never"));
+    let words: Vec<&str> = report.printed()[0].split_whitespace().collect();
     assert_eq!((words[0], words[1], words[3]), ("10", "10", "sender"));
     assert_eq!(words[4], bytes.to_string());
     let even: u64 = left.values().filter_map(Value::as_u64).sum();

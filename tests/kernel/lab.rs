@@ -67,6 +67,13 @@ impl Lab {
             .unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
+    /// What is said of a script that this kernel cannot run.
+    pub(crate) fn refused(&self, script: &str) -> String {
+        let output = self.run(&format!("hetsync-probe run -q -e {}", quote(script)));
+        assert_eq!(output.status, 1, "{}", output.text());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// Runs a script over a workload and returns what it reported.
     pub(crate) fn probe(&self, flags: &str, script: &str, workload: &str) -> Report {
         self.probe_over(flags, script, &format!("hetsync-workload {workload}"))

@@ -96,42 +96,23 @@ end {
 "#;
 
 pub(crate) fn statistics_as_values(lab: &Lab) {
-    let command = format!(
-        "hetsync-probe run -q -f json -e {} -c 'hetsync-workload sends {SENDS} cycle'",
-        hetsync_guest::quote(STATISTICS)
-    );
-    let output = lab.run(&command);
-    let (text, told) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
     if lab.kernel() == hetsync_guest::Kernel::V5_10 {
+        let told = lab.refused(STATISTICS);
         assert!(
             told.contains("error[E0608]") && told.contains("5.19"),
             "{told}"
         );
         return;
     }
-    let lines: Vec<Value> = text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect();
-    let map = |name: &str| {
-        let found = lines.iter().find_map(|line| line["data"].get(name));
-        found.unwrap_or_else(|| panic!("no {name}: {text}{told}"))
-    };
-    let printed = lines.iter().find(|line| line["type"] == "printf");
-    let printed = printed
-        .and_then(|line| line["data"].as_str())
-        .expect("a line");
+    let report = lab.probe("", STATISTICS, &format!("sends {SENDS} cycle"));
     let expected = format!(
         "{} {} {} {} {} 0\n",
-        map("@calls"),
-        map("@bytes")["sender"],
-        map("@least"),
-        map("@most")["sender"],
-        map("@mean")
+        report.map("@calls"),
+        report.map("@bytes")["sender"],
+        report.map("@least"),
+        report.map("@most")["sender"],
+        report.map("@mean")
     );
-    assert_eq!(printed, expected);
-    assert_eq!(map("@calls"), &json!(SENDS));
+    assert_eq!(report.printed(), [expected]);
+    assert_eq!(report.number("@calls"), SENDS);
 }

@@ -101,9 +101,8 @@ fn keys_of_several_parts_and_of_strings_of_any_length_meet() {
     assert_eq!(left.value("t", &[Part::Int(100)]), Some(1));
 }
 
-#[test]
-fn aggregations_are_kept_per_cpu() {
-    let mut bench = Bench::new("kprobe:f { @[tid] = stats(arg0); }");
+/// `kprobe:f` with 5 on CPU 0, with 7 and 8 on CPU 1.
+fn fire_on_two_cpus(bench: &mut Bench) {
     for (cpu, arg0) in [(0, 5u64), (1, 7), (1, 8)] {
         let mut firing = Firing {
             cpu,
@@ -112,6 +111,12 @@ fn aggregations_are_kept_per_cpu() {
         firing.args[0] = arg0;
         bench.fire("kprobe:f", 0, firing);
     }
+}
+
+#[test]
+fn aggregations_are_kept_per_cpu() {
+    let mut bench = Bench::new("kprobe:f { @[tid] = stats(arg0); }");
+    fire_on_two_cpus(&mut bench);
     let left = bench.run();
     let word = |cpu, index| left.word("", &[Part::Int(101)], cpu, index);
     assert_eq!((word(0, 0), word(0, 1)), (Some(1), Some(5)));
@@ -401,14 +406,7 @@ fn a_loop_over_statistics_sees_what_all_cpus_counted() {
     let mut bench = Bench::new(
         "kprobe:f { @m[tid] = sum(arg0); @n[tid] = max(arg0); for ($kv : @m) { @r = $kv.1; } for ($kv : @n) { @x = $kv.1; } }",
     );
-    for (cpu, arg0) in [(0, 5u64), (1, 7), (1, 8)] {
-        let mut firing = Firing {
-            cpu,
-            ..Firing::default()
-        };
-        firing.args[0] = arg0;
-        bench.fire("kprobe:f", 0, firing);
-    }
+    fire_on_two_cpus(&mut bench);
     let left = bench.run();
     assert_eq!(left.value("r", &[]), Some(20));
     assert_eq!(left.value("x", &[]), Some(8));

@@ -1,9 +1,10 @@
 //! Names and patterns of kernel functions in attach points.
 
-use super::Request;
+use super::{Point, Request};
 use crate::diagnostic::Diagnostic;
 use crate::kernel::{FunctionFact, glob};
 use crate::limits;
+use crate::sema::hir::PointKind;
 use crate::span::Span;
 
 /// Module, if one is written, and function of an attach point.
@@ -29,6 +30,25 @@ pub(super) fn parts<'a>(
 /// Whether a name has wildcards.
 pub(super) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?'])
+}
+
+/// The points of a provider at the returns of whole functions; `offset` is the answer to who names a place in one.
+pub(super) fn returns(
+    request: &Request<'_>,
+    provider: &str,
+    offset: &'static str,
+) -> Result<Vec<Point>, Diagnostic> {
+    let (module, written, span) = parts(request)?;
+    if written.contains('+') {
+        return Err(request.malformed(span, offset));
+    }
+    let point = |function: String| Point {
+        probe_name: format!("{provider}:{function}"),
+        func_name: Some(function.clone()),
+        kind: PointKind::Kretprobe { function },
+    };
+    let functions = matching(request, module, written, span)?;
+    Ok(functions.into_iter().map(point).collect())
 }
 
 /// The functions a name or pattern stands for, as far as the kernel is known; at least one.

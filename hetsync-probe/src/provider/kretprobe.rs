@@ -3,7 +3,7 @@
 use super::functions;
 use super::{Point, Provider, Request};
 use crate::diagnostic::Diagnostic;
-use crate::sema::hir::{Builtin, PointKind};
+use crate::sema::hir::Builtin;
 
 pub(super) static KRETPROBE: Provider = Provider {
     name: "kretprobe",
@@ -15,17 +15,5 @@ pub(super) static KRETPROBE: Provider = Provider {
 };
 
 fn expand(request: &Request<'_>) -> Result<Vec<Point>, Diagnostic> {
-    let (module, written, span) = functions::parts(request)?;
-    if written.contains('+') {
-        return Err(request.malformed(span, "a return probe cannot have an offset"));
-    }
-    let point = |function: String| Point {
-        probe_name: format!("kretprobe:{function}"),
-        func_name: Some(function.clone()),
-        kind: PointKind::Kretprobe { function },
-    };
-    Ok(functions::matching(request, module, written, span)?
-        .into_iter()
-        .map(point)
-        .collect())
+    functions::returns(request, "kretprobe", "a return probe cannot have an offset")
 }

@@ -5,7 +5,7 @@
 use super::functions;
 use super::{Point, Provider, Request};
 use crate::diagnostic::Diagnostic;
-use crate::sema::hir::{Builtin, PointKind};
+use crate::sema::hir::Builtin;
 
 pub(crate) static LATENCY: Provider = Provider {
     name: "latency",
@@ -17,17 +17,5 @@ pub(crate) static LATENCY: Provider = Provider {
 };
 
 fn expand(request: &Request<'_>) -> Result<Vec<Point>, Diagnostic> {
-    let (module, written, span) = functions::parts(request)?;
-    if written.contains('+') {
-        return Err(request.malformed(span, "a latency is that of a whole function"));
-    }
-    let point = |function: String| Point {
-        probe_name: format!("latency:{function}"),
-        func_name: Some(function.clone()),
-        kind: PointKind::Kretprobe { function },
-    };
-    Ok(functions::matching(request, module, written, span)?
-        .into_iter()
-        .map(point)
-        .collect())
+    functions::returns(request, "latency", "a latency is that of a whole function")
 }

@@ -6,13 +6,14 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::ChildStdin;
+
+use super::shell::leave_reader;
 
 /// Most shells at a time.
 const SHELLS: usize = 4;
 
-/// Leaves a reader behind that ends with the pipe, and ends itself at once, so that nobody has to wait for it later.
+/// Its reader ends with the pipe.
 const SCRIPT: &str = "exec 3<&0 </dev/null; (read -r nothing <&3) &";
 
 /// Closes descriptors, in groups whose order is kept. Where no shell can be started they are closed here.
@@ -34,17 +35,7 @@ fn hold(groups: &[Vec<OwnedFd>]) -> io::Result<ChildStdin> {
         }
     };
     inherit(true);
-    let shell = Command::new("/bin/sh")
-        .args(["-c", SCRIPT])
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn();
+    let pipe = leave_reader(SCRIPT, "sh".as_ref());
     inherit(false);
-    let mut shell = shell?;
-    let pipe = shell.stdin.take();
-    shell.wait()?;
-    pipe.ok_or(io::ErrorKind::BrokenPipe.into())
+    pipe
 }

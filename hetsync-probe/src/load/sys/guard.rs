@@ -9,10 +9,11 @@
 //! until the next start ([`super::tracefs::remove_stale`]).
 
 use std::io::{self, Write};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::ChildStdin;
 use std::sync::{Mutex, PoisonError};
+
+use super::shell::leave_reader;
 
 /// Reads names until the pipe closes, in a process that nobody has to wait for. An entry that is still in use (the
 /// kernel closes descriptors one after the other) is tried again for some seconds.
@@ -67,19 +68,6 @@ pub(super) fn release() {
 }
 
 fn start(tracefs: &Path) -> io::Result<Guard> {
-    let mut shell = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(SCRIPT)
-        .arg(tracefs)
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()?;
-    let pipe = shell.stdin.take();
-    // It leaves its reader behind and ends at once.
-    shell.wait()?;
-    let pipe = pipe.ok_or(io::ErrorKind::BrokenPipe)?;
+    let pipe = leave_reader(SCRIPT, tracefs.as_os_str())?;
     Ok(Guard { pipe, entries: 0 })
 }

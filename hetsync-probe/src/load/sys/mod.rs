@@ -19,6 +19,7 @@ mod multi;
 mod perf;
 mod program;
 mod ring;
+mod shell;
 pub mod tracefs;
 mod verifier;
 
